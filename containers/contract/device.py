@@ -1,0 +1,41 @@
+"""The device a job names, or an error; torch is imported only here and only when asked."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from contract.errors import DeviceMissing
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from contract.job import Job
+
+
+def torch_device(job: Job) -> Any:  # noqa: ANN401 - torch is optional for the contract
+    """Return the `torch.device` of a job.
+
+    Raises
+    ------
+    DeviceMissing
+        When the job asks for cuda and torch finds no usable GPU.
+    """
+    import torch  # noqa: PLC0415 - only where the image has it
+
+    if job.device == "cuda" and not torch.cuda.is_available():
+        built = torch.version.cuda
+        found = f"CUDA {built} but no usable GPU or driver" if built else "a torch built without CUDA"
+        message = f"device cuda was asked for, this environment has {found}"
+        raise DeviceMissing(message)
+    return torch.device(job.device)
+
+
+def autocast(job: Job) -> AbstractContextManager[Any]:
+    """Return the context in which the network runs: bfloat16 where the job says so, else float32."""
+    if job.precision == "float32":
+        return nullcontext()
+    import torch  # noqa: PLC0415 - only where the image has it
+
+    context: AbstractContextManager[Any] = torch.autocast(job.device, dtype=torch.bfloat16)
+    return context

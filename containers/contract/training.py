@@ -1,0 +1,184 @@
+"""A training loop that can be killed at any moment and, started again, ends with the same bits.
+
+Every step draws its random numbers from the seed and the step number alone, so no generator state has to be saved.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from contract.errors import DidNotConverge, JobRefused
+from contract.files import atomic, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from contract.events import Events
+    from contract.job import Job
+
+_SAVE_EVERY_S = 10.0  # what a kill costs at most; a state is written in far less
+_SAVE_SHARE = 20  # never spend more than 1/20 of the time on saving
+_STEP_PURPOSE = 0x57E9  # keeps the numbers of steps apart from those of other purposes
+
+
+class Stateful(Protocol):
+    """Anything with a torch state: a network, an optimiser, a schedule."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> Any:  # noqa: ANN401 - torch returns various things
+        """Restore the state."""
+
+
+@dataclass(kw_only=True, slots=True)
+class History:
+    """Losses so far, for the training curve.
+
+    Parameters
+    ----------
+    loss : list of float
+        One value per step.
+    val_loss : list of [int, float]
+        Step (counted from 1) and validation loss.
+    """
+
+    loss: list[float] = field(default_factory=list)
+    val_loss: list[list[float]] = field(default_factory=list)
+
+
+def run_steps(  # noqa: PLR0913 - one callable per role
+    job: Job,
+    events: Events,
+    *,
+    parts: Mapping[str, Stateful],
+    steps: int,
+    step: Callable[[int], float],
+    validate: Callable[[], float] | None = None,
+    validate_every: int = 0,
+) -> History:
+    """Run a resumable training.
+
+    Parameters
+    ----------
+    job : Job
+        A train job; the state goes to `job.checkpoint / "state.pt"`, the losses to `job.folder / "history.json"`.
+    events : Events
+        Progress and losses go here.
+    parts : mapping of str to Stateful
+        Everything that training changes: network, optimiser, schedule.
+    steps : int
+        Steps in all.
+    step : callable
+        Does optimisation step number 0 .. steps - 1 and returns its loss. Python, numpy and torch are seeded from
+        (job.seed, number) before each call; it must depend on nothing else that changes.
+    validate : callable, optional
+        Returns the validation loss; called every `validate_every` steps, may step a schedule. Its random
+        numbers go on from those of the step before it, so a resumed training draws the same.
+    validate_every : int
+        Steps between validations.
+
+    Returns
+    -------
+    History
+        Losses of all steps, also those before a resume.
+
+    Raises
+    ------
+    DidNotConverge
+        When a loss is not finite.
+    JobRefused
+        When the checkpoint folder belongs to another job.
+    """
+    job.checkpoint.mkdir(parents=True, exist_ok=True)
+    path = job.checkpoint / "state.pt"
+    done, history = _resume(path, job, parts, events)
+    clock = _SaveClock()
+    for number in range(done, steps):
+        seed_step(job.seed, number)
+        history.loss.append(_finite(step(number), number))
+        val_loss = None
+        if validate is not None and validate_every and (number + 1) % validate_every == 0:
+            val_loss = validate()
+            history.val_loss.append([number + 1, val_loss])
+        events.step(number + 1, steps, loss=history.loss[-1], val_loss=val_loss)
+        if clock.due() or number + 1 == steps:
+            with clock:
+                _save(path, job, parts, number + 1, history)
+    write_json(job.folder / "history.json", {"loss": history.loss, "val_loss": history.val_loss})
+    return history
+
+
+def seed_step(seed: int, number: int) -> None:
+    """Seed python, numpy and torch for one step from the seed and the step number."""
+    import torch  # noqa: PLC0415 - only where the image has it
+
+    words = np.random.SeedSequence(entropy=seed, spawn_key=(_STEP_PURPOSE, number)).generate_state(3)
+    random.seed(int(words[0]))
+    np.random.seed(int(words[1]))  # noqa: NPY002 - upstream code draws from the global generator
+    torch.manual_seed(int(words[2]))
+
+
+def _finite(loss: float, number: int) -> float:
+    if not math.isfinite(loss):
+        message = f"the loss of step {number + 1} is {loss}; training cannot go on from here"
+        raise DidNotConverge(message)
+    return float(loss)
+
+
+class _SaveClock:
+    """Says when a state is due, so that saving costs little however large the state is."""
+
+    def __init__(self) -> None:
+        self._due_s = time.monotonic() + _SAVE_EVERY_S
+        self._began_s = 0.0
+
+    def due(self) -> bool:
+        return time.monotonic() >= self._due_s
+
+    def __enter__(self) -> None:
+        self._began_s = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        now_s = time.monotonic()
+        self._due_s = now_s + max(_SAVE_EVERY_S, _SAVE_SHARE * (now_s - self._began_s))
+
+
+def _fingerprint(job: Job) -> dict[str, Any]:
+    return {"params": job.params, "seed": job.seed, "train": [str(path) for path in job.inputs.train]}
+
+
+def _save(path: Path, job: Job, parts: Mapping[str, Stateful], done: int, history: History) -> None:
+    import torch  # noqa: PLC0415 - only where the image has it
+
+    state = {
+        "done": done,
+        "job": _fingerprint(job),
+        "loss": history.loss,
+        "val_loss": history.val_loss,
+        "parts": {name: part.state_dict() for name, part in parts.items()},
+    }
+    with atomic(path) as part_path:
+        torch.save(state, part_path)
+
+
+def _resume(path: Path, job: Job, parts: Mapping[str, Stateful], events: Events) -> tuple[int, History]:
+    if not path.exists():
+        return 0, History()
+    import torch  # noqa: PLC0415 - only where the image has it
+
+    state = torch.load(path, map_location=job.device, weights_only=True)
+    if state["job"] != _fingerprint(job):
+        message = f"{path}: expected the state of this job, got one with other params, seed or training stacks"
+        raise JobRefused(message)
+    for name, part in parts.items():
+        part.load_state_dict(state["parts"][name])
+    events.message(f"resuming after step {state['done']}")
+    return state["done"], History(loss=state["loss"], val_loss=state["val_loss"])
