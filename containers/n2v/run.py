@@ -1,0 +1,87 @@
+"""Noise2Void: learn to predict hidden pixels from their neighbours, 2D frame by frame or 3D with time as depth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from careamics_masking import check_masking, masking, n2v_loss
+from contract.errors import JobRefused
+from unet_denoiser import Example, Recipe, train_denoiser
+from unet_prediction import predict_all
+
+if TYPE_CHECKING:
+    import torch
+
+    from contract.events import Events
+    from contract.job import Job
+
+_SMALLEST_PATCH = 8  # pixels, as careamics 0.3.5 (patch_validators)
+
+
+def train(job: Job, events: Events) -> None:
+    """Train on all stacks of the job; write network and normalisation to the checkpoint."""
+    check(job)
+    train_denoiser(job, events, recipe_of(job))
+
+
+def predict(job: Job, events: Events) -> None:
+    """Predict every stack of the job from the checkpoint."""
+    check(job)
+    predict_all(job, events)
+
+
+def check(job: Job) -> None:
+    """Refuse params that careamics would refuse, or misread.
+
+    Raises
+    ------
+    JobRefused
+        With the param, what was expected and what was got.
+    """
+    params = job.params
+    for name in ("patch_size", "patch_size_z"):
+        value = params[name]
+        if value is not None and (value < _SMALLEST_PATCH or value & (value - 1)):
+            message = f"{name}: expected a power of two, at least {_SMALLEST_PATCH}, got {value}"
+            raise JobRefused(message)
+    for name in ("roi_size", "struct_n2v_span"):
+        if params[name] % 2 == 0:
+            message = f"{name}: expected an odd number, got {params[name]}"
+            raise JobRefused(message)
+    check_masking(params)
+    if params["struct_n2v_axes"] != "none":
+        _check_struct(params)
+
+
+def _check_struct(params: dict) -> None:
+    if params["use_augmentations"]:
+        message = "use_augmentations: expected false with struct_n2v_axes, as turning a patch turns its noise, got true"
+        raise JobRefused(message)
+    if params["use_n2v2"] and params["struct_n2v_span"] > params["roi_size"]:
+        message = (
+            f"struct_n2v_span: expected at most roi_size ({params['roi_size']}) with use_n2v2, "
+            f"got {params['struct_n2v_span']}"
+        )
+        raise JobRefused(message)
+
+
+def recipe_of(job: Job) -> Recipe:
+    """Return what Noise2Void adds to the training of a UNet: upstream's hiding of pixels, and its loss there."""
+    params = job.params
+    hide = masking(params, job.device)
+    volume = params["patch_size_z"] is not None
+
+    def prepare(patches: torch.Tensor, rng: torch.Generator) -> Example:
+        batch = patches[:, None] if volume else patches
+        source, target, mask = hide(batch, rng)
+        while not mask.any():  # a small patch may hide no pixel at all, and its loss would be 0 / 0
+            source, target, mask = hide(batch, rng)
+        return Example(source=source, target=target, mask=mask)
+
+    return Recipe(
+        conv_dims=3 if volume else 2,
+        n2v2=params["use_n2v2"],
+        window=(params["patch_size_z"] or 1, params["patch_size"], params["patch_size"]),
+        prepare=prepare,
+        loss=lambda output, example: n2v_loss(output, example.target, example.mask),
+    )
