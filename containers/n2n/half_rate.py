@@ -1,0 +1,80 @@
+"""Predict with a 3D network that was trained on every other frame: even and odd frames are two movies at half the rate.
+
+A network that saw all frames would see the frame it has to predict, and learn to copy its noise.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from block_plan import FOOTPRINTS, plan_core
+from contract.blocks import stream
+from contract.device import autocast
+from contract.predictions import predictions_of
+from unet_denoiser import MULTIPLE, Denoiser, load_denoiser
+from unet_streaming import CHUNK, StreamedUNet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from contract.events import Events
+    from contract.job import Job
+
+_3D = 3
+
+
+def predict_volumes(job: Job, events: Events) -> None:
+    """Predict every stack of a job with a 3D network, exactly and in bounded memory.
+
+    Parameters
+    ----------
+    job : Job
+        A predict job.
+    events : Events
+        Progress goes here.
+
+    Raises
+    ------
+    JobRefused
+        When predict_memory_gib does not suffice for the smallest block.
+    """
+    denoiser = load_denoiser(job)
+    halo = (2 * denoiser.halo, denoiser.halo, denoiser.halo)
+    multiple = (2 * MULTIPLE, MULTIPLE, MULTIPLE)
+    for stack, prediction in predictions_of(job, events):
+        core = plan_core(
+            stack.shape, halo=halo, multiple=multiple, footprint=FOOTPRINTS[_3D], gib=job.params["predict_memory_gib"]
+        )
+        stream(stack, prediction, on_both_halves(job, denoiser), core=core, halo=halo, multiple=multiple)
+
+
+def on_both_halves(job: Job, denoiser: Denoiser) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the network as a function of a block of frames.
+
+    Returns
+    -------
+    callable
+        Grey levels of shape (t, y, x), t a multiple of 8 -> the same shape: even frames from even ones, odd from odd.
+    """
+
+    def apply(block: np.ndarray) -> np.ndarray:
+        result = np.empty_like(block)
+        for parity in (0, 1):
+            result[parity::2] = _predict_volume(job, denoiser, block[parity::2])
+        return result
+
+    return apply
+
+
+def _predict_volume(job: Job, denoiser: Denoiser, volume: np.ndarray) -> np.ndarray:
+    """Push a volume through the network a few frames at a time; the result is that of the whole volume."""
+    device = next(denoiser.network.parameters()).device
+    network, ready = StreamedUNet(denoiser.network), []
+    with torch.inference_mode(), autocast(job):
+        for start in range(0, len(volume), CHUNK):
+            chunk = torch.from_numpy(denoiser.normalisation.apply(volume[start : start + CHUNK])).to(device)
+            ready += network.push(chunk[None, None], end=start + CHUNK >= len(volume))
+    return denoiser.normalisation.undo(torch.cat(ready, dim=2)[0, 0].float().cpu().numpy())
