@@ -1,0 +1,109 @@
+"""Plots that a run asks its report to show: the noise model beside its data, and what averaging samples is worth.
+
+`figures.json` in the folder of a job is a list of plots; docstrings of orchestrator/report/declared.py say its fields.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from movie_prediction import Averaging
+
+_UNIT = "intensity units"
+
+
+def noise_figures(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Plot a noise model.
+
+    Parameters
+    ----------
+    report : mapping
+        What `noise_report` returns.
+
+    Returns
+    -------
+    list of dict
+        Variance against signal, then histogram and density of noisy - signal at each signal level.
+    """
+    variance = {
+        "title": "Variance against signal",
+        "note": _in_words(report),
+        "x": f"signal ({_UNIT})",
+        "y": f"variance ({_UNIT}²)",
+        "curves": [
+            {"name": "data", "kind": "points", "x": report["points"]["signal"], "y": report["points"]["variance"]},
+            {"name": "noise model", "kind": "line", "x": report["curve"]["signal"], "y": report["curve"]["variance"]},
+        ],
+    }
+    return [variance, *map(_density_figure, report["densities"])]
+
+
+def sample_figures(averagings: Mapping[str, Averaging], folder: Path) -> list[dict[str, Any]]:
+    """Plot what averaging samples is worth: against the clean target where there is one, and how far the mean moves.
+
+    Parameters
+    ----------
+    averagings : mapping of str to Averaging
+        File name of a movie to what averaging did to it.
+    folder : Path
+        Where the list will stand; files are named relative to it, as run folders may be moved.
+
+    Returns
+    -------
+    list of dict
+        Score against samples, which needs a target, and distance from the mean of infinitely many samples.
+    """
+    settled = {name: averaging.settling.document() for name, averaging in averagings.items()}
+    return [
+        {
+            "title": "Samples averaged against SI-PSNR",
+            "note": "A few frames of each movie against the clean target; where a line is flat, samples are wasted.",
+            "x": "samples averaged",
+            "scored": [
+                {"movie": name, "file": os.path.relpath(averaging.means.path, folder), **averaging.means.document()}
+                for name, averaging in averagings.items()
+            ],
+        },
+        {
+            "title": "Samples averaged against distance from the mean of all possible ones",
+            "note": "Standard deviation of the samples over the root of their number, all pixels.",
+            "x": "samples averaged",
+            "y": f"rms ({_UNIT})",
+            "curves": [
+                {"name": name, "kind": "line", "x": one["samples"], "y": one["expected_rms_error"]}
+                for name, one in settled.items()
+            ],
+        },
+    ]
+
+
+def _density_figure(density: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    return {
+        "title": f"Noise around signal {density['signal']:.4g}",
+        "note": f"{density['pixels']} pixels of about that signal.",
+        "x": f"noisy - signal ({_UNIT})",
+        "y": f"density (1 / {_UNIT})",
+        "curves": [
+            {"name": "histogram", "kind": "bars", "x": density["residual"], "y": density["histogram"]},
+            {"name": "noise model", "kind": "line", "x": density["residual"], "y": density["fitted"]},
+        ],
+    }
+
+
+def _in_words(report: Mapping[str, Any]) -> str:
+    if report["kind"] == "gmm":
+        return f"Mixture of {report['components']} Gaussians, none narrower than {report['min_sigma']:.3g} {_UNIT}."
+    if report["kind"] == "gaussian":
+        return f"One standard deviation, {report['variance_at_zero'] ** 0.5:.4g} {_UNIT}."
+    read_noise = report["read_noise"]
+    zero = f"unknown, as the variance vanishes at a signal of {report['zero_variance_signal']:.4g} {_UNIT}"
+    shown = zero if read_noise is None else f"{read_noise:.4g} {_UNIT}"
+    return (
+        f"Gain {report['gain']:.4g} \N{PLUS-MINUS SIGN} {report['gain_error']:.2g} {_UNIT} per photo-electron; "
+        f"read noise {shown} (at camera_offset {report['camera_offset']:g})."
+    )

@@ -1,0 +1,150 @@
+"""Predict movies frame by frame: the mean of samples, how they spread, and single ones, in bounded memory."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from contract.blocks import Block, axis_blocks, pad_by_reflection
+from contract.files import write_json
+from contract.predictions import open_prediction
+from posterior import Posterior, Window
+from sample_mean import PartialMeans, SampleMean, Settling
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from contract.predictions import Prediction
+    from contract.stacks import Stack
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What to predict of every frame.
+
+    Parameters
+    ----------
+    mmse_count : int
+        Samples that are averaged.
+    save_sd : bool
+        Whether to write the standard deviation of the samples, too.
+    save_samples : int
+        Single samples to write, at most `mmse_count`.
+    tile_size, tile_halo : int
+        Largest part of a frame that is predicted at once, and the context around it, pixels.
+    multiple : int
+        What height and width of an input must be a multiple of.
+    """
+
+    mmse_count: int
+    save_sd: bool
+    save_samples: int
+    tile_size: int
+    tile_halo: int
+    multiple: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Averaging:
+    """What averaging samples did: how the mean of all pixels settled, and means of fewer samples of a few frames."""
+
+    settling: Settling
+    means: PartialMeans
+
+
+class _Frame:
+    """What is collected of one frame: mean and standard deviation of the samples, and the first few of them."""
+
+    def __init__(self, shape: tuple[int, ...], samples: int) -> None:
+        self.mean = np.empty(shape, np.float32)
+        self.sd = np.empty(shape, np.float32)
+        self.samples = np.empty((samples, *shape), np.float32)
+
+
+def predict_movie(
+    posterior: Posterior, request: Request, stack: Stack, prediction: Prediction, extra: Path
+) -> Averaging:
+    """Predict every frame of a movie.
+
+    Parameters
+    ----------
+    posterior : Posterior
+        Trained network.
+    request : Request
+        What to predict.
+    stack : Stack
+        Noisy movie.
+    prediction : Prediction
+        Gets the mean of the samples.
+    extra : Path
+        Folder for what is not the prediction: `sd/` and `sample_01/` .. hold TIFFs named as the movie,
+        `settling/<name>.json` says how the mean settles as samples are added, `settling/<name>.npy` holds the means
+        of fewer samples of a few frames.
+
+    Returns
+    -------
+    Averaging
+        What averaging samples did to this movie.
+    """
+    name = stack.path.name
+    averaging = Averaging(
+        settling=Settling(request.mmse_count),
+        means=PartialMeans(extra / "settling" / f"{name}.npy", stack.shape, request.mmse_count),
+    )
+    names = [f"sample_{number + 1:02d}" for number in range(request.save_samples)]
+    with ExitStack() as opened:
+        sd = opened.enter_context(_output(extra / "sd", stack)) if request.save_sd else None
+        samples = [opened.enter_context(_output(extra / name, stack)) for name in names]
+        for number in range(stack.shape[0]):
+            frame = _predict_frame(posterior, request, stack.frames(number, number + 1)[0], number, averaging)
+            prediction.write(frame.mean)
+            if sd is not None:
+                sd.write(frame.sd)
+            for output, sample in zip(samples, frame.samples, strict=True):
+                output.write(sample)
+    write_json(extra / "settling" / f"{name}.json", averaging.settling.document())
+    return averaging
+
+
+def _output(folder: Path, like: Stack) -> AbstractContextManager[Prediction]:
+    folder.mkdir(parents=True, exist_ok=True)
+    return open_prediction(folder / like.path.name, like)
+
+
+def _predict_frame(
+    posterior: Posterior, request: Request, pixels: np.ndarray, number: int, averaging: Averaging
+) -> _Frame:
+    frame = _Frame(pixels.shape, request.save_samples)
+    rows, columns = (
+        axis_blocks(length, request.tile_size, request.tile_halo, request.multiple) for length in pixels.shape
+    )
+    for row, column in product(rows, columns):
+        tile = _predict_tile(posterior, request, pixels, number, (row, column))
+        place = (slice(row.start, row.stop), slice(column.start, column.stop))
+        frame.mean[place], frame.sd[place] = tile.mean, np.sqrt(tile.variance)
+        for whole, sample in zip(frame.samples, tile.kept, strict=True):
+            whole[place] = sample
+        averaging.settling.add(tile)
+        averaging.means.add(number, place, tile)
+    return frame
+
+
+def _predict_tile(
+    posterior: Posterior, request: Request, pixels: np.ndarray, number: int, blocks: tuple[Block, Block]
+) -> SampleMean:
+    row, column = blocks
+    noisy = pixels[row.read_start : row.read_stop, column.read_start : column.read_stop].astype(np.float32)
+    height, width = (-(-length // request.multiple) * request.multiple for length in pixels.shape)
+    rows, columns = (slice(block.read_start, block.read_stop + block.pad) for block in blocks)
+    window = Window(height, width, rows, columns)
+    tile = SampleMean(request.mmse_count, request.save_samples)
+    for sample in posterior.samples(
+        pad_by_reflection(noisy, (row.pad, column.pad)), window, number, request.mmse_count
+    ):
+        tile.add(sample.cpu().numpy()[row.core, column.core])
+    return tile

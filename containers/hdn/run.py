@@ -1,0 +1,94 @@
+"""HDN: a hierarchical variational autoencoder with a noise model, on the ladder network of careamics 0.3.5."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from contextlib import ExitStack
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+
+from contract.device import autocast, torch_device
+from contract.errors import JobRefused
+from contract.files import write_json
+from contract.predictions import predictions_of
+from contract.stacks import open_stack
+from convergence import gather_evidence, refuse_failure
+from declared_figures import noise_figures, sample_figures
+from ladder import build_ladder, multiple_of
+from ladder_training import LadderTraining
+from movie_prediction import Request, predict_movie
+from noise_choice import choose_noise_model
+from noise_models import save_noise_model
+from noise_report import noise_report
+from patch_source import PatchSource, Scale, scale_of
+from posterior import Posterior
+
+if TYPE_CHECKING:
+    from contract.events import Events
+    from contract.job import Job
+
+
+def train(job: Job, events: Events) -> None:
+    """Make the noise model, train the network, and see whether it denoises pixels it is not shown."""
+    torch_device(job)
+    job.checkpoint.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as opened:
+        stacks, val = (
+            [opened.enter_context(open_stack(path, job.axes)) for path in paths]
+            for paths in (job.inputs.train, job.inputs.val)
+        )
+        scale = scale_of(stacks)
+        write_json(job.checkpoint / "scale.json", asdict(scale))
+        choice = choose_noise_model(job, stacks, events)
+        save_noise_model(job.checkpoint / "noise_model.npz", choice.noise_model)
+        report = noise_report(choice, job.params["camera_offset"])
+        write_json(job.checkpoint / "noise_model.json", report)
+        write_json(job.folder / "figures.json", noise_figures(report))
+        cut = partial(PatchSource, size=job.params["patch_size"], scale=scale)
+        source = cut(stacks, scratch=job.folder / "scratch" / "train")
+        judge = cut(val, scratch=job.folder / "scratch" / "val") if val else source
+        training = LadderTraining(job, choice.noise_model, scale, train=source, val=judge)
+        training.run(events)
+        evidence = gather_evidence(
+            training.network, judge, choice.noise_model, scale, seed=job.seed, skipped=training.skips.count
+        )
+    write_json(job.checkpoint / "evidence.json", evidence.document())
+    refuse_failure(evidence)
+
+
+def predict(job: Job, events: Events) -> None:
+    """Write the mean of samples of every frame; spread, single samples and figures go to the folder `extra/<split>`."""
+    device = torch_device(job)
+    state = torch.load(job.checkpoint / "state.pt", map_location=device, weights_only=True)
+    network = build_ladder(state["job"]["params"]).to(device)
+    network.load_state_dict(state["parts"]["network"])
+    scale = Scale(**json.loads((job.checkpoint / "scale.json").read_text()))
+    posterior = Posterior(network, scale, seed=job.seed, device=device, precision=partial(autocast, job))
+    request = _request(job, multiple_of(state["job"]["params"]))
+    extra = job.predictions.parent / "extra" / job.predictions.name  # two splits may have movies of the same name
+    extra.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(job.checkpoint / "noise_model.json", extra / "noise_model.json")
+    averagings = {
+        stack.path.name: predict_movie(posterior, request, stack, prediction, extra)
+        for stack, prediction in predictions_of(job, events)
+    }
+    write_json(job.folder / "figures.json", sample_figures(averagings, job.folder))
+
+
+def _request(job: Job, multiple: int) -> Request:
+    params = job.params
+    if params["save_samples"] > params["mmse_count"]:
+        message = f"save_samples: expected at most mmse_count {params['mmse_count']}, got {params['save_samples']}"
+        raise JobRefused(message)
+    return Request(
+        mmse_count=params["mmse_count"],
+        save_sd=params["save_sd"],
+        save_samples=params["save_samples"],
+        tile_size=params["tile_size"],
+        tile_halo=params["tile_halo"],
+        multiple=multiple,
+    )
