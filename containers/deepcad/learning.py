@@ -1,0 +1,239 @@
+"""Upstream's training loop, killed and resumed at any step with the same bits.
+
+Upstream draws from two generators in a fixed order: torch's for the initial weights and, at the start of every epoch,
+for the order of the patches; Python's for the swap and the turn of every patch. The state of both is saved.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch.nn.functional import l1_loss, mse_loss
+from torch.utils.data import DataLoader, default_collate
+
+from checkpoints import load_state, save_state, save_weights
+from contract.device import autocast, torch_device
+from contract.errors import DidNotConverge
+from contract.files import write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from contract.events import Events
+    from contract.job import Job
+    from settings import Settings
+
+_SAVE_EVERY_S = 10.0  # what a kill costs at most
+_SAVE_SHARE = 20  # never spend more than 1/20 of the time on saving
+_LOOK_EVERY_S = 0.5  # losses stay on the device until then, as fetching one makes a GPU wait
+
+
+class Pairs(Protocol):
+    """Upstream's `trainset`: input and target patch by number, drawing from Python's generator."""
+
+    def __len__(self) -> int:
+        """Return the number of patches."""
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return input and target, each of shape (1, t, y, x), float32, grey levels minus the mean of the movie."""
+
+
+class Learner:
+    """Network and optimiser, and one step of theirs.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Upstream's network, freshly initialised.
+    job : Job
+        Device and precision.
+    settings : Settings
+        Adam and mode.
+    """
+
+    def __init__(self, network: torch.nn.Module, job: Job, settings: Settings) -> None:
+        self._job = job
+        self.device = torch_device(job)
+        self._format = torch.channels_last_3d if settings.mode == "fast" else torch.contiguous_format
+        self.network = network.to(self.device, memory_format=self._format)
+        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=settings.lr, betas=(settings.b1, settings.b2))
+
+    def step(self, noisy: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Do one optimisation step and return its loss, which stays on the device."""
+        loss = self.loss(noisy, target)
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        return loss.detach()
+
+    def loss(self, noisy: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Return half the mean absolute plus half the mean squared error, grey levels."""
+        noisy = noisy.to(self.device, memory_format=self._format)
+        target = target.to(self.device)
+        with autocast(self._job):
+            predicted = self.network(noisy)
+        predicted = predicted.float()
+        return 0.5 * l1_loss(predicted, target) + 0.5 * mse_loss(predicted, target)
+
+
+@dataclass(kw_only=True, slots=True)
+class Progress:
+    """How far a training is.
+
+    Parameters
+    ----------
+    epoch, step : int
+        Epochs done, and optimiser steps done in the one begun.
+    epoch_rng : torch.Tensor or None
+        State of torch's generator when the epoch began; None before the first.
+    loss : list of float
+        One value per step.
+    val_loss : list of [int, float]
+        Step, counted from 1 over all epochs, and validation loss.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    epoch_rng: torch.Tensor | None = None
+    loss: list[float] = field(default_factory=list)
+    val_loss: list[list[float]] = field(default_factory=list)
+
+
+def learn(  # noqa: PLR0913, PLR0917 - one argument per role
+    job: Job, events: Events, settings: Settings, learner: Learner, pairs: Pairs, validate: Callable[[], float | None]
+) -> str:
+    """Train for all epochs, or what is left of them.
+
+    Parameters
+    ----------
+    job, events : Job, Events
+        Train job; weights and state go to its checkpoint, losses to `history.json` in its folder.
+    settings : Settings
+        Epochs and batch size.
+    learner : Learner
+        What is trained.
+    pairs : Pairs
+        Training patches.
+    validate : callable
+        Returns the validation loss, or None without validation movies; must draw no random numbers.
+
+    Returns
+    -------
+    str
+        Name of the weights of the last epoch.
+
+    Raises
+    ------
+    DidNotConverge
+        When a loss is not finite.
+    """
+    progress = _resume(job, events, learner)
+    steps = math.ceil(len(pairs) / settings.batch_size)
+    log = _Log(events, progress, steps * settings.n_epochs)
+    clock = _SaveClock()
+    while progress.epoch < settings.n_epochs:
+        for numbers in _epoch_order(len(pairs), settings.batch_size, progress)[progress.step :]:
+            noisy, target = default_collate([pairs[number] for number in numbers])
+            log.add(learner.step(noisy, target))
+            progress.step += 1
+            if clock.due():
+                with clock:
+                    log.look()
+                    _save(job, learner, progress)
+        log.look(validate())
+        progress.epoch, progress.step, progress.epoch_rng = progress.epoch + 1, 0, None
+        name = _weights_name(progress.epoch, steps, settings.n_epochs)
+        save_weights(job.checkpoint / name, learner.network)
+        _save(job, learner, progress)
+    write_json(job.folder / "history.json", {"loss": progress.loss, "val_loss": progress.val_loss})
+    return _weights_name(settings.n_epochs, steps, settings.n_epochs)
+
+
+def _epoch_order(patches: int, batch_size: int, progress: Progress) -> list[list[int]]:
+    """Draw the order of an epoch as upstream does; when it was interrupted, draw the same again."""
+    if progress.epoch_rng is None:
+        progress.epoch_rng = torch.get_rng_state()
+    torch.set_rng_state(progress.epoch_rng)
+    return list(DataLoader(range(patches), batch_size=batch_size, shuffle=True, collate_fn=list))
+
+
+def _weights_name(epoch: int, steps: int, epochs: int) -> str:
+    """Return upstream's file name, with digits enough that the last epoch sorts last, which upstream relies on."""
+    return f"E_{epoch:0{max(2, len(str(epochs)))}d}_Iter_{steps:04d}.pth"
+
+
+def _resume(job: Job, events: Events, learner: Learner) -> Progress:
+    state = load_state(job)
+    if state is None:
+        return Progress()
+    learner.network.load_state_dict(state["network"])
+    learner.optimiser.load_state_dict(state["optimiser"])
+    version, words, gauss = state["python_rng"]
+    random.setstate((version, tuple(words), gauss))
+    torch.set_rng_state(state["torch_rng"])
+    events.message(f"resuming after epoch {state['epoch']}, step {state['step']}")
+    return Progress(
+        epoch=state["epoch"], step=state["step"], epoch_rng=state["epoch_rng"],
+        loss=state["loss"], val_loss=state["val_loss"],
+    )  # fmt: skip
+
+
+def _save(job: Job, learner: Learner, progress: Progress) -> None:
+    state: dict[str, Any] = {
+        "epoch": progress.epoch, "step": progress.step, "epoch_rng": progress.epoch_rng,
+        "python_rng": random.getstate(), "torch_rng": torch.get_rng_state(),
+        "network": learner.network.state_dict(), "optimiser": learner.optimiser.state_dict(),
+        "loss": progress.loss, "val_loss": progress.val_loss,
+    }  # fmt: skip
+    save_state(job, state)
+
+
+class _Log:
+    """Collect losses and look at them now and then."""
+
+    def __init__(self, events: Events, progress: Progress, steps: int) -> None:
+        self._events, self._progress, self._steps = events, progress, steps
+        self._waiting: list[torch.Tensor] = []
+        self._next_s = 0.0
+
+    def add(self, loss: torch.Tensor) -> None:
+        self._waiting.append(loss)
+        if time.monotonic() >= self._next_s:
+            self.look()
+
+    def look(self, val_loss: float | None = None) -> None:
+        done = self._progress.loss
+        for loss in self._waiting:
+            value = float(loss)
+            if not math.isfinite(value):
+                message = f"the loss of step {len(done) + 1} is {value}; training cannot go on from here"
+                raise DidNotConverge(message)
+            done.append(value)
+        self._waiting.clear()
+        if val_loss is not None:
+            self._progress.val_loss.append([len(done), val_loss])
+        self._events.step(len(done), self._steps, loss=done[-1], val_loss=val_loss)
+        self._next_s = time.monotonic() + _LOOK_EVERY_S
+
+
+class _SaveClock:
+    """Says when a state is due, so that saving costs little."""
+
+    def __init__(self) -> None:
+        self._due_s = time.monotonic() + _SAVE_EVERY_S
+        self._began_s = 0.0
+
+    def due(self) -> bool:
+        return time.monotonic() >= self._due_s
+
+    def __enter__(self) -> None:
+        self._began_s = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        now_s = time.monotonic()
+        self._due_s = now_s + max(_SAVE_EVERY_S, _SAVE_SHARE * (now_s - self._began_s))

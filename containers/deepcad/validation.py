@@ -1,0 +1,105 @@
+"""What upstream does not look at: the loss on other movies, and whether the network learned anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from contract.errors import DidNotConverge
+from contract.stacks import open_stack
+from intensities import mean_for_training
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from contract.events import Events
+    from contract.job import Job
+    from contract.stacks import Stack
+    from learning import Learner, Pairs
+    from settings import Settings
+
+_WINDOWS = 8  # of each movie
+_STRIDES = (1, 3, 5)  # odd: each axis visits its eight places in another order
+
+
+def validator(job: Job, events: Events, settings: Settings, learner: Learner) -> Callable[[], float | None]:
+    """Return the function that measures the validation loss; it draws no random numbers.
+
+    Parameters
+    ----------
+    job : Job
+        Its movies in `inputs.val` are used; those too small for one window are left out with a message.
+    events : Events
+        Gets that message.
+    settings : Settings
+        Patch sizes.
+    learner : Learner
+        What is measured.
+
+    Returns
+    -------
+    callable
+        Returns the mean loss from even to odd frames, grey levels; None without usable movies.
+    """
+    size = (2 * settings.patch_t, settings.patch_y, settings.patch_x)
+    usable = []
+    for path in sorted(job.inputs.val):
+        with open_stack(path, job.axes) as stack:
+            if all(length >= least for length, least in zip(stack.shape, size, strict=True)):
+                usable.append((path, mean_for_training(stack, stack.shape[0])))
+            else:
+                events.message(f"{path.name}: {stack.shape} is too small to validate on windows of {size}")
+
+    def validate() -> float | None:
+        losses = []
+        with torch.inference_mode():
+            for path, mean in usable:
+                with open_stack(path, job.axes) as stack:
+                    losses += [float(learner.loss(*pair)) for pair in _pairs(stack, mean, size)]
+        return sum(losses) / len(losses) if losses else None
+
+    return validate
+
+
+def check_alive(learner: Learner, pairs: Pairs) -> None:
+    """Make sure that the network does not return the same value for every pixel.
+
+    That is what is left of it when its ReLUs have died, which a large step on raw grey levels can do; the loss alone
+    does not tell, as on a noisy movie it is then not much higher.
+
+    Parameters
+    ----------
+    learner : Learner
+        After training.
+    pairs : Pairs
+        Training patches, a few of which are looked at; their random numbers are no longer needed.
+
+    Raises
+    ------
+    DidNotConverge
+        With the value that the network returns.
+    """
+    with torch.inference_mode():
+        for number in range(0, len(pairs), -(-len(pairs) // _WINDOWS)):
+            predicted = learner.network(pairs[number][0][None].to(learner.device))
+            if float(predicted.max()) > float(predicted.min()):
+                return
+    message = (
+        f"after training the network returns {float(predicted.max()):.4g} for every pixel of every patch; train again "
+        "with a smaller lr or another seed"
+    )
+    raise DidNotConverge(message)
+
+
+def _pairs(stack: Stack, mean: np.float32, size: tuple[int, ...]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield even and odd frames of windows spread over a movie."""
+    for number in range(_WINDOWS):
+        first, top, left = (
+            (length - least) * (number * stride % _WINDOWS) // (_WINDOWS - 1)
+            for length, least, stride in zip(stack.shape, size, _STRIDES, strict=True)
+        )
+        frames = stack.frames(first, first + size[0])[:, top : top + size[1], left : left + size[2]]
+        centred = torch.from_numpy(frames.astype(np.float32) - mean)[None, None]
+        yield centred[:, :, ::2], centred[:, :, 1::2]
