@@ -1,0 +1,258 @@
+"""How well masked pixels that were never trained on are predicted: the evidence that a network denoises.
+
+A masked value cannot be copied, so the mean squared error of its prediction is the noise variance plus the error
+against the clean signal. Three references are measured on the same pixels: the trend alone (a still picture), the
+noisy movie itself (its error against the signal is the noise variance, so twice that against another noisy value) and
+the noise floor, below which only a network can get that copies noise from correlated neighbours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+
+from contract.device import autocast
+from contract.memory import give_back
+from contract.seeding import generator
+from masking import Span, draw_mask, hide
+from timing import frames_around
+from window import feature_window, frame_window, noise_window, window_at
+
+if TYPE_CHECKING:
+    from contract.job import Job
+    from correlation import Occlusion
+    from network import CellMincer
+    from preprocess import Prepared
+    from settings import Settings
+    from window import Window
+
+_PURPOSE = 0xE71D
+WINDOWS = 32  # windows looked at
+_SIDE = 64  # their largest side, pixels
+_LEAK = 0.7  # of the noise floor; an honest network is above it, but for the error of the floor
+_SIGMAS = 2.0  # standard errors by which the network must be better than the trend
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """Mean squared errors on held-out masked pixels, in units of the variance of the noise there.
+
+    Parameters
+    ----------
+    network : float
+        Of the network; 1 would be perfect.
+    trend : float
+        Of the trend alone.
+    noisy : float
+        Of the noisy movie against an independent noisy one: 2 by definition.
+    better_by_sigmas : float
+        How many standard errors the network is better than the trend; from the spread over windows.
+    quiet_network : float
+        Of the network where there is hardly any signal; well below 1 only if noise is copied.
+    pixels : int
+        Masked pixels looked at.
+    """
+
+    network: float
+    trend: float
+    noisy: float
+    better_by_sigmas: float
+    quiet_network: float
+    pixels: int
+
+    @property
+    def gain_db(self) -> float | None:
+        """Gain over the noisy movie against the unknown clean signal that is at least there, dB; None with leakage.
+
+        The error above the noise floor cannot be told more exactly than two standard errors of a mean of squares.
+        """
+        if self.leaks:
+            return None
+        return -10 * float(np.log10(max(self.network - 1, 0) + 2 * np.sqrt(2 / max(self.pixels, 1))))
+
+    @property
+    def leaks(self) -> bool:
+        """Whether the error is so far below the noise floor that noise must be copied."""
+        return self.quiet_network < _LEAK
+
+    @property
+    def failure(self) -> str | None:
+        """Return a sentence when the network is of no use, None when it is."""
+        found = f"{self.pixels} masked pixels: error {self.network:.3f} (in units of the noise variance)"
+        if not self.network < self.noisy:
+            return f"{found}, not below that of the noisy movie itself ({self.noisy:.3f})"
+        if not self.better_by_sigmas > _SIGMAS:
+            return (
+                f"{found} against {self.trend:.3f} of the trend alone, {self.better_by_sigmas:.1f} standard errors "
+                f"better where more than {_SIGMAS:.0f} are expected: the prediction would be a still picture"
+            )
+        return None
+
+    @property
+    def sentence(self) -> str:
+        """Say how the network does beside the trend alone and the noisy movie."""
+        gain = "unknown" if self.gain_db is None else f"at least {self.gain_db:.1f} dB"
+        return (
+            f"masked pixels, in units of the noise variance: error {self.network:.3f}, "
+            f"trend alone {self.trend:.3f}, noisy {self.noisy:.3f}; gain {gain}"
+        )
+
+    def document(self) -> dict[str, Any]:
+        """Return everything as JSON."""
+        return asdict(self) | {"gain_db": self.gain_db, "leaks": self.leaks, "failure": self.failure}
+
+
+class _Probe(NamedTuple):
+    """One window of one movie, as arrays: see `HeldOut`."""
+
+    movie: Prepared
+    frames: np.ndarray
+    masked: np.ndarray
+    window: Window
+    counts: np.ndarray
+    target: np.ndarray
+    noise_variance: np.ndarray
+    quiet: np.ndarray
+
+
+class HeldOut:
+    """Masked windows of movies, always the same ones.
+
+    Parameters
+    ----------
+    movies : list of (Prepared, ndarray of int)
+        Movies and the frames to look at.
+    settings : Settings
+        Masks and network.
+    occlusion : Occlusion
+        Box hidden around each masked pixel.
+    job : Job
+        Seed, device and precision.
+    windows : int
+        How many windows.
+    """
+
+    def __init__(
+        self,
+        movies: list[tuple[Prepared, np.ndarray]],
+        settings: Settings,
+        occlusion: Occlusion,
+        job: Job,
+        windows: int = WINDOWS,
+    ) -> None:
+        self._job, self._order = job, settings.architecture.t_order
+        self._padding_mode = settings.architecture.padding_mode
+        self._groups: dict[tuple[int, ...], list[_Probe]] = {}  # by size, as only equal sizes make a batch
+        for number in range(windows):
+            movie, frames = movies[number % len(movies)]
+            turn, turns = number // len(movies), -(-windows // len(movies))
+            frame = int(frames[int((turn + 0.5) * len(frames) / turns)])
+            rng = generator(job.seed, _PURPOSE, number)
+            probe = _probe(movie, frame, settings, occlusion, rng)
+            self._groups.setdefault(probe.frames.shape, []).append(probe)
+
+    def evidence(self, network: CellMincer) -> Evidence:
+        """Measure a network the way it is used for denoising; it is left in training mode."""
+        network.eval()
+        probes = [probe for group in self._groups.values() for probe in group]
+        rows = [_errors(probe, self._predict(network, probe)) for probe in probes]  # one at a time, to save memory
+        network.train()
+        return _summary(np.array(rows))
+
+    def reestimate(self, network: CellMincer) -> None:
+        """Set the statistics of all batch normalisations to those of unmasked frames of the windows.
+
+        Every batch holds one frame of each window, so that its variance includes that between places. The network
+        is left in training mode.
+        """
+        norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+        momenta = [norm.momentum for norm in norms]
+        network.train()
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # a plain average over batches
+        for offset in sorted({0, self._order // 3, self._order // 2, self._order - 1}):
+            for group in self._groups.values():
+                frames = np.stack([probe.frames[offset : offset + 1] for probe in group])
+                self._embed(network, frames, group)
+            give_back()
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+
+    def _embed(self, network: CellMincer, frames: np.ndarray, probes: list[_Probe]) -> torch.Tensor:
+        with torch.no_grad(), autocast(self._job):
+            singles = [network.spatial_unet.contexts(self._features(probe)) for probe in probes]
+            contexts = [None if level[0] is None else torch.cat(level) for level in zip(*singles, strict=True)]
+            return network.embed(torch.from_numpy(frames).to(self._job.device), contexts)
+
+    def _features(self, probe: _Probe) -> torch.Tensor:
+        """Return the maps of one window, (1, F, X', Y'), made when needed: those of all windows would fill memory."""
+        maps = feature_window(probe.movie, probe.window, self._padding_mode)
+        return torch.from_numpy(maps[None]).to(self._job.device)
+
+    def _predict(self, network: CellMincer, probe: _Probe) -> np.ndarray:
+        give_back()
+        embedded = self._embed(network, probe.masked[None], [probe])
+        with torch.no_grad(), autocast(self._job):
+            predicted = network.temporal_denoiser(embedded)
+        return probe.window.cropped(predicted[0, 0].float().cpu().numpy())
+
+
+def _probe(movie: Prepared, frame: int, settings: Settings, occlusion: Occlusion, rng: np.random.Generator) -> _Probe:
+    """Cut a masked window out of a movie at a random place."""
+    shape = movie.recording.shape[1:]
+    width, height = (min(length, _SIDE) for length in shape)
+    x, y = (int(rng.integers(0, length - side + 1)) for length, side in zip(shape, (width, height), strict=True))
+    window = window_at((x, y), (width, height), settings.architecture.valid)
+    order = settings.architecture.t_order
+    frames = frame_window(movie, frames_around(frame, len(movie.recording), order), window)
+    mask = draw_mask(rng, window, Span(order, 1), settings.fitting.occlusion_prob, occlusion)
+    xs, ys = (
+        slice(border.before, border.before + side) for border, side in zip(window.borders, (width, height), strict=True)
+    )
+    here = slice(x, x + width), slice(y, y + height)
+    return _Probe(
+        movie=movie,
+        frames=frames,
+        masked=hide(rng, frames, mask.hidden, noise_window(movie, window)),
+        window=window,
+        counts=mask.centres[0] & ~movie.constant[here],
+        target=frames[order // 2, xs, ys],
+        noise_variance=movie.statistics.variance[here] / movie.features.scale**2,
+        quiet=movie.quiet[here],
+    )
+
+
+def _errors(probe: _Probe, predicted: np.ndarray) -> tuple[float, ...]:
+    """Return sums over masked pixels: count, error of network and trend, noise; and over the quiet ones among them."""
+    error = (predicted - probe.target) ** 2
+    quiet = probe.counts & probe.quiet
+    return (
+        float(probe.counts.sum()),
+        float(error[probe.counts].sum()),
+        float((probe.target[probe.counts] ** 2).sum()),
+        float(probe.noise_variance[probe.counts].sum()),
+        float(error[quiet].sum()),
+        float(probe.noise_variance[quiet].sum()),
+    )
+
+
+def _summary(rows: np.ndarray) -> Evidence:
+    rows = rows[rows[:, 0] > 0]
+    if not len(rows):
+        rows = np.array([[0.0, 2.0, 1.0, 1.0, 1.0, 1.0]])
+    pixels, network, trend, noise, quiet_network, quiet_noise = rows.sum(axis=0)
+    better = (rows[:, 2] - rows[:, 1]) / rows[:, 0]
+    spread = float(better.std(ddof=1) / np.sqrt(len(better))) if len(better) > 1 else 0.0
+    unit = noise or 1.0
+    return Evidence(
+        network=float(network / unit),
+        trend=float(trend / unit),
+        noisy=2.0,
+        better_by_sigmas=float(better.mean() / spread) if spread > 0 else 0.0,
+        quiet_network=float(quiet_network / quiet_noise) if quiet_noise > 0 else 1.0,
+        pixels=int(pixels),
+    )
