@@ -1,0 +1,14 @@
+"""The command `calm`. Only this package prints and turns errors into exit codes."""
+
+from orchestrator.cli import (  # noqa: F401 - importing them adds their commands to `main`
+    bundle,
+    compare,
+    data,
+    environments,
+    provenance,
+    reproduce,
+    runs,
+)
+from orchestrator.cli.root import main
+
+__all__ = ["main"]

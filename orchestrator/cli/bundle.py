@@ -1,0 +1,99 @@
+"""Commands on offline bundles: create, verify, load."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from orchestrator.cli.root import algorithm, algorithms, main
+
+if TYPE_CHECKING:
+    from orchestrator.domain import Device
+
+_PATH = click.Path(path_type=Path)
+
+
+@main.group()
+def bundle() -> None:
+    """Carry calm to machines without internet: images, wheels, locks and data, every byte listed.
+
+    \b
+    Example:
+        calm bundle create calm.tar n2v --data demo
+        calm bundle verify calm.tar
+        calm bundle load calm.tar
+    """  # noqa: D301 - click reads \b as "do not wrap"
+
+
+@bundle.command()
+@click.argument("target", metavar="BUNDLE", type=_PATH)
+@click.argument("names", metavar="[ALGORITHM]...", nargs=-1)
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@click.option("--images", type=click.Choice(["archive", "sif", "none"]), default="archive", show_default=True)
+@click.option("--data", "datasets", multiple=True, help="Dataset that is here (calm data list); may be repeated.")
+@click.option("--calm", "with_calm", is_flag=True, help="Add the packages of calm itself.")
+def create(  # noqa: PLR0913 - one argument for each option
+    *,
+    target: Path,
+    names: tuple[str, ...],
+    device: Device,
+    images: Literal["archive", "sif", "none"],
+    datasets: tuple[str, ...],
+    with_calm: bool,
+) -> None:
+    """Make a bundle of algorithms (of all that have the device, when none is named) and of the controls.
+
+    Experiments of the study need its environments as well, such as n2v@study; `calm list ALGORITHM` names them.
+
+    \b
+    Example:
+        calm bundle create calm.tar n2v n2v@study --images sif --data demo
+    """  # noqa: D301
+    from orchestrator.layout import layout
+    from orchestrator.packing import Contents, chosen
+    from orchestrator.packing import create as create_bundle
+
+    packed = chosen(algorithms(), [algorithm(name) for name in names], device)
+    contents = Contents(algorithms=packed, variant=device, images=images, datasets=tuple(datasets), calm=with_calm)
+    create_bundle(target.absolute(), contents, layout(), _say)
+    click.echo(target)
+
+
+@bundle.command()
+@click.argument("target", metavar="BUNDLE", type=_PATH)
+def verify(target: Path) -> None:
+    """Compare every byte of a bundle with its list.
+
+    \b
+    Example:
+        calm bundle verify calm.tar
+    """  # noqa: D301
+    from orchestrator.bundle import differences
+
+    found = differences(target.absolute())
+    for line in found:
+        click.echo(line)
+    click.echo("Every file is as it was packed." if not found else f"{len(found)} files differ.")
+    sys.exit(1 if found else 0)
+
+
+@bundle.command()
+@click.argument("target", metavar="BUNDLE", type=_PATH)
+def load(target: Path) -> None:
+    """Check a bundle and put its images, wheels and data where calm looks for them.
+
+    \b
+    Example:
+        calm bundle load calm.tar
+    """  # noqa: D301
+    from orchestrator.layout import layout
+    from orchestrator.unpacking import load as load_bundle
+
+    load_bundle(target.absolute(), layout(), _say)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)

@@ -1,0 +1,59 @@
+"""Commands that compare runs: diff and verify."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from orchestrator.cli.root import ENGINES, main, run_folders, session
+
+_PATH = click.Path(path_type=Path)
+
+
+@main.command()
+@click.argument("one", metavar="RUN_A", type=_PATH)
+@click.argument("other", metavar="RUN_B", type=_PATH)
+def diff(one: Path, other: Path) -> None:
+    """Explain why two runs differ, layer by layer, the likeliest cause first.
+
+    \b
+    Example:
+        calm diff outputs/n2v-demo-quick/1f6b... outputs/n2v-demo-quick/93ac...
+    """  # noqa: D301 - click reads \b as "do not wrap"
+    from orchestrator.comparison import explain, first_difference
+
+    folders = run_folders((one, other))
+    difference = first_difference(*folders)
+    causes = explain(*(json.loads(folder.record.read_text()) for folder in folders))
+    click.echo("The predictions are the same, byte for byte." if difference is None else difference.sentence())
+    for rank, cause in enumerate(causes, start=1):
+        click.echo(f"{rank}. {cause.layer}")
+        for line in cause.details:
+            click.echo(f"   {line}")
+    if not causes:
+        click.echo("The records agree in every layer.")
+    sys.exit(0 if difference is None else 1)
+
+
+@main.command()
+@click.argument("run", metavar="RUN", type=_PATH)
+@click.option("--engines", default="all", show_default=True, help=f"all, or some of {', '.join(ENGINES[1:])}.")
+def verify(run: Path, engines: str) -> None:
+    """Check a run's files against its record, then make it again on other engines and compare every byte.
+
+    \b
+    Example:
+        calm verify outputs/n2v-demo-quick/1f6b... --engines venv,docker
+    """  # noqa: D301
+    from orchestrator.again import repeat
+
+    (folder,) = run_folders((run,))
+    names = ENGINES[1:] if engines == "all" else tuple(engines.split(","))
+    agrees = True
+    for outcome in repeat(folder, names, session("auto"), skip_missing=engines == "all"):
+        click.echo(f"{outcome.engine}: {outcome.sentence}")
+        agrees = agrees and outcome.agrees
+    sys.exit(0 if agrees else 1)

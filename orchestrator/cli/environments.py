@@ -1,0 +1,134 @@
+"""Commands on algorithms and environments: list, build, sif, lock, doctor."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.root import ENGINES, algorithm, algorithms, main, session
+
+if TYPE_CHECKING:
+    from orchestrator.domain import Device
+
+
+@main.command("list")
+@click.argument("name", metavar="[ALGORITHM]", required=False)
+def list_(name: str | None) -> None:
+    """List the algorithms, or the parameters and presets of one.
+
+    \b
+    Example:
+        calm list
+        calm list n2v
+    """  # noqa: D301
+    if name is None:
+        for one in algorithms().values():
+            click.echo(f"{one.name:<12} {one.kind:<10} {'/'.join(one.devices):<9} {one.title}: {one.summary}")
+        return
+    found = algorithm(name)
+    click.echo(f"{found.title}: {found.summary}")
+    click.echo(f"upstream {found.upstream['name']} {found.upstream['version']}, licence {found.licence}")
+    for environment, upstream in found.environments.items():
+        click.echo(f"environment {found.name}@{environment}: upstream {upstream['name']} {upstream['version']}")
+    for param in found.params.values():
+        unit = f" {param.unit}" if param.unit else ""
+        click.echo(f"  {param.name} = {param.default}{unit}: {param.help}")
+    for preset, values in found.presets.items():
+        text = ", ".join(f"{key}={value}" for key, value in values.items()) or "defaults"
+        click.echo(f"  preset {preset}: {text}")
+
+
+@main.command()
+@click.argument("names", metavar="[ALGORITHM]...", nargs=-1)
+@click.option("--engine", "engine_name", type=click.Choice(ENGINES), default="auto", show_default=True)
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+def build(names: tuple[str, ...], engine_name: str, device: Device) -> None:
+    """Build the environment of algorithms (of all, when none is named).
+
+    Some have a second one, with the software of the published study; `calm list ALGORITHM` names it.
+
+    \b
+    Example:
+        calm build n2v --engine docker
+        calm build n2v@study
+    """  # noqa: D301
+    opened = session(engine_name)
+    for name in names or tuple(algorithms()):
+        found = algorithm(name)
+        if device not in found.devices:
+            click.echo(f"{name}: has no {device} variant")
+            continue
+        image = opened.image(found, device)
+        engine = opened.build(found, image)
+        click.echo(f"{name}: {engine.name} {engine.find(image)}")
+
+
+@main.command()
+@click.argument("name", metavar="ALGORITHM")
+@click.option("--archive", type=click.Path(path_type=Path), help="What docker save wrote; no daemon is needed then.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+def sif(name: str, archive: Path | None, device: Device) -> None:
+    """Convert the image of an algorithm for Apptainer, and check that its content is that of the image.
+
+    \b
+    Example:
+        calm sif n2v
+        calm sif n2v --archive n2v.tar
+    """  # noqa: D301
+    from orchestrator.engines import apptainer_engine
+    from orchestrator.images import prepare
+
+    opened = session("apptainer")
+    found = algorithm(name)
+    image = opened.image(found, device)
+    engine = apptainer_engine(opened.layout)
+    if archive is None and engine.find(image) is None:
+        prepare(found, image)
+    made = engine.convert(image, None if archive is None else archive.absolute())
+    click.echo(f"{made.path}")
+    click.echo(f"{made.entries} paths as in the image {made.identifier}; sha256 of the file {made.sha256}")
+
+
+@main.command()
+@click.argument("names", metavar="ALGORITHM...", nargs=-1, required=True)
+def lock(names: tuple[str, ...]) -> None:
+    """Resolve requirements.in of algorithms into locks (for developers of an algorithm).
+
+    \b
+    Example:
+        calm lock n2v
+        calm lock n2v@study
+    """  # noqa: D301
+    from orchestrator.locks import make_lock
+
+    for name in names:
+        found = algorithm(name)
+        for variant in found.devices:
+            click.echo(make_lock(found, variant))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def doctor(*, as_json: bool) -> None:
+    """Check this machine: engines, Python, memory, disk, GPU.
+
+    \b
+    Example:
+        calm doctor
+    """  # noqa: D301
+    from orchestrator.doctor import examine
+    from orchestrator.layout import layout
+
+    findings = examine(layout())
+    if as_json:
+        click.echo(json.dumps([finding.document() for finding in findings], indent=2, sort_keys=True))
+    else:
+        for finding in findings:
+            click.echo(f"{finding.severity:<8} {finding.check}: {finding.message}")
+            if finding.remedy:
+                click.echo(f"{'':<8} -> {finding.remedy}")
+    sys.exit(1 if any(finding.severity == "error" for finding in findings) else 0)

@@ -1,0 +1,56 @@
+"""Commands on where results come from: crate, cite."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from orchestrator.cli.root import algorithm, algorithms, main, run_folders
+from orchestrator.domain import CURRENT
+
+_PATH = click.Path(path_type=Path)
+
+
+@main.command()
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=_PATH)
+def crate(runs: tuple[Path, ...]) -> None:
+    """Write the record of runs as RO-Crate metadata (Process Run Crate) into their folders.
+
+    \b
+    Example:
+        calm crate outputs/n2v-demo-quick/*
+    """  # noqa: D301 - click reads \b as "do not wrap"
+    from orchestrator.crate import write_crate
+
+    for folder in run_folders(runs):
+        record = json.loads(folder.record.read_text())
+        name = f"{record['algorithm']}@{record.get('environment', CURRENT)}"
+        click.echo(write_crate(folder, algorithm(name)))
+
+
+@main.command()
+@click.argument("name", metavar="EXPERIMENT|ALGORITHM")
+def cite(name: str) -> None:
+    """Print what to cite for a published experiment, or for an algorithm.
+
+    \b
+    Example:
+        calm cite MOUSENEU_LP_N2N_1
+        calm cite n2v
+    """  # noqa: D301
+    from orchestrator.citations import citations
+    from orchestrator.experiments import load_experiments, named
+    from orchestrator.layout import layout
+    from orchestrator.manifest import load_manifest
+
+    if name in algorithms():
+        lines = citations(algorithm(name), None, None)
+    else:
+        where = layout()
+        experiment = named(load_experiments(where.containers), name)
+        dataset = load_manifest(where.manifest).named(experiment.dataset)
+        lines = citations(algorithm(experiment.image_name), experiment, dataset)
+    for line in lines:
+        click.echo(line)

@@ -1,0 +1,161 @@
+"""Reproduce published experiments: run, score, compare, and say whether the numbers came out again."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator.cli.data import BytesProgress
+from orchestrator.cli.root import ENGINES, absolute, main, session
+from orchestrator.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from orchestrator.attempts import Request
+    from orchestrator.experiments import Experiment
+    from orchestrator.reproduce import Reproduction
+
+_PATH = click.Path(path_type=Path)
+
+
+@main.command()
+@click.argument("names", metavar="[EXPERIMENT]...", nargs=-1)
+@click.option(
+    "--from-csv", is_flag=True, help="Take CSVs of the study for EXPERIMENT, and recompute table 1 from them."
+)
+@click.option("--plan", "plan_only", is_flag=True, help="Show jobs, time, memory and disk; run nothing.")
+@click.option("--seeds", type=click.IntRange(1, 100), default=1, show_default=True, help="Runs of each experiment.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 101), default=42, show_default=True, help="Of the first run.")
+@click.option("--preset", help="Preset in place of the published settings; nothing is comparable then.")
+@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Change a parameter; may be repeated.")
+@click.option("--threads", type=click.IntRange(1), help="Results depend on it.  [default: all cores]")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@click.option("--engine", "engine_name", type=click.Choice(ENGINES), default="auto", show_default=True)
+@click.option("--memory", "memory_gib", type=click.FloatRange(0.1), help="[GiB; default: 90 % of the machine]")
+@click.option("--to", "target", type=_PATH, help="HTML page.  [default: leaderboard.html among the outputs]")
+def reproduce(names: tuple[str, ...], *, from_csv: bool, **options: Any) -> None:  # noqa: ANN401 - click passes them
+    """Run published experiments and compare every number; without names, list them.
+
+    \b
+    Example:
+        calm reproduce MOUSENEU_LP_N2N_1 --plan
+        calm reproduce NIDDL_N2V_1 NIDDL_N2V_2 --seeds 3
+        calm reproduce --from-csv results/NIDDL_N2V_*.csv
+    """  # noqa: D301
+    if from_csv and not names:
+        message = "--from-csv: expected CSVs of the study, got none"
+        raise BadInput(message, "They are results/NIDDL_N2V_*.csv of its repository.")
+    if from_csv:
+        _from_csv(absolute(tuple(map(Path, names))))
+    elif not names:
+        _list()
+    else:
+        _run(names, options)
+
+
+@main.command()
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=_PATH)
+@click.option("--to", "target", type=_PATH, help="HTML page.  [default: leaderboard.html among the outputs]")
+def leaderboard(runs: tuple[Path, ...], target: Path | None) -> None:
+    """Put any finished runs on one page, beside the controls and what was published for such settings.
+
+    \b
+    Example:
+        calm leaderboard outputs/n2v-*/* outputs/deepcad-*/* --to all.html
+    """  # noqa: D301
+    from orchestrator.cli.root import algorithms, run_folders
+    from orchestrator.collection import collect
+    from orchestrator.experiments import load_experiments
+    from orchestrator.layout import layout
+    from orchestrator.report.leaderboard import write_leaderboard
+    from orchestrator.report.table import verdict_table
+
+    board = collect(run_folders(runs), load_experiments(layout().containers), algorithms())
+    click.echo(verdict_table(board))
+    page = (target or layout().leaderboard).absolute()
+    page.parent.mkdir(parents=True, exist_ok=True)
+    write_leaderboard(board, page)
+    click.echo(f"\nLeaderboard: {page}")
+
+
+def _list() -> None:
+    from orchestrator.experiments import load_experiments
+    from orchestrator.layout import layout
+
+    for one in load_experiments(layout().containers).values():
+        click.echo(f"{one.name:<24} {one.algorithm:<10} {one.dataset:<12} {one.outcome:<13} {one.title}")
+
+
+def _from_csv(paths: Sequence[Path]) -> None:
+    from orchestrator.experiments import load_experiments
+    from orchestrator.layout import layout
+    from orchestrator.table_1 import text_of, verdicts_of
+
+    verdicts = verdicts_of(paths, load_experiments(layout().containers))
+    click.echo(text_of(verdicts))
+    sys.exit(0 if all(one.judgement.verdict in ("reproduced", "not comparable") for one in verdicts) else 1)
+
+
+def _run(names: tuple[str, ...], options: dict[str, Any]) -> None:
+    from orchestrator.attempts import with_anchors
+    from orchestrator.experiments import load_experiments
+    from orchestrator.judgements import deviates
+    from orchestrator.reproduce import Reproduction
+
+    opened = session(options["engine_name"], options["memory_gib"])
+    experiments = load_experiments(opened.layout.containers)
+    work = Reproduction(
+        session=opened,
+        request=_request(names, options),
+        progress=BytesProgress(),
+        deviates=lambda attempt: deviates(attempt, experiments),
+    )
+    ordered = with_anchors(experiments, names)
+    if options["plan_only"]:
+        from orchestrator.estimate import estimates, text_of
+
+        click.echo(text_of(estimates(work, ordered)))
+        return
+    _show(work, ordered, experiments, options["target"])
+
+
+def _show(
+    work: Reproduction, ordered: Sequence[Experiment], experiments: Mapping[str, Experiment], target: Path | None
+) -> None:
+    """Run, print the verdicts with their reasons, and write the page."""
+    from orchestrator.judgements import passed
+    from orchestrator.report.leaderboard import write_leaderboard
+    from orchestrator.report.table import verdict_table
+    from orchestrator.verdict_board import board_of, reasons
+
+    attempts = work.attempts(ordered)
+    board = board_of(attempts, experiments)
+    click.echo(verdict_table(board))
+    click.echo()
+    for line in reasons(board):
+        click.echo(line)
+    page = (target or work.session.layout.leaderboard).absolute()
+    page.parent.mkdir(parents=True, exist_ok=True)
+    write_leaderboard(board, page)
+    click.echo(f"\nLeaderboard: {page}")
+    sys.exit(0 if passed(attempts, experiments) else 1)
+
+
+def _request(names: tuple[str, ...], options: dict[str, Any]) -> Request:
+    from orchestrator.attempts import Request
+    from orchestrator.cli.runs import overrides_of
+
+    return Request(
+        names=names,
+        seeds=options["seeds"],
+        first_seed=options["seed"],
+        threads=options["threads"] or len(os.sched_getaffinity(0)),
+        device=options["device"],
+        preset=options["preset"],
+        overrides=overrides_of(options["params"]),
+    )

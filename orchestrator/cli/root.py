@@ -1,0 +1,120 @@
+"""The group of all commands, and what they share. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator.errors import BadInput, CalmError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from orchestrator.domain import Algorithm
+    from orchestrator.layout import RunFolder
+    from orchestrator.session import Session
+
+ENGINES = ("auto", "docker", "podman", "apptainer", "venv")
+
+
+class _Group(click.Group):
+    """A group that turns a `CalmError` into one sentence, a hint and its exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as click declares it
+        try:
+            return super().invoke(ctx)
+        except CalmError as error:
+            if ctx.params.get("debug"):
+                raise
+            click.echo(f"Error: {error.message}", err=True)
+            click.echo(f"Hint: {error.hint}", err=True)
+            sys.exit(error.exit_code)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show every program that is started, and tracebacks.")
+@click.version_option(package_name="calm")
+def main(*, debug: bool) -> None:
+    """Run, score and compare calcium-imaging denoisers in pinned environments.
+
+    \b
+    Example:
+        calm run n2v --data demo --preset quick
+        calm run n2v --input movie.tif
+    """  # noqa: D301 - click reads \b as "do not wrap"
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop ends jobs as Ctrl-C does
+    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(name)s: %(message)s")
+
+
+def algorithms() -> dict[str, Algorithm]:
+    """Return every algorithm folder by name."""
+    from orchestrator.layout import layout
+    from orchestrator.load import load_algorithms
+
+    return load_algorithms(layout().containers)
+
+
+def algorithm(name: str) -> Algorithm:
+    """Return an algorithm by name, or by name and environment: n2v@study.
+
+    Raises
+    ------
+    BadInput
+        When there is none.
+    """
+    from orchestrator.load import in_environment
+
+    found = algorithms()
+    own, _, environment = name.partition("@")
+    if own not in found:
+        message = f"expected an algorithm of {', '.join(found)}, got {own}"
+        raise BadInput(message, "`calm list` describes them.")
+    return in_environment(found[own], environment) if environment else found[own]
+
+
+def session(engine_name: str, memory_gib: float | None = None) -> Session:
+    """Return the session of a command, with progress bars on stderr."""
+    from orchestrator.layout import layout
+    from orchestrator.progress import TerminalProgress
+    from orchestrator.session import Session
+
+    @cache  # a line that is said of every plan is printed once
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    return Session(
+        layout=layout(),
+        engine_name=engine_name,
+        progress=TerminalProgress(),
+        say=say,
+        memory_bytes=None if memory_gib is None else int(memory_gib * 2**30),
+    )
+
+
+def absolute(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Return paths as absolute ones: from the command line inward, every path is."""
+    return tuple(path.absolute() for path in paths)
+
+
+def run_folders(paths: Sequence[Path]) -> list[RunFolder]:
+    """Return the run folders that a user names.
+
+    Raises
+    ------
+    BadInput
+        When one holds no finished run.
+    """
+    from orchestrator.layout import RunFolder
+
+    folders = [RunFolder(path=path) for path in absolute(paths)]
+    for folder in folders:
+        if not folder.record.exists():
+            message = f"{folder.path}: expected a finished run with a run.json, got none"
+            raise BadInput(message, "Give run folders, outputs/<experiment>/<key>.")
+    return folders

@@ -1,0 +1,148 @@
+"""Commands on runs: run, evaluate, report."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator.cli.data import BytesProgress
+from orchestrator.cli.root import ENGINES, absolute, algorithm, main, run_folders, session
+from orchestrator.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from orchestrator.layout import RunFolder
+    from orchestrator.plan import Settings, Source
+    from orchestrator.session import Session
+
+_PATH = click.Path(path_type=Path)
+_RUN_OPTIONS = (
+    click.option("--data", "dataset", help="Dataset of the manifest (calm data list).  [default: demo]"),
+    click.option("--input", "inputs", multiple=True, type=_PATH, help="Your own TIFF stack; may be repeated."),
+    click.option("--axes", help="Axes as stored, where the file does not say, for instance ZYX."),
+    click.option("--frame-rate", "frame_rate_hz", type=click.FloatRange(0, min_open=True), help="Of --input.  [Hz]"),
+    click.option("--preset", default="default", show_default=True, help="quick, default or published."),
+    click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Set a parameter; may be repeated."),
+    click.option("--prior", multiple=True, type=_PATH, help="Prediction of another run, or a noise model."),
+    click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=42, show_default=True),
+    click.option("--threads", type=click.IntRange(1), help="Results depend on it.  [default: all cores]"),
+    click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True),
+    click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True),
+    click.option("--output-dtype", type=click.Choice(["float32", "input"]), default="float32", show_default=True),
+    click.option("--engine", "engine_name", type=click.Choice(ENGINES), default="auto", show_default=True),
+    click.option("--memory", "memory_gib", type=click.FloatRange(0.1), help="[GiB; default: 90 % of the machine]"),
+)
+
+
+def _with_run_options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_RUN_OPTIONS):
+        command = option(command)
+    return command
+
+
+@main.command()
+@click.argument("name", metavar="ALGORITHM")
+@_with_run_options
+def run(name: str, **options: Any) -> None:  # noqa: ANN401 - click passes the options above
+    """Train, predict, score and report one algorithm, beside the controls.
+
+    \b
+    Example:
+        calm run n2v --data demo --preset quick
+        calm run n2v --input movie.tif --param num_epochs=20
+    """  # noqa: D301
+    opened = session(options["engine_name"], options["memory_gib"])
+    plans = opened.plans(algorithm(name), _source(options), _settings(options), absolute(options["prior"]))
+    outcomes = [opened.run(plan) for plan in plans]
+    click.echo(f"{'Found' if outcomes[0].reused else 'Finished'}: {outcomes[0].folder.path}")
+    _show(opened, [outcome.folder for outcome in outcomes], None)
+
+
+@main.command()
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=_PATH)
+def evaluate(runs: tuple[Path, ...]) -> None:
+    """Score finished runs again where movies or metrics have changed, and print the scores.
+
+    \b
+    Example:
+        calm evaluate outputs/n2v-demo-quick/*
+    """  # noqa: D301
+    from orchestrator.evaluate import score_run
+
+    for folder in run_folders(runs):
+        for split, metrics in score_run(folder)["splits"].items():
+            for metric, one in metrics.items():
+                name = folder.path.parent.name
+                click.echo(f"{name} {split} {metric}: mean {one['mean']} sd {one['sd']} n {one['n']}")
+
+
+@main.command()
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=_PATH)
+@click.option("--to", "target", type=_PATH, help="HTML file.  [default: report.html of the first run]")
+def report(runs: tuple[Path, ...], target: Path | None) -> None:
+    """Write the HTML report of finished runs on the same movies; the first is its subject.
+
+    \b
+    Example:
+        calm report outputs/n2v-demo-quick/* outputs/mean-demo-default/* --to compare.html
+    """  # noqa: D301
+    from orchestrator.evaluate import score_run
+
+    folders = run_folders(runs)
+    for folder in folders:
+        score_run(folder)
+    _show(session("auto"), folders, target)
+
+
+def _show(opened: Session, folders: Sequence[RunFolder], target: Path | None) -> None:
+    """Write the report, print its table and where it is."""
+    click.echo(f"\n{opened.write_report(folders, target)}\n")
+    click.echo(f"Report: {target or folders[0].report}")
+
+
+def _source(options: dict[str, Any]) -> Source:
+    from orchestrator.layout import layout
+    from orchestrator.sources import dataset_source, input_source
+
+    if options["inputs"] and options["dataset"]:
+        message = f"expected --input or --data, got both ({options['dataset']})"
+        raise BadInput(message, "Give your own files, or the name of a dataset.")
+    if options["inputs"]:
+        return input_source(absolute(options["inputs"]), options["axes"], options["frame_rate_hz"])
+    return dataset_source(options["dataset"] or "demo", layout(), BytesProgress())
+
+
+def _settings(options: dict[str, Any]) -> Settings:
+    from orchestrator.plan import Settings
+
+    return Settings(
+        preset=options["preset"],
+        overrides=overrides_of(options["params"]),
+        seed=options["seed"],
+        threads=options["threads"] or len(os.sched_getaffinity(0)),
+        device=options["device"],
+        precision=options["precision"],
+        output_dtype=options["output_dtype"],
+    )
+
+
+def overrides_of(params: Sequence[str]) -> dict[str, str]:
+    """Read NAME=VALUE options.
+
+    Raises
+    ------
+    BadInput
+        For one without an equals sign.
+    """
+    overrides = {}
+    for text in params:
+        name, equals, value = text.partition("=")
+        if not equals:
+            message = f"--param: expected NAME=VALUE, got {text}"
+            raise BadInput(message, "For instance --param num_epochs=20.")
+        overrides[name] = value
+    return overrides

@@ -1,0 +1,159 @@
+"""Any finished runs as one leaderboard: those with the settings of a published experiment stand beside its values."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.attempts import ANCHOR, Attempt
+from orchestrator.catalogue import METRICS
+from orchestrator.errors import BadInput
+from orchestrator.evaluate import read_frames, score_run
+from orchestrator.experiments import PRESET
+from orchestrator.judgements import score_of, shown
+from orchestrator.layout import RunFolder
+from orchestrator.load import in_environment, resolve_params
+from orchestrator.presentation import resources_of
+from orchestrator.report.content import Comparison, Entry, MovieContent
+from orchestrator.study import score_study
+from orchestrator.verdict_board import CORRECTED, board_of, environment_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from orchestrator.domain import Algorithm
+    from orchestrator.experiments import Experiment
+    from orchestrator.report.content import Leaderboard
+
+
+def collect(
+    runs: Sequence[RunFolder], experiments: Mapping[str, Experiment], algorithms: Mapping[str, Algorithm]
+) -> Leaderboard:
+    """Score runs where they are not scored, and put them and the controls on the same movies on one board.
+
+    Parameters
+    ----------
+    runs : sequence of RunFolder
+        Finished runs, of any datasets.
+    experiments : mapping of str to Experiment
+        All published experiments.
+    algorithms : mapping of str to Algorithm
+        All algorithms; controls that ran on the same movies are added.
+
+    Returns
+    -------
+    Leaderboard
+        Runs of one experiment make one entry, one run for each seed; others stand alone, without published value.
+    """
+    everything = {run.path: run for run in (*runs, *_controls(runs, algorithms))}.values()
+    of_experiments: dict[str, dict[int, RunFolder]] = {}
+    others = []
+    for run in everything:
+        score_run(run)
+        match = published_experiment(_record(run), experiments, algorithms)
+        if match is None:
+            others.append(run)
+        else:
+            score_study(run, match.protocol)
+            of_experiments.setdefault(match.name, {}).setdefault(_record(run)["seed"], run)
+    attempts = [
+        Attempt(experiment=experiments[name], runs=tuple(found.values())) for name, found in of_experiments.items()
+    ]
+    board = board_of(attempts, experiments)
+    studied = {one.experiment.dataset for one in attempts}
+    entries = [entry for run in others for entry in _entries(run, algorithms, studied)]
+    return replace(
+        board,
+        title="Runs side by side",
+        subtitle="our value beside the published one where a run has the settings of a published experiment",
+        metrics=(*board.metrics, *(one for one in METRICS if one.name not in {known.name for known in board.metrics})),
+        entries=(*board.entries, *entries),
+        movies=(*board.movies, *_movies(others)),
+        record={**board.record, **{_title(run): _record(run) for run in others}},
+    )
+
+
+def published_experiment(
+    record: Mapping[str, Any], experiments: Mapping[str, Experiment], algorithms: Mapping[str, Algorithm]
+) -> Experiment | None:
+    """Return the experiment of the study whose data, software and settings a run has; None where there is none."""
+    for one in experiments.values():
+        theirs = one.algorithm, one.environment, one.dataset
+        if theirs != (record["algorithm"], record.get("environment"), record["dataset"]):
+            continue
+        algorithm = in_environment(algorithms[one.algorithm], one.environment)
+        if one.algorithm == ANCHOR or record["params"] == resolve_params(algorithm, PRESET, one.overrides):
+            return one
+    return None
+
+
+def _controls(runs: Sequence[RunFolder], algorithms: Mapping[str, Algorithm]) -> Iterator[RunFolder]:
+    """Find finished runs of controls on the same movies, among the outputs that the runs lie in."""
+    names = [name for name, one in algorithms.items() if one.kind == "control"]
+    for run in runs:
+        inputs = _record(run)["inputs"]
+        for name in names:
+            for path in sorted(run.path.parents[1].glob(f"{name}-{_record(run)['dataset']}-default/*/run.json")):
+                control = RunFolder(path=path.parent)
+                if _record(control)["inputs"] == inputs:
+                    yield control
+                    break
+
+
+def _entries(run: RunFolder, algorithms: Mapping[str, Algorithm], studied: set[str]) -> Iterator[Entry]:
+    record = _record(run)
+    if record["algorithm"] not in algorithms:
+        message = f"{run.path}: expected a run of {', '.join(algorithms)}, got one of {record['algorithm']}"
+        raise BadInput(message, "Its folder in containers/ is not there any more.")
+    dataset = f"{record['dataset']}, {CORRECTED}" if record["dataset"] in studied else record["dataset"]
+    known = {metric.name for metric in METRICS}
+    for split, scores in json.loads(run.scores.read_text())["splits"].items():
+        yield Entry(
+            run=_title(run),
+            title=_title(run),
+            role="control" if algorithms[record["algorithm"]].kind == "control" else "algorithm",
+            dataset=dataset,
+            split=split,
+            comparisons={
+                metric: Comparison(ours=shown(score_of(one)), published=None, verdict="not published")
+                for metric, one in scores.items()
+                if metric in known
+            },
+            environment=environment_of(run),
+            resources=resources_of(record),
+        )
+
+
+def _movies(runs: Sequence[RunFolder]) -> Iterator[MovieContent]:
+    """Picture every movie once, with every run on it but the unchanged movie."""
+    records = {run.path: _record(run) for run in runs}
+    drawn = [run for run in runs if records[run.path]["algorithm"] != ANCHOR]
+    seen: dict[str, MovieContent] = {}
+    for run in drawn:
+        record = records[run.path]
+        for name, movie in sorted(record["movies"].items()):
+            if movie["noisy"] in seen or movie["shape"][0] == 1:  # the pages picture movies, not single images
+                continue
+            split, _, file = name.partition("/")
+            same = [one for one in drawn if records[one.path]["movies"].get(name, {}).get("noisy") == movie["noisy"]]
+            seen[movie["noisy"]] = MovieContent(
+                name=file,
+                split=split,
+                noisy=Path(movie["noisy"]),
+                predictions={_title(one): one.predictions(split) / file for one in same},
+                target=None if movie["target"] is None else Path(movie["target"]),
+                frame_rate_hz=record["frame_rate_hz"],
+                frame_scores={_title(one): read_frames(one).get(name, {}) for one in same},
+            )
+    yield from seen.values()
+
+
+def _title(run: RunFolder) -> str:
+    return f"{run.path.parent.name} {run.path.name[:6]}"
+
+
+def _record(run: RunFolder) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(run.record.read_text())
+    return record

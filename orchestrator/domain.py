@@ -1,0 +1,224 @@
+"""The nouns of calm as frozen data; every other module speaks in these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+EngineName = Literal["docker", "podman", "apptainer", "venv"]
+Device = Literal["cpu", "cuda"]
+Command = Literal["train", "predict"]
+
+CURRENT = "current"  # the environment of requirements.in
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Param:
+    """One parameter of an algorithm, under upstream's own name.
+
+    Parameters
+    ----------
+    name : str
+        Name.
+    type : {"int", "float", "bool", "str"}
+        Type of its value.
+    default : object
+        Value where neither preset nor user say otherwise.
+    unit : str or None
+        Unit of the value.
+    help : str
+        What it does, in one sentence.
+    range : tuple of float or None
+        Smallest and largest value allowed.
+    choices : tuple of str
+        Values allowed; empty means any.
+    nullable : bool
+        Whether "null" is a value.
+    """
+
+    name: str
+    type: Literal["int", "float", "bool", "str"]
+    default: Any
+    unit: str | None = None
+    help: str = ""
+    range: tuple[float, float] | None = None
+    choices: tuple[str, ...] = ()
+    nullable: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Algorithm:
+    """One folder of `containers/`, as its algorithm.yaml describes it.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    name, title, summary, licence : str
+        As written there; the licence is upstream's.
+    kind : {"algorithm", "control"}
+        Controls are scored beside every algorithm.
+    paper : mapping or None
+        `doi` and `cite`.
+    upstream : mapping
+        `name`, `version`, `commit`.
+    environment : str
+        Which pinned environment of the folder: "current", or one of `environments`.
+    environments : mapping of str to mapping
+        Upstream of each other environment that the folder has.
+    devices : tuple of str
+        Devices it can use.
+    memory_bytes : int
+        What a job needs in memory on a movie of a few hundred frames, for planning.
+    needs_training : bool
+        False where prediction needs no training.
+    params : mapping of str to Param
+        Its parameters.
+    presets : mapping of str to mapping
+        Values by preset name.
+    shares : tuple of Path
+        Files of other folders that its image holds too.
+    document : mapping
+        The whole algorithm.yaml, for `algorithm.json` in the image.
+    """
+
+    folder: Path
+    name: str
+    title: str
+    kind: Literal["algorithm", "control"]
+    summary: str
+    licence: str
+    paper: Mapping[str, str] | None
+    upstream: Mapping[str, Any]
+    environment: str
+    environments: Mapping[str, Mapping[str, Any]]
+    devices: tuple[Device, ...]
+    memory_bytes: int
+    needs_training: bool
+    params: Mapping[str, Param]
+    presets: Mapping[str, Mapping[str, Any]]
+    shares: tuple[Path, ...]
+    document: Mapping[str, Any]
+
+    @property
+    def full_name(self) -> str:
+        """Name with the environment, where it is not the current one: n2v@study."""
+        return self.name if self.environment == CURRENT else f"{self.name}@{self.environment}"
+
+    @property
+    def folder_name(self) -> str:
+        """The same as the beginning of names of run folders: n2v-study."""
+        return self.full_name.replace("@", "-")
+
+    def lock(self, variant: Device) -> Path:
+        """Return the lock of this environment for a device."""
+        middle = "" if self.environment == CURRENT else f"{self.environment}-"
+        return self.folder / f"requirements-{middle}{variant}.lock"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Movie:
+    """One noisy stack, with its target where there is one.
+
+    Parameters
+    ----------
+    split : str
+        train, val or test.
+    noisy : Path
+        Absolute path of the noisy stack.
+    target : Path or None
+        High-SNR counterpart of the same shape.
+    truth : Path or None
+        What is known about regions: the NPZ of a simulator with `labels` and `spikes`, or a label image of shape
+        (Y, X) as TIFF, 0 being background.
+    """
+
+    split: str
+    noisy: Path
+    target: Path | None = None
+    truth: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Image:
+    """Everything an engine needs to make an environment: one lock, one wheelhouse, one folder of code.
+
+    Parameters
+    ----------
+    algorithm : str
+        Name of the algorithm.
+    variant : {"cpu", "cuda"}
+        Which lock.
+    digest : str
+        SHA-256 over lock and code: what the key of a run and the name of an image are made of.
+    lock : Path
+        The lock file.
+    wheelhouse : Path
+        Folder with every wheel of the lock.
+    context : Path
+        Folder with `contract/`, `algorithm/`, `requirements.lock` and `Dockerfile`.
+    """
+
+    algorithm: str
+    variant: Device
+    digest: str
+    lock: Path
+    wheelhouse: Path
+    context: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Launch:
+    """One start of an image.
+
+    Parameters
+    ----------
+    image : Image
+        What to start.
+    arguments : tuple of str
+        Arguments of the `algorithm` command.
+    read_only : tuple of Path
+        Files the job may read.
+    writable : Path or None
+        The one folder the job may write to.
+    environment : mapping
+        Environment variables; nothing else of the caller's environment gets in.
+    device : {"cpu", "cuda"}
+        Whether a GPU is handed in.
+    memory_bytes : int
+        Memory limit, where the engine can set one.
+    """
+
+    image: Image
+    arguments: tuple[str, ...]
+    read_only: tuple[Path, ...] = ()
+    writable: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    device: Device = "cpu"
+    memory_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exit:
+    """How a launch ended.
+
+    Parameters
+    ----------
+    code : int
+        Exit code; negative for a signal.
+    out_of_memory : bool
+        Whether the engine says that the memory limit was hit.
+    host_out_of_memory : bool
+        Whether the kernel killed a process of this machine for want of memory while the job ran.
+    output : str
+        Tail of what was printed before the job's own log began.
+    """
+
+    code: int
+    out_of_memory: bool = False
+    host_out_of_memory: bool = False
+    output: str = ""

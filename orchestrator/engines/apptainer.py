@@ -1,0 +1,237 @@
+"""The Apptainer engine, through its command line: SIFs with verified content, run without a daemon."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Literal, Protocol
+
+from orchestrator import process
+from orchestrator.domain import Exit
+from orchestrator.engines.kernel import allows_user_namespaces, kernel_kills
+from orchestrator.engines.sif import clean_environment, find_sif, make_sif
+from orchestrator.errors import BadInput, EngineMissing
+from orchestrator.failures import image_missing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from orchestrator.domain import EngineName, Image, Launch
+    from orchestrator.engines.sif import Sif
+    from orchestrator.layout import Layout
+
+_ENTRY = "/usr/local/bin/algorithm"  # `apptainer exec` knows no ENTRYPOINT
+_HOME = "/home/calm"
+_FUSE = Path("/dev/fuse")
+
+
+class Source(Protocol):
+    """An engine that builds images and saves them as archives."""
+
+    @property
+    def name(self) -> EngineName:
+        """Name of the engine."""
+
+    def check(self) -> str:
+        """Return its version; EngineMissing where it does not answer."""
+
+    def find(self, image: Image) -> str | None:
+        """Return the identifier of a built image."""
+
+    def build(self, image: Image) -> str:
+        """Build an image."""
+
+    def save(self, image: Image, archive: IO[bytes]) -> None:
+        """Write an image as an archive."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Host:
+    """What of a machine decides how Apptainer is called.
+
+    Parameters
+    ----------
+    namespaces : bool
+        Whether an ordinary user may make namespaces.
+    fuse : bool
+        Whether the caller may mount a SIF through FUSE; without it the SIF is unpacked at each start.
+    """
+
+    namespaces: bool
+    fuse: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApptainerEngine:
+    """Runs images as SIF files.
+
+    Parameters
+    ----------
+    layout : Layout
+        Where SIFs and caches are.
+    sources : tuple of Source
+        Engines that can build an image to convert, in order of preference; none needs to answer where the SIF, or an
+        archive of the image, is there.
+    """
+
+    layout: Layout
+    sources: tuple[Source, ...]
+
+    name: Literal["apptainer"] = "apptainer"
+
+    def check(self) -> str:
+        """Return the version of the program."""
+        try:
+            return process.run(["apptainer", "--version"]).strip().removeprefix("apptainer version ")
+        except BadInput as error:
+            message = "apptainer: expected the program apptainer, got none"
+            raise EngineMissing(message, "Load its module or install it, or use another --engine.") from error
+
+    def ready(self, image: Image) -> str:
+        """Return the version where the image's SIF is there, because alone Apptainer cannot make one."""
+        version = self.check()
+        if self.find(image) is None:
+            message = f"apptainer: there is no SIF of {image.algorithm}"
+            raise EngineMissing(message, f"Make it: calm sif {image.algorithm}; from an archive where no daemon runs.")
+        return version
+
+    def promises(self) -> Mapping[str, bool]:
+        """Promise what the command line makes the kernel enforce on this machine."""
+        isolated = _host().namespaces
+        return {
+            "capabilities_dropped": True,
+            "clean_environment": True,
+            "memory_limit": False,  # --memory needs systemd or cgroup v2 and the right to use them
+            "no_network": isolated,
+            "no_new_privileges": True,
+            "pids_limit": False,
+            "private_home_and_tmp": True,
+            "private_shared_memory": True,
+            "read_only_inputs": True,
+            "read_only_root": True,
+        }
+
+    def find(self, image: Image) -> str | None:
+        """Return the path of the image's SIF."""
+        found = find_sif(self.layout.sifs, image)
+        return None if found is None else str(found.path)
+
+    def build(self, image: Image) -> str:
+        """Convert the image of the first source that answers, which builds it where it has to."""
+        return str(self.convert(image).path)
+
+    def convert(self, image: Image, archive: Path | None = None) -> Sif:
+        """Make the SIF of an image from an archive, or from an engine that has or builds the image.
+
+        Parameters
+        ----------
+        image : Image
+            Which image; prepared, where no archive is given.
+        archive : Path, optional
+            What `docker save` or `podman save` wrote.
+
+        Raises
+        ------
+        EngineMissing
+            When neither archive nor engine is there.
+        """
+        self.check()
+        if archive is not None:
+            return make_sif(self.layout.sifs, image, lambda _: archive)
+        found = find_sif(self.layout.sifs, image)
+        if found is not None:
+            return found
+        source = self._source()
+        if source.find(image) is None:
+            source.build(image)
+
+        def saved(folder: Path) -> Path:
+            path = folder / "image.tar"
+            with path.open("wb") as stream:
+                source.save(image, stream)
+            return path
+
+        return make_sif(self.layout.sifs, image, saved)
+
+    def run(self, launch: Launch, watch: Callable[[], None]) -> Exit:
+        """Run the image's command: no network, read-only root, no capabilities, a home and /tmp of its own."""
+        sif = find_sif(self.layout.sifs, launch.image)
+        if sif is None:
+            raise image_missing(self.name, launch.image.algorithm)
+        process.end_leftovers(launch.arguments)  # a command that was killed leaves its job at work
+        kills = kernel_kills()
+        with tempfile.TemporaryDirectory(prefix="calm-") as made:
+            scratch = Path(made)
+            (scratch / "home").mkdir()
+            (scratch / "work").mkdir()
+            command = exec_command(launch, sif.path, scratch, _host())
+            environment = exec_environment(launch, os.environ)
+            code, output = process.run_watched(command, environment=environment, cwd=scratch, watch=watch)
+        return Exit(code=code, host_out_of_memory=kernel_kills() > kills, output=output)
+
+    def _source(self) -> Source:
+        missing = []
+        for source in self.sources:
+            try:
+                source.check()
+            except EngineMissing as error:
+                missing.append(error.message)
+                continue
+            return source
+        message = (
+            f"apptainer: expected docker or podman to build the image to convert, got neither: {'; '.join(missing)}"
+        )
+        hint = "Save the image where one of them runs, and convert it here: calm sif ALGORITHM --archive FILE."
+        raise EngineMissing(message, hint)
+
+
+def exec_command(launch: Launch, sif: Path, scratch: Path, host: Host) -> list[str]:
+    """Return the command that runs a launch.
+
+    Parameters
+    ----------
+    launch : Launch
+        What to start.
+    sif : Path
+        The image.
+    scratch : Path
+        Private folder with `home` and `work`, deleted after the run.
+    host : Host
+        The machine.
+    """
+    command = ["apptainer", "--silent", "exec", "--containall", "--cleanenv", "--no-eval", "--no-privs"]
+    command += ["--home", f"{scratch / 'home'}:{_HOME}", "--workdir", str(scratch / "work"), "--pwd", "/"]
+    if host.namespaces:
+        command += ["--userns", "--net", "--network", "none", "--hostname", "calm"]
+    if not host.fuse:
+        command += ["--unsquash"]
+    if launch.device == "cuda":
+        command += ["--nv"]
+    for path in launch.read_only:
+        command += ["--bind", f"{path}:{path}:ro"]
+    if launch.writable is not None:
+        command += ["--bind", f"{launch.writable}:{launch.writable}"]
+    return [*command, str(sif), _ENTRY, *launch.arguments]
+
+
+def exec_environment(launch: Launch, caller: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment that Apptainer runs in; APPTAINERENV_X becomes X inside, whatever its value holds.
+
+    Parameters
+    ----------
+    launch : Launch
+        What to start.
+    caller : mapping
+        Environment of the caller, of which Apptainer itself gets what is not meant for containers.
+    """
+    inside = dict(launch.environment) | {"TMPDIR": "/tmp"}  # noqa: S108 - private, below the scratch folder
+    return clean_environment(caller) | {f"APPTAINERENV_{name}": value for name, value in inside.items()}
+
+
+def _host() -> Host:
+    return Host(
+        namespaces=allows_user_namespaces(),
+        fuse=os.access(_FUSE, os.R_OK | os.W_OK),
+    )

@@ -1,0 +1,118 @@
+"""How a container of the Docker API is made: everything is off but what a job needs. Pure functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orchestrator.domain import EngineName, Launch
+
+LABEL = "org.calm.image"
+SHM_BYTES = 2**30
+_PIDS = 1024
+_TMP_BYTES = 2**30
+_ALL_GPUS = "nvidia.com/gpu=all"  # name of all GPUs in NVIDIA's CDI specifications
+_TMP = "/tmp"  # noqa: S108 - a private tmpfs inside the container
+
+PROMISES: Mapping[str, bool] = {
+    "capabilities_dropped": True,
+    "clean_environment": True,
+    "memory_limit": True,
+    "no_network": True,
+    "no_new_privileges": True,
+    "pids_limit": True,
+    "private_home_and_tmp": True,
+    "private_shared_memory": True,
+    "read_only_inputs": True,
+    "read_only_root": True,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Flavour:
+    """Where two servers of the Docker API differ.
+
+    Parameters
+    ----------
+    name : str
+        Name of the engine.
+    init : bool
+        Whether a small first process is put before the job, so that signals act on it as on any program.
+    ulimits : mapping of str to int
+        Limits that must be given; empty where the server's own do.
+    limits_memory : bool
+        Whether the server's kernel interface lets it limit memory.
+    limits_pids : bool
+        Whether it lets it limit the number of processes.
+    reports_memory_kills : bool
+        Whether it says of a container that the memory limit killed it.
+    cdi : bool
+        Whether GPUs are handed in by CDI (one specification for all engines) or by Docker's own GPU driver.
+    """
+
+    name: EngineName
+    init: bool
+    ulimits: Mapping[str, int] = field(default_factory=dict)
+    limits_memory: bool = True
+    limits_pids: bool = True
+    reports_memory_kills: bool = True
+    cdi: bool = False
+
+
+def container_settings(launch: Launch, flavour: Flavour, *, uid: int, gid: int) -> dict[str, Any]:
+    """Return how the container of a launch is made, for `docker.models.containers.create`.
+
+    Parameters
+    ----------
+    launch : Launch
+        What to start.
+    flavour : Flavour
+        Of which server.
+    uid, gid : int
+        Of the caller, who owns everything that the job writes.
+    """
+    from docker.types import Mount, Ulimit  # noqa: PLC0415 - the docker package takes 0.2 s to import
+
+    mounts = [Mount(str(path), str(path), type="bind", read_only=True) for path in launch.read_only]
+    if launch.writable is not None:
+        mounts.append(Mount(str(launch.writable), str(launch.writable), type="bind"))
+    limits: dict[str, Any] = {}
+    if flavour.limits_memory:
+        limits |= {"mem_limit": launch.memory_bytes, "memswap_limit": launch.memory_bytes}
+    if flavour.limits_pids:
+        limits["pids_limit"] = _PIDS
+    return limits | {
+        "mounts": mounts,
+        "environment": dict(launch.environment) | {"HOME": _TMP, "TMPDIR": _TMP},
+        "user": f"{uid}:{gid}",
+        "hostname": "calm",
+        "init": flavour.init,
+        "network_mode": "none",
+        "read_only": True,
+        "tmpfs": {_TMP: f"size={_TMP_BYTES},mode=1777"},
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"],
+        "shm_size": SHM_BYTES,
+        "ulimits": [Ulimit(name=name, soft=value, hard=value) for name, value in flavour.ulimits.items()],
+        "device_requests": _gpus(launch, flavour),
+        "labels": {LABEL: launch.image.digest},
+    }
+
+
+def promises_of(flavour: Flavour) -> Mapping[str, bool]:
+    """Return what the settings above make the kernel enforce."""
+    return {**PROMISES, "memory_limit": flavour.limits_memory, "pids_limit": flavour.limits_pids}
+
+
+def _gpus(launch: Launch, flavour: Flavour) -> list[Any]:
+    """Hand in every GPU of the machine; CUDA_VISIBLE_DEVICES, passed on by the launch, chooses among them."""
+    from docker.types import DeviceRequest  # noqa: PLC0415 - the docker package takes 0.2 s to import
+
+    if launch.device == "cpu":
+        return []
+    if flavour.cdi:
+        return [DeviceRequest(driver="cdi", device_ids=[_ALL_GPUS])]
+    return [DeviceRequest(count=-1, capabilities=[["gpu"]])]

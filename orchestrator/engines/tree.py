@@ -1,0 +1,228 @@
+"""The files of an image as data, from an archive of layers or from a folder, and what differs between two of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import stat
+import tarfile
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, Literal, cast
+
+from contract.files import sha256
+from orchestrator.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+_WHITEOUT = ".wh."
+_OPAQUE = ".wh..wh..opq"
+_BLOCK_BYTES = 2**20
+_DAMAGED = "Save the image again; a copy may have been cut short."
+# What engines write into every container or image of their own; everything else must agree.
+ENGINE_FILES = (
+    ".dockerenv",
+    ".exec",
+    ".run",
+    ".shell",
+    ".singularity.d",
+    ".test",
+    "dev",
+    "environment",
+    "etc/hostname",
+    "etc/hosts",
+    "etc/mtab",
+    "etc/resolv.conf",
+    "proc",
+    "run/.containerenv",
+    "singularity",
+    "sys",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One path of an image; owner and times are left out, because engines change them.
+
+    Parameters
+    ----------
+    kind : {"file", "folder", "link", "other"}
+        Type. Hard links are files.
+    mode : int
+        Permission bits; 0 for links, which have none of their own.
+    size_bytes : int
+        Size of a file, else 0.
+    sha256 : str
+        Checksum of a file, else empty.
+    target : str
+        Target of a link, else empty.
+    """
+
+    kind: Literal["file", "folder", "link", "other"]
+    mode: int = 0
+    size_bytes: int = 0
+    sha256: str = ""
+    target: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Saved:
+    """What `docker save` or `podman save` wrote.
+
+    Parameters
+    ----------
+    identifier : str
+        sha256:... of the image's configuration, the identifier that engines show.
+    labels : mapping of str to str
+        Labels of the image.
+    tree : mapping of str to Entry
+        Every path of the image, without a leading slash.
+    """
+
+    identifier: str
+    labels: Mapping[str, str]
+    tree: Mapping[str, Entry]
+
+
+def read_archive(archive: Path) -> Saved:
+    """Read an image archive and apply its layers.
+
+    Parameters
+    ----------
+    archive : Path
+        What `docker save` or `podman save` wrote.
+
+    Raises
+    ------
+    BadInput
+        When it is not such an archive, or holds more than one image.
+    """
+    try:
+        with tarfile.open(archive) as tar:
+            images = json.loads(_member(tar, "manifest.json").read())
+            if len(images) != 1:
+                message = f"{archive}: expected one image, got {len(images)}"
+                raise BadInput(message, "Save one image at a time.")
+            configuration = _member(tar, images[0]["Config"]).read()
+            tree: dict[str, Entry] = {}
+            for name in images[0]["Layers"]:
+                with tarfile.open(fileobj=_member(tar, name)) as layer:
+                    _apply(layer, tree)
+    except (OSError, KeyError, ValueError, tarfile.TarError) as error:
+        message = f"{archive}: expected an archive of `docker save` or `podman save`, got {error}"
+        raise BadInput(message, _DAMAGED) from error
+    document = json.loads(configuration)
+    return Saved(
+        identifier=f"sha256:{hashlib.sha256(configuration).hexdigest()}",
+        labels=(document.get("config") or {}).get("Labels") or {},
+        tree=tree,
+    )
+
+
+def read_folder(folder: Path) -> dict[str, Entry]:
+    """Read every path below a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        An unpacked image.
+    """
+    return {str(path.relative_to(folder)): _entry_of(path) for path in sorted(folder.rglob("*"))}
+
+
+def differences(expected: Mapping[str, Entry], found: Mapping[str, Entry]) -> Iterator[str]:
+    """Compare two trees, leaving out what engines write themselves.
+
+    Parameters
+    ----------
+    expected, found : mapping of str to Entry
+        Trees of two images.
+
+    Yields
+    ------
+    str
+        One sentence for each path that is missing, extra or different, in the order of paths.
+    """
+    for path in sorted({*expected, *found}):
+        if _is_engine_file(path):
+            continue
+        if path not in found:
+            yield f"/{path}: missing"
+        elif path not in expected:
+            yield f"/{path}: extra"
+        elif expected[path] != found[path]:
+            yield f"/{path}: expected {_words(expected[path])}, got {_words(found[path])}"
+
+
+def _is_engine_file(path: str) -> bool:
+    return any(path == name or path.startswith(f"{name}/") for name in ENGINE_FILES)
+
+
+def _words(entry: Entry) -> str:
+    match entry.kind:
+        case "file":
+            return f"file {entry.mode:04o} {entry.size_bytes} bytes sha256 {entry.sha256[:12]}"
+        case "link":
+            return f"link to {entry.target}"
+        case "folder" | "other":
+            return f"{entry.kind} {entry.mode:04o}"
+
+
+def _member(tar: tarfile.TarFile, name: str) -> IO[bytes]:
+    stream = tar.extractfile(name)
+    if stream is None:
+        raise KeyError(name)
+    return stream
+
+
+def _apply(layer: tarfile.TarFile, tree: dict[str, Entry]) -> None:
+    """Apply a layer: what it deletes, then what it holds."""
+    members = [(member.name.removeprefix("./").strip("/"), member) for member in layer]
+    for path, _ in members:
+        folder, _, name = path.rpartition("/")
+        if name == _OPAQUE:
+            _remove(tree, folder, itself=False)
+        elif name.startswith(_WHITEOUT):
+            _remove(tree, f"{folder}/{name.removeprefix(_WHITEOUT)}".strip("/"), itself=True)
+    for path, member in members:
+        if path in ("", ".") or path.rpartition("/")[2].startswith(_WHITEOUT):
+            continue
+        entry = _entry_in(layer, member, tree)
+        if entry.kind != "folder" and path in tree and tree[path].kind == "folder":
+            _remove(tree, path, itself=True)
+        tree[path] = entry
+
+
+def _remove(tree: dict[str, Entry], path: str, *, itself: bool) -> None:
+    for name in [name for name in tree if name.startswith(f"{path}/") or (itself and name == path)]:
+        del tree[name]
+
+
+def _entry_in(layer: tarfile.TarFile, member: tarfile.TarInfo, tree: Mapping[str, Entry]) -> Entry:
+    mode = stat.S_IMODE(member.mode)
+    if member.isdir():
+        return Entry(kind="folder", mode=mode)
+    if member.issym():
+        return Entry(kind="link", target=member.linkname)
+    if member.islnk():
+        return tree[member.linkname.removeprefix("./").strip("/")]
+    if not member.isreg():
+        return Entry(kind="other", mode=mode)
+    digest = hashlib.sha256()
+    stream = cast("Any", layer.extractfile(member))
+    while block := stream.read(_BLOCK_BYTES):
+        digest.update(block)
+    return Entry(kind="file", mode=mode, size_bytes=member.size, sha256=digest.hexdigest())
+
+
+def _entry_of(path: Path) -> Entry:
+    status = path.lstat()
+    mode = stat.S_IMODE(status.st_mode)
+    if stat.S_ISLNK(status.st_mode):
+        return Entry(kind="link", target=str(path.readlink()))
+    if stat.S_ISDIR(status.st_mode):
+        return Entry(kind="folder", mode=mode)
+    if stat.S_ISREG(status.st_mode):
+        return Entry(kind="file", mode=mode, size_bytes=status.st_size, sha256=sha256(path))
+    return Entry(kind="other", mode=mode)

@@ -1,0 +1,102 @@
+"""The venv engine: a virtual environment made from the same wheels as the images; needs Python and nothing else."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from orchestrator import process
+from orchestrator.domain import Exit
+from orchestrator.engines.kernel import kernel_kills
+from orchestrator.errors import BadInput, EngineMissing
+from orchestrator.hold import held
+from orchestrator.locks import python
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from orchestrator.domain import Image, Launch
+    from orchestrator.layout import Layout
+
+_COMPLETE = "calm-complete"  # written last into an environment
+
+
+class VenvEngine:
+    """Runs images as virtual environments, one for each lock, shared by all images of that lock."""
+
+    name: Literal["venv"] = "venv"
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def check(self) -> str:
+        """Return the version of Python that environments are made with."""
+        try:
+            python()
+        except BadInput as error:
+            raise EngineMissing(error.message, error.hint) from error
+        return f"Python {platform.python_version()}"
+
+    def ready(self, image: Image) -> str:  # noqa: ARG002 - of the interface
+        """Return the version; Python and wheels are all it needs."""
+        return self.check()
+
+    def promises(self) -> Mapping[str, bool]:
+        """Promise what a process can keep: HOME, temporary folder and environment variables are private."""
+        return {
+            "capabilities_dropped": False,
+            "clean_environment": True,
+            "memory_limit": False,
+            "no_network": False,
+            "no_new_privileges": False,
+            "pids_limit": False,
+            "private_home_and_tmp": True,
+            "private_shared_memory": False,
+            "read_only_inputs": False,
+            "read_only_root": False,
+        }
+
+    def find(self, image: Image) -> str | None:
+        """Return the environment's folder, None where it is not complete."""
+        folder = self._folder(image)
+        complete = (folder / _COMPLETE).exists() and image.context.exists()
+        return str(folder) if complete else None
+
+    def build(self, image: Image) -> str:
+        """Install the wheelhouse into a new environment, with the network off."""
+        folder = self._folder(image)
+        with held(folder.with_suffix(".lock")):
+            if not (folder / _COMPLETE).exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                process.run([str(python()), "-m", "venv", str(folder)])
+                process.run(_install_command(folder, image))
+                (folder / _COMPLETE).touch()
+        return str(folder)
+
+    def run(self, launch: Launch, watch: Callable[[], None]) -> Exit:
+        """Run the image's command with this environment's Python and nothing of the caller's environment."""
+        start = launch.image.context / "contract" / "start.py"
+        command = [str(self._folder(launch.image) / "bin" / "python"), "-I", str(start), *launch.arguments]
+        kills = kernel_kills()
+        with tempfile.TemporaryDirectory(prefix="calm-") as scratch:
+            environment = {
+                **launch.environment,
+                "HOME": scratch,
+                "TMPDIR": scratch,
+                "PATH": os.defpath,
+            }
+            code, output = process.run_watched(command, environment=environment, cwd=Path(scratch), watch=watch)
+        return Exit(code=code, host_out_of_memory=kernel_kills() > kills, output=output)
+
+    def _folder(self, image: Image) -> Path:
+        return self._layout.envs / image.wheelhouse.name
+
+
+def _install_command(folder: Path, image: Image) -> list[str]:
+    pip = [str(folder / "bin" / "python"), "-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    source = ["--no-index", "--find-links", str(image.wheelhouse), "--no-deps", "--require-hashes"]
+    return [*pip, *source, "-r", str(image.wheelhouse / "requirements.lock")]

@@ -1,0 +1,288 @@
+"""The published experiments: what each was, what it needs first, and which numbers came out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from orchestrator.domain import CURRENT
+from orchestrator.errors import BadInput
+from orchestrator.load import in_environment, load_algorithm, read_yaml, resolve_params
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from orchestrator.domain import Algorithm
+
+_SCHEMA = Path(__file__).parent / "schemas" / "experiments.schema.json"
+_FILE = "experiments.yaml"
+PRESET = "published"  # of the algorithm; the params of an experiment go on top
+
+ScoreProtocolName = Literal["movies", "images"]
+OutcomeKind = Literal["numbers", "pictures only", "failed", "not run"]
+Environment = Literal["study", "current"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Study:
+    """Where experiments were published: title, address, commit, and how to cite it."""
+
+    title: str
+    url: str
+    commit: str
+    cite: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PublishedValue:
+    """One number of the study.
+
+    Parameters
+    ----------
+    split : str
+        Split it was measured on.
+    metric : str
+        si_psnr, psnr, ssim, microssim; or si_psnr_gain, the score of the prediction minus that of the noisy file.
+    mean, sd : float
+        Mean and sample standard deviation (ddof=1), in `unit`.
+    n : int
+        Number of files or frames.
+    over : {"files", "frames"}
+        What mean and sd are taken over.
+    unit : {"dB", "1"}
+        Unit.
+    decimals : int
+        Digits printed behind the point; the printed number is known to half of the last one.
+    table : str
+        Where it is written.
+    """
+
+    split: str
+    metric: str
+    mean: float
+    sd: float
+    n: int
+    over: Literal["files", "frames"]
+    unit: Literal["dB", "1"]
+    decimals: int
+    table: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inferred:
+    """A parameter that the study did not record: what is taken, and why."""
+
+    value: Any
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prior:
+    """The experiment, and its splits, whose predictions another experiment needs."""
+
+    experiment: str
+    splits: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Experiment:
+    """One experiment of the study.
+
+    Parameters
+    ----------
+    name : str
+        As in the study.
+    aliases : tuple of str
+        Other names of it there.
+    algorithm : str
+        Folder it belongs to.
+    title : str
+        What is special about it.
+    dataset : str
+        Name in the manifest.
+    protocol : {"movies", "images"}
+        How the study scored it.
+    splits : mapping of str to tuple of str
+        Splits that the study trained on ("train"), validated on ("val") and predicted ("predict").
+    train_files : tuple of str
+        The only files of split train that were used; empty for all.
+    environment : {"study", "current"}
+        Which pinned environment it runs in.
+    software : str
+        What the study ran.
+    prior : Prior or None
+        Whose predictions it needs.
+    outcome : {"numbers", "pictures only", "failed", "not run"}
+        What was published.
+    words : str
+        The outcome in words.
+    params : mapping
+        Parameters as recorded.
+    inferred : mapping of str to Inferred
+        Parameters that were not recorded.
+    published : tuple of PublishedValue
+        Its numbers.
+    notes : tuple of str
+        What else to know.
+    study : Study
+        Where it was published.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    algorithm: str
+    title: str
+    dataset: str
+    protocol: ScoreProtocolName
+    splits: Mapping[str, tuple[str, ...]]
+    train_files: tuple[str, ...]
+    environment: Environment
+    software: str
+    prior: Prior | None
+    outcome: OutcomeKind
+    words: str
+    params: Mapping[str, Any]
+    inferred: Mapping[str, Inferred]
+    published: tuple[PublishedValue, ...]
+    notes: tuple[str, ...]
+    study: Study
+
+    @property
+    def image_name(self) -> str:
+        """Algorithm, with the environment where that is another than the current one: n2v@study."""
+        return self.algorithm if self.environment == CURRENT else f"{self.algorithm}@{self.environment}"
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """Parameters to set on top of preset `published`, recorded and inferred ones."""
+        return {**{name: one.value for name, one in self.inferred.items()}, **self.params}
+
+    def value(self, split: str, metric: str) -> PublishedValue | None:
+        """Return the published value of a metric on a split; None where there is none."""
+        return next((one for one in self.published if (one.split, one.metric) == (split, metric)), None)
+
+
+def load_experiments(containers: Path) -> dict[str, Experiment]:
+    """Load the experiments of every algorithm folder.
+
+    Parameters
+    ----------
+    containers : Path
+        Folder of the algorithm folders.
+
+    Returns
+    -------
+    dict of str to Experiment
+        By name, in the order of folders and files.
+
+    Raises
+    ------
+    BadInput
+        When a file does not fit its schema, a name comes twice, an environment or parameter does not exist, a
+        parameter is out of range, a prior does not exist, or experiments need each other in a circle.
+    """
+    found: dict[str, Experiment] = {}
+    for path in sorted(containers.glob(f"*/{_FILE}")):
+        for experiment in _load(path):
+            if experiment.name in found:
+                message = f"{path}: expected a new name, got {experiment.name} of {found[experiment.name].algorithm}"
+                raise BadInput(message, "Every experiment of the study is in one folder only.")
+            found[experiment.name] = experiment
+    in_order(found, found)
+    return found
+
+
+def named(experiments: Mapping[str, Experiment], name: str) -> Experiment:
+    """Return an experiment by its name or an alias.
+
+    Raises
+    ------
+    BadInput
+        When there is none.
+    """
+    for experiment in experiments.values():
+        if name in (experiment.name, *experiment.aliases):
+            return experiment
+    message = f"expected an experiment of {', '.join(experiments)}, got {name}"
+    raise BadInput(message, "The experiments are described in containers/*/experiments.yaml.")
+
+
+def in_order(experiments: Mapping[str, Experiment], names: Iterable[str]) -> tuple[Experiment, ...]:
+    """Put experiments in an order in which they can run: priors first, each once.
+
+    Parameters
+    ----------
+    experiments : mapping of str to Experiment
+        All of them.
+    names : iterable of str
+        Those asked for, by name or alias.
+
+    Raises
+    ------
+    BadInput
+        When a prior does not exist, or experiments need each other in a circle.
+    """
+    done: dict[str, Experiment] = {}
+    for name in names:
+        _visit(experiments, named(experiments, name), done, ())
+    return tuple(done.values())
+
+
+def _visit(
+    experiments: Mapping[str, Experiment], one: Experiment, done: dict[str, Experiment], above: tuple[str, ...]
+) -> None:
+    if one.name in above:
+        message = f"{one.algorithm}/{_FILE}: expected priors without a circle, got {' <- '.join((*above, one.name))}"
+        raise BadInput(message, "An experiment cannot need its own prediction.")
+    if one.name in done:
+        return
+    if one.prior is not None:
+        if one.prior.experiment not in experiments:
+            message = f"{one.algorithm}/{_FILE}: {one.name}: expected a prior that is there, got {one.prior.experiment}"
+            raise BadInput(message, "A prior is named by its name, not by an alias.")
+        _visit(experiments, experiments[one.prior.experiment], done, (*above, one.name))
+    done[one.name] = one
+
+
+def _load(path: Path) -> list[Experiment]:
+    document = read_yaml(path, _SCHEMA)
+    study = Study(**document["study"])
+    algorithm = load_algorithm(path.parent) if (path.parent / "algorithm.yaml").exists() else None
+    experiments = [_experiment(path.parent.name, name, one, study) for name, one in document["experiments"].items()]
+    if algorithm is not None:
+        for experiment in experiments:
+            _check(path, experiment, algorithm)
+    return experiments
+
+
+def _check(path: Path, experiment: Experiment, algorithm: Algorithm) -> None:
+    both = sorted({*experiment.params} & {*experiment.inferred})
+    if both:
+        message = f"{path}: {experiment.name}: expected parameters recorded or inferred, got both for {', '.join(both)}"
+        raise BadInput(message, "Keep what the study recorded.")
+    try:
+        resolve_params(in_environment(algorithm, experiment.environment), PRESET, experiment.overrides)
+    except BadInput as error:
+        message = f"{path}: {experiment.name}: {error.message}"
+        raise BadInput(message, error.hint) from error
+
+
+def _experiment(algorithm: str, name: str, entry: dict[str, Any], study: Study) -> Experiment:
+    same = ("title", "dataset", "protocol", "environment", "software", "params")
+    prior = entry.get("prior")
+    return Experiment(
+        name=name,
+        aliases=tuple(entry.get("aliases", ())),
+        algorithm=algorithm,
+        splits={role: tuple(splits) for role, splits in entry["splits"].items()},
+        train_files=tuple(entry.get("train_files", ())),
+        prior=None if prior is None else Prior(experiment=prior["experiment"], splits=tuple(prior["splits"])),
+        outcome=entry["outcome"]["kind"],
+        words=entry["outcome"]["words"],
+        inferred={param: Inferred(**one) for param, one in entry["inferred"].items()},
+        published=tuple(PublishedValue(**one) for one in entry["published"]),
+        notes=tuple(entry["notes"]),
+        study=study,
+        **{field: entry[field] for field in same},
+    )

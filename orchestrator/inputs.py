@@ -1,0 +1,131 @@
+"""Look at input movies before anything is started: whatever cannot be used is refused in one sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from contract.errors import JobRefused
+from contract.stacks import open_stack
+from orchestrator.errors import BadInput
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from contract.stacks import Stack
+    from orchestrator.domain import Movie
+
+_BLOCK_FRAMES = 16
+_SMALLEST = 11  # pixels a side; the window of SSIM
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """What is known of a stack without its pixels.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (T, Y, X).
+    dtype : str
+        Name of the dtype.
+    axes : str
+        Axes as stored.
+    """
+
+    shape: tuple[int, int, int]
+    dtype: str
+    axes: str
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of all frames."""
+        return self.shape[0] * self.shape[1] * self.shape[2]
+
+
+def check_path(path: Path) -> None:
+    """Refuse a path that some engine cannot mount.
+
+    Raises
+    ------
+    BadInput
+        For a comma (breaks mounts of Docker, Podman and Apptainer) or a colon (breaks those of Apptainer).
+    """
+    for character in ",:":
+        if character in str(path):
+            message = f"{path}: expected a path without '{character}', which container engines cannot mount"
+            raise BadInput(message, "Rename or move the file; a symbolic link elsewhere will not do.")
+
+
+def inspect(path: Path, axes: str | None) -> Facts:
+    """Open a stack, check it, and say what it is.
+
+    Parameters
+    ----------
+    path : Path
+        TIFF stack.
+    axes : str or None
+        Axes as stored, None to believe the file.
+
+    Returns
+    -------
+    Facts
+        Shape, dtype and axes.
+
+    Raises
+    ------
+    BadInput
+        For whatever `contract.stacks.open_stack` refuses, and for float stacks with NaN or infinite values.
+    """
+    try:
+        with open_stack(path, axes) as stack:
+            if stack.dtype.kind == "f":
+                _check_finite(stack)
+            frames, height, width = stack.shape
+            if min(height, width) < _SMALLEST:
+                message = f"{path}: expected frames of at least {_SMALLEST} pixels a side, got {height} x {width}"
+                raise JobRefused(message)
+            return Facts(shape=(frames, height, width), dtype=stack.dtype.name, axes=stack.axes)
+    except JobRefused as error:
+        raise BadInput(str(error), _hint(str(error))) from error
+
+
+def check_movie(movie: Movie, facts: Facts, axes: str | None) -> None:
+    """Refuse a target that does not fit its noisy movie.
+
+    Raises
+    ------
+    BadInput
+        When shapes differ.
+    """
+    if movie.target is None:
+        return
+    target = inspect(movie.target, axes)
+    if target.shape != facts.shape:
+        message = f"{movie.target}: expected the shape of {movie.noisy.name}, {facts.shape}, got {target.shape}"
+        raise BadInput(message, "A target has the same frames and size as its noisy movie.")
+
+
+def _check_finite(stack: Stack) -> None:
+    start = 0
+    for block in stack.blocks(_BLOCK_FRAMES):
+        finite = np.isfinite(block).all(axis=(1, 2))
+        if not finite.all():
+            frame = start + int(np.argmin(finite))
+            message = f"{stack.path}: expected finite values, got NaN or infinity in frame {frame}"
+            raise JobRefused(message)
+        start += len(block)
+
+
+def _hint(message: str) -> str:
+    if "NaN" in message:
+        return "Replace these values, for instance borders left by motion correction, or crop them away."
+    if "colour" in message or "axis besides" in message or "axes" in message:
+        return "Save one channel and one plane as a stack (T, Y, X), or name the axes with --axes, for instance ZYX."
+    if "dtype" in message:
+        return "Save the movie as uint16 or float32."
+    if "truncated" in message or "decoded" in message or "damaged" in message:
+        return "Copy the file again from its source and compare checksums."
+    return "Check the path and the file."

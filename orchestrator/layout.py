@@ -1,0 +1,170 @@
+"""Where everything lies; the one module that joins paths of runs and caches."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """Folders of a checkout.
+
+    Parameters
+    ----------
+    root : Path
+        The checkout.
+    home : Path
+        Cache: wheels, environments, image contexts, checksums. May be deleted at any time.
+    outputs : Path
+        Runs.
+    data : Path
+        Data files, one folder for each dataset.
+    manifest : Path
+        The dataset manifest.
+    """
+
+    root: Path
+    home: Path
+    outputs: Path
+    data: Path
+    manifest: Path
+
+    @property
+    def containers(self) -> Path:
+        """Folder of the algorithm folders."""
+        return self.root / "containers"
+
+    @property
+    def wheels(self) -> Path:
+        """All downloaded wheels, one folder for each lock."""
+        return self.home / "wheels"
+
+    @property
+    def envs(self) -> Path:
+        """Virtual environments, one folder for each lock."""
+        return self.home / "envs"
+
+    @property
+    def contexts(self) -> Path:
+        """Image contexts, one folder for each image."""
+        return self.home / "contexts"
+
+    @property
+    def sifs(self) -> Path:
+        """Apptainer's images, one file and one sidecar for each image."""
+        return self.home / "sif"
+
+    @property
+    def prepared(self) -> Path:
+        """Prepared copies of movies, one folder for each content."""
+        return self.home / "prepared"
+
+    @property
+    def leaderboard(self) -> Path:
+        """The page that `calm reproduce` writes."""
+        return self.outputs / "leaderboard.html"
+
+    @property
+    def checksums(self) -> Path:
+        """Checksums of files seen before, by path, size and time."""
+        return self.home / "checksums.json"
+
+    def run(self, experiment: str, key: str) -> RunFolder:
+        """Return the folder of a run."""
+        return RunFolder(path=self.outputs / experiment / key)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunFolder:
+    """Every path of one run.
+
+    Parameters
+    ----------
+    path : Path
+        `outputs/<experiment>/<key>`.
+    """
+
+    path: Path
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that works on this run; beside the folder, so that the folder holds results only."""
+        return self.path.with_name(f".{self.path.name}.lock")
+
+    @property
+    def record(self) -> Path:
+        """The provenance record; written last, so a run that has it is finished."""
+        return self.path / "run.json"
+
+    @property
+    def checkpoint(self) -> Path:
+        """What training leaves for prediction."""
+        return self.path / "checkpoint"
+
+    @property
+    def scores(self) -> Path:
+        """Summaries of every metric, for each split and file."""
+        return self.path / "scores.json"
+
+    @property
+    def study_scores(self) -> Path:
+        """Summaries by the protocol of the published study, for runs of its experiments."""
+        return self.path / "scores-study.json"
+
+    @property
+    def frames(self) -> Path:
+        """Scores of every frame."""
+        return self.path / "frames.csv"
+
+    @property
+    def crate(self) -> Path:
+        """The record as an RO-Crate; its name is fixed by the specification."""
+        return self.path / "ro-crate-metadata.json"
+
+    @property
+    def report(self) -> Path:
+        """The HTML report."""
+        return self.path / "report.html"
+
+    @property
+    def table(self) -> Path:
+        """The tables of the report as text."""
+        return self.path / "report.txt"
+
+    @property
+    def history(self) -> Path:
+        """Losses of training, where the algorithm trains."""
+        return self.job("train") / "history.json"
+
+    def figures(self, command: str, split: str | None = None) -> Path:
+        """Return the plots that a job declares; the file is there only where it does."""
+        return self.job(command, split) / "figures.json"
+
+    def job(self, command: str, split: str | None = None) -> Path:
+        """Return the folder of a job: job.json, events.jsonl, log.txt, result.json."""
+        return self.path / (command if split is None else f"{command}-{split}")
+
+    def predictions(self, split: str) -> Path:
+        """Return the folder of the predictions of a split."""
+        return self.path / "predictions" / split
+
+
+def layout() -> Layout:
+    """Return the folders of this checkout.
+
+    CALM_HOME, CALM_OUTPUTS and CALM_DATA move those that grow; CALM_MANIFEST names a manifest of your own datasets.
+    """
+    root = Path(__file__).resolve().parents[1]
+
+    def folder(variable: str, default: Path) -> Path:
+        return Path(os.environ.get(variable, default)).absolute()
+
+    return Layout(
+        root=root,
+        home=folder("CALM_HOME", root / ".calm"),
+        outputs=folder("CALM_OUTPUTS", root / "outputs"),
+        data=folder("CALM_DATA", root / "data" / "files"),
+        manifest=folder("CALM_MANIFEST", root / "data" / "manifest.yaml"),
+    )

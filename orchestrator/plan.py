@@ -1,0 +1,287 @@
+"""Decide what a run is, without starting anything: its inputs, parameters, key, jobs and needs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from contract import CONTRACT_VERSION
+from contract.job import Inputs, Job
+from orchestrator.errors import BadInput, DeviceMissing
+from orchestrator.inputs import check_movie, check_path, inspect
+from orchestrator.load import resolve_params
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from orchestrator.checksums import Checksums
+    from orchestrator.domain import Algorithm, Command, Device, Image, Movie
+    from orchestrator.inputs import Facts
+    from orchestrator.layout import Layout, RunFolder
+
+_KEY_DIGITS = 16
+_FLOAT32_BYTES = 4
+_MARGIN_BYTES = 64 * 2**20  # checkpoints, logs, scores and a report
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """The movies of a run.
+
+    Parameters
+    ----------
+    name : str
+        Name of the dataset, or stem of the user's file.
+    movies : tuple of Movie
+        Noisy stacks and their targets.
+    axes : str or None
+        Axes as stored; None to believe the files.
+    frame_rate_hz : float or None
+        Frames per second, None when unknown.
+    """
+
+    name: str
+    movies: tuple[Movie, ...]
+    axes: str | None = None
+    frame_rate_hz: float | None = None
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Splits that there are, sorted."""
+        return tuple(sorted({movie.split for movie in self.movies}))
+
+    def of(self, split: str) -> tuple[Movie, ...]:
+        """Return the movies of a split in the order of their names."""
+        return tuple(sorted((m for m in self.movies if m.split == split), key=lambda movie: movie.noisy.name))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """What a user chooses for a run, beside algorithm and movies.
+
+    Parameters
+    ----------
+    preset : str
+        quick, default or published.
+    overrides : mapping
+        Parameters by name.
+    seed, threads : int
+        Seed of every random number, and threads; both change the bits of a result.
+    device : {"cpu", "cuda"}
+        Where to compute.
+    precision : {"float32", "bfloat16"}
+        Arithmetic of the network.
+    output_dtype : {"float32", "input"}
+        dtype of predictions.
+    """
+
+    preset: str
+    overrides: Mapping[str, Any]
+    seed: int
+    threads: int
+    device: Device = "cpu"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    output_dtype: Literal["float32", "input"] = "float32"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """A run, decided.
+
+    Parameters
+    ----------
+    algorithm : Algorithm
+        What runs.
+    image : Image
+        In which image.
+    source : Source
+        On which movies.
+    settings : Settings
+        As the user chose.
+    params : mapping
+        Every parameter.
+    facts : mapping of Path to Facts
+        Shape, dtype and axes of every noisy movie.
+    inputs : mapping of str to str
+        SHA-256 of every file read, by `<split>/<name>` and role.
+    experiment, key : str
+        Names of the run folder; the key is a content hash.
+    folder : RunFolder
+        The run folder.
+    prior : tuple of Path
+        Predictions of another experiment, or a noise model.
+    """
+
+    algorithm: Algorithm
+    image: Image
+    source: Source
+    settings: Settings
+    params: Mapping[str, Any]
+    facts: Mapping[Path, Facts]
+    inputs: Mapping[str, str]
+    experiment: str
+    key: str
+    folder: RunFolder
+    prior: tuple[Path, ...] = ()
+
+    @property
+    def axes(self) -> str:
+        """Axes of the movies as stored."""
+        return next(iter(self.facts.values())).axes
+
+    @property
+    def needed_bytes(self) -> int:
+        """Disk that the predictions of this run take, with a margin for everything else."""
+        return _FLOAT32_BYTES * sum(facts.pixels for facts in self.facts.values()) + _MARGIN_BYTES
+
+    def job(self, command: Command, split: str | None = None) -> Job:
+        """Return the train job, or the predict job of a split."""
+        movies = self.source.of(split) if split is not None else ()
+        training = command == "train"
+        return Job(
+            folder=self.folder.job(command, split),
+            job=f"{self.experiment}/{self.key}/{command}" + (f"-{split}" if split else ""),
+            command=command,
+            axes=self.axes,
+            frame_rate_hz=self.source.frame_rate_hz,
+            inputs=Inputs(
+                train=tuple(movie.noisy for movie in self.source.of("train")) if training else (),
+                val=tuple(movie.noisy for movie in self.source.of("val")) if training else (),
+                noisy=tuple(movie.noisy for movie in movies),
+                prior=self.prior if training else (),
+            ),
+            checkpoint=self.folder.checkpoint,
+            predictions=self.folder.predictions(split or "none"),
+            params=dict(self.params),
+            seed=self.settings.seed,
+            device=self.settings.device,
+            threads=self.settings.threads,
+            precision=self.settings.precision,
+            output_dtype=self.settings.output_dtype,
+        )
+
+    def jobs(self) -> tuple[Job, ...]:
+        """Return every job of the run in order: train, then one prediction for each split."""
+        return (self.job("train"), *(self.job("predict", split) for split in self.source.splits))
+
+
+def make_plan(  # noqa: PLR0913 - everything a run depends on
+    algorithm: Algorithm,
+    image: Image,
+    *,
+    source: Source,
+    settings: Settings,
+    layout: Layout,
+    checksums: Checksums,
+    prior: tuple[Path, ...] = (),
+) -> Plan:
+    """Check every input and decide the run; nothing is written.
+
+    Raises
+    ------
+    BadInput
+        For any movie, parameter, preset or path that cannot be used.
+    DeviceMissing
+        When the algorithm cannot use the device.
+    """
+    if settings.device not in algorithm.devices:
+        message = f"{algorithm.name}: expected a device of {', '.join(algorithm.devices)}, got {settings.device}"
+        raise DeviceMissing(message, f"Use --device {algorithm.devices[0]}.")
+    params = resolve_params(algorithm, settings.preset, dict(settings.overrides))
+    facts = _checked(source)
+    inputs = _input_checksums(source, prior, checksums)
+    experiment = f"{algorithm.folder_name}-{source.name}-{settings.preset}"
+    key = _key(image, params, inputs, settings, source)
+    check_path(layout.outputs)
+    return Plan(
+        algorithm=algorithm,
+        image=image,
+        source=source,
+        settings=settings,
+        params=params,
+        facts=facts,
+        inputs=inputs,
+        experiment=experiment,
+        key=key,
+        folder=layout.run(experiment, key),
+        prior=prior,
+    )
+
+
+def check_disk(plans: Sequence[Plan], outputs: Path) -> None:
+    """Refuse to start when the disk is too small for the predictions that are still to be made.
+
+    Raises
+    ------
+    BadInput
+        With the bytes needed and the bytes free.
+    """
+    needed = sum(plan.needed_bytes for plan in plans if not plan.folder.record.exists())
+    existing = next(folder for folder in (outputs, *outputs.parents) if folder.exists())
+    free = shutil.disk_usage(existing).free
+    if needed > free:
+        message = f"{outputs}: expected {needed / 1e9:.1f} GB of free disk for this run, got {free / 1e9:.1f} GB"
+        raise BadInput(message, "Free some space, or choose another disk with CALM_OUTPUTS.")
+
+
+def check_writable(outputs: Path) -> None:
+    """Refuse to start when the output folder cannot be written to.
+
+    Raises
+    ------
+    BadInput
+        With the folder.
+    """
+    existing = next(folder for folder in (outputs, *outputs.parents) if folder.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        message = f"{outputs}: expected a folder that can be written to, got one that cannot"
+        raise BadInput(message, "Choose another folder with CALM_OUTPUTS.")
+
+
+def _checked(source: Source) -> dict[Path, Facts]:
+    facts = {}
+    for movie in source.movies:
+        check_path(movie.noisy)
+        facts[movie.noisy] = inspect(movie.noisy, source.axes)
+        if facts[movie.noisy].shape[0] == 1 and source.axes != "YX":
+            message = f"{movie.noisy}: expected a movie of at least 2 frames, got 1"
+            raise BadInput(message, "Denoisers learn from time; for single images say so with --axes YX.")
+        check_movie(movie, facts[movie.noisy], source.axes)
+    axes = {one.axes for one in facts.values()}
+    if len(axes) > 1:
+        message = f"{source.name}: expected movies of the same axes, got {', '.join(sorted(axes))}"
+        raise BadInput(message, "Run them as separate datasets.")
+    return facts
+
+
+def _input_checksums(source: Source, prior: tuple[Path, ...], checksums: Checksums) -> dict[str, str]:
+    found = {}
+    for movie in source.movies:
+        found[f"{movie.split}/{movie.noisy.name}"] = checksums.of(movie.noisy)
+    for index, path in enumerate(prior):
+        found[f"prior/{index}/{path.name}"] = checksums.of(path)
+    return dict(sorted(found.items()))
+
+
+def _key(image: Image, params: Mapping[str, Any], inputs: Mapping[str, str], settings: Settings, source: Source) -> str:
+    """Hash all that the bits of a result depend on; the engine is not among them."""
+    document = {
+        "axes": source.axes,
+        "contract": CONTRACT_VERSION,
+        "device": settings.device,
+        "frame_rate_hz": source.frame_rate_hz,
+        "image": image.digest,
+        "inputs": inputs,
+        "output_dtype": settings.output_dtype,
+        "params": params,
+        "precision": settings.precision,
+        "seed": settings.seed,
+        "threads": settings.threads,
+    }
+    text = json.dumps(document, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:_KEY_DIGITS]

@@ -1,0 +1,143 @@
+"""What a command does, step by step: plan, build, execute, evaluate, report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from contract.files import atomic
+from orchestrator.checksums import Checksums
+from orchestrator.engines import chosen_engine
+from orchestrator.evaluate import score_run
+from orchestrator.execute import execute, finished
+from orchestrator.hardware import check_device
+from orchestrator.images import image_of, prepare
+from orchestrator.load import load_algorithms
+from orchestrator.plan import Plan, check_disk, check_writable, make_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from orchestrator.domain import Algorithm, Device, Image
+    from orchestrator.engines import Engine
+    from orchestrator.execute import Outcome, Progress
+    from orchestrator.layout import Layout, RunFolder
+    from orchestrator.plan import Settings, Source
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Session:
+    """Who runs things, and where.
+
+    Parameters
+    ----------
+    layout : Layout
+        Folders.
+    engine_name : str
+        Engine as the user named it; it is looked for only when something has to run.
+    progress : Progress
+        Who is told how jobs go.
+    say : callable
+        Prints one line for the user.
+    memory_bytes : int or None
+        Memory limit of jobs.
+    """
+
+    layout: Layout
+    engine_name: str
+    progress: Progress
+    say: Callable[[str], None]
+    memory_bytes: int | None = None
+
+    def plans(
+        self, algorithm: Algorithm, source: Source, settings: Settings, prior: tuple[Path, ...] = ()
+    ) -> tuple[Plan, ...]:
+        """Plan an algorithm and, after it, every control on the same movies.
+
+        Raises
+        ------
+        BadInput, DeviceMissing
+            For whatever cannot be used; nothing is written.
+        """
+        checksums = Checksums(self.layout.checksums)
+        plans = [self._plan(algorithm, source, settings, checksums, prior)]
+        plain = replace(settings, preset="default", overrides={}, device="cpu", precision="float32")
+        controls = (one for one in load_algorithms(self.layout.containers).values() if one.kind == "control")
+        plans += [self._plan(one, source, plain, checksums, ()) for one in controls if one.name != algorithm.name]
+        check_device(settings.device)
+        check_writable(self.layout.outputs)
+        check_disk(plans, self.layout.outputs)
+        return tuple(plans)
+
+    def run(self, plan: Plan) -> Outcome:
+        """Run a plan, or find it finished; then score it where it is not scored yet."""
+        outcome = finished(plan)
+        if outcome is None:
+            engine = self.build(plan.algorithm, plan.image)
+            outcome = execute(plan, engine, self.progress, self.memory_bytes)
+        score_run(outcome.folder)
+        return outcome
+
+    def write_report(self, folders: Sequence[RunFolder], target: Path | None = None) -> str:
+        """Write the HTML report of scored runs, the first being its subject, where it is older than a score.
+
+        Parameters
+        ----------
+        folders : sequence of RunFolder
+            Subject, then what stands beside it.
+        target : Path, optional
+            HTML file; by default that of the subject's run, with the tables as text beside it.
+
+        Returns
+        -------
+        str
+            The tables of the report as text.
+        """
+        subject = folders[0]
+        newest = max(folder.scores.stat().st_mtime_ns for folder in folders)
+        if target is None and subject.table.exists() and subject.table.stat().st_mtime_ns >= newest:
+            return subject.table.read_text()
+        from orchestrator.presentation import report_of  # noqa: PLC0415 - a reported run needs no SciPy
+        from orchestrator.report.page import write_report  # noqa: PLC0415
+        from orchestrator.report.table import text_table  # noqa: PLC0415
+
+        report = report_of(folders, load_algorithms(self.layout.containers))
+        write_report(report, target or subject.report)
+        table = text_table(report)
+        if target is None:
+            with atomic(subject.table) as part:
+                part.write_text(table + "\n")
+        return table
+
+    def build(self, algorithm: Algorithm, image: Image) -> Engine:
+        """Return the engine, with the image built."""
+        engine = chosen_engine(self.engine_name, self.layout, image, self.say)
+        if engine.find(image) is None:
+            what = f"{algorithm.full_name} ({image.variant})"
+            self.say(f"Building the {engine.name} environment of {what}; once for each lock.")
+            prepare(algorithm, image)
+            engine.build(image)
+        return engine
+
+    def image(self, algorithm: Algorithm, device: Device) -> Image:
+        """Describe the image of an algorithm for a device."""
+        return image_of(algorithm, device, self.layout)
+
+    def _plan(
+        self,
+        algorithm: Algorithm,
+        source: Source,
+        settings: Settings,
+        checksums: Checksums,
+        prior: tuple[Path, ...],
+    ) -> Plan:
+        return make_plan(
+            algorithm,
+            self.image(algorithm, settings.device),
+            source=source,
+            settings=settings,
+            layout=self.layout,
+            checksums=checksums,
+            prior=prior,
+        )

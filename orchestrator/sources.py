@@ -1,0 +1,89 @@
+"""Where the movies of a run come from: a dataset of the manifest, or the user's own files."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from orchestrator.checksums import Checksums
+from orchestrator.datasets import is_here
+from orchestrator.domain import Movie
+from orchestrator.errors import BadInput
+from orchestrator.fetch import fetch
+from orchestrator.manifest import load_manifest
+from orchestrator.plan import Source
+from orchestrator.preparation import prepared_movies
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from orchestrator.fetch import Progress
+    from orchestrator.layout import Layout
+
+
+def input_source(paths: Sequence[Path], axes: str | None, frame_rate_hz: float | None) -> Source:
+    """Take the user's own movies: they are trained on and predicted, and there is no clean target.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        TIFF stacks of different names.
+    axes : str or None
+        Axes as stored.
+    frame_rate_hz : float or None
+        Frames per second.
+
+    Raises
+    ------
+    BadInput
+        When two files have the same name.
+    """
+    names = [path.name for path in paths]
+    if len(set(names)) != len(names):
+        message = f"--input: expected files of different names, got {', '.join(sorted(names))}"
+        raise BadInput(message, "Predictions keep the names of their inputs; rename one of them.")
+    movies = tuple(Movie(split="train", noisy=path.absolute()) for path in paths)
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", paths[0].stem)
+    return Source(name=name, movies=movies, axes=axes, frame_rate_hz=frame_rate_hz)
+
+
+def dataset_source(name: str, layout: Layout, progress: Progress) -> Source:
+    """Take the movies of a dataset of the manifest; simulated ones are made, prepared ones are prepared.
+
+    Parameters
+    ----------
+    name : str
+        Name or alias of the dataset.
+    layout : Layout
+        Where data and caches are.
+    progress : Progress
+        Told about every byte that is made.
+
+    Raises
+    ------
+    BadInput
+        For an unknown dataset or missing files; the hint says how to get them.
+    """
+    dataset = load_manifest(layout.manifest).named(name)
+    if dataset.access == "simulated" and not is_here(dataset, layout.data):
+        simulated(name, layout, progress)
+    sha256 = Checksums(layout.checksums).of
+    movies = prepared_movies(dataset, layout.data, cache=layout.prepared, sha256=sha256, progress=progress)
+    return Source(name=dataset.name, movies=movies, axes=dataset.axes, frame_rate_hz=dataset.frame_rate_hz)
+
+
+def simulated(name: str, layout: Layout, progress: Progress) -> tuple[Path, ...]:
+    """Make a simulated dataset where it is not there yet, and return its files.
+
+    Raises
+    ------
+    BadInput
+        When the dataset is not a simulated one.
+    """
+    manifest = load_manifest(layout.manifest)
+    dataset = manifest.named(name)
+    if dataset.access != "simulated":
+        message = f"{name}: expected a simulated dataset, got one with access {dataset.access}"
+        raise BadInput(message, f"`calm data fetch {name}` gets it, or says how.")
+    return fetch(dataset, layout.data, lock=manifest.lock, progress=progress)
