@@ -1,0 +1,91 @@
+"""What all tests share: real engines or a printed reason, real test movies, and the command as a user runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+import contract  # noqa: F401 - before tests/ is on the path, where a folder of this name would be found first
+from orchestrator.engines import engine_named
+from orchestrator.errors import CalmError
+from orchestrator.layout import layout
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(Path(__file__).parent))  # importlib mode does not let tests import the helpers beside this
+TEST_DATA = Path(os.environ.get("CALM_TEST_DATA", ROOT.parent / "shared" / "data"))
+
+
+def pytest_runtest_setup(item):
+    """Skip a test whose engine is missing, with the reason; fail it where REQUIRE_ENGINES names the engine."""
+    for marker in item.iter_markers("engine"):
+        name = marker.args[0]
+        try:
+            engine_named(name, layout())
+        except CalmError as error:
+            required = name in os.environ.get("REQUIRE_ENGINES", "").split(",")
+            (pytest.fail if required else pytest.skip)(f"engine {name}: {error.message}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calm:
+    """The command, in a world of its own but for the shared cache of wheels and environments."""
+
+    outputs: Path
+    data: Path
+
+    def __call__(self, *arguments, **environment):
+        return subprocess.run(
+            self.command(*arguments), capture_output=True, text=True, check=False, env=self.environment(**environment)
+        )
+
+    def command(self, *arguments):
+        return [sys.executable, "-c", "from orchestrator.cli import main; main()", *map(str, arguments)]
+
+    def environment(self, **more):
+        return os.environ | {"CALM_OUTPUTS": str(self.outputs), "CALM_DATA": str(self.data)} | more
+
+    def run_folder(self, experiment):
+        """Return the one finished run of an experiment."""
+        (record,) = sorted((self.outputs / experiment).glob("*/run.json"))
+        return record.parent
+
+
+@pytest.fixture
+def calm(tmp_path):
+    """Return the command `calm` with outputs and data of its own."""
+    return Calm(outputs=tmp_path / "outputs", data=tmp_path / "data")
+
+
+@pytest.fixture(scope="session")
+def shared_calm(tmp_path_factory):
+    """Return a command whose outputs all tests of a session share, for runs that take long."""
+    folder = tmp_path_factory.mktemp("calm")
+    return Calm(outputs=folder / "outputs", data=folder / "data")
+
+
+@pytest.fixture
+def movie(tmp_path):
+    """Return a small noisy movie of shape (20, 32, 40), uint16."""
+    path = tmp_path / "movie.tif"
+    tifffile.imwrite(path, np.random.default_rng(0).poisson(100, (20, 32, 40)).astype(np.uint16))
+    return path
+
+
+@pytest.fixture
+def real_movie():
+    """Return a function that finds a real test movie by name, or skips the test with the reason."""
+
+    def find(name):
+        path = TEST_DATA / name
+        if not path.exists():
+            pytest.skip(f"no real movie {path}; set CALM_TEST_DATA")
+        return path
+
+    return find

@@ -1,0 +1,155 @@
+"""The contract, for every algorithm folder there is: found by glob, no list to edit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tifffile
+from folder_environment import CONTAINERS, python_of, search_path
+
+from orchestrator.layout import layout
+from orchestrator.load import load_algorithm
+from orchestrator.locks import read_lock
+
+FOLDERS = sorted(path.parent for path in CONTAINERS.glob("*/algorithm.yaml"))
+NAMES = [folder.name for folder in FOLDERS]
+IN_EVERY_FOLDER = ("algorithm.yaml", "Dockerfile", "requirements.in", "requirements-cpu.lock", "run.py", "README.md")
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=NAMES)
+def test_a_folder_has_every_file_of_the_layout(folder):
+    algorithm = load_algorithm(folder)
+    expected = [*IN_EVERY_FOLDER, *(f"requirements-{device}.lock" for device in algorithm.devices)]
+    if algorithm.kind == "algorithm":
+        expected.append("experiments.yaml")
+    assert [name for name in expected if not (folder / name).exists()] == []
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=NAMES)
+def test_every_folder_has_the_same_dockerfile(folder):
+    assert (folder / "Dockerfile").read_text() == (CONTAINERS / "identity" / "Dockerfile").read_text()
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=NAMES)
+def test_locks_pin_every_package_by_hash_and_cpu_locks_bring_no_cuda(folder):
+    for device in load_algorithm(folder).devices:
+        pins = read_lock(folder / f"requirements-{device}.lock")
+        names = {pin.name for pin in pins}
+        assert {"numpy", "tifffile", "imagecodecs"} <= names
+        assert device == "cuda" or not [name for name in names if name.startswith("nvidia")]
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=NAMES)
+def test_neither_side_of_the_contract_imports_the_other(folder):
+    code = "\n".join(path.read_text() for path in folder.glob("*.py"))
+    assert "import orchestrator" not in code
+    assert "from orchestrator" not in code
+
+
+@pytest.fixture(scope="module")
+def tiny_movie(tmp_path_factory):
+    """Return a movie that every algorithm can take: 140 frames of 64 x 66 pixels, a drifting pattern and noise."""
+    frames, rows, columns = np.meshgrid(np.arange(140), np.arange(64), np.arange(66), indexing="ij")
+    clean = 400 + 150 * np.sin(rows / 5 + frames / 20) * np.cos(columns / 7)
+    noisy = np.random.default_rng(3).poisson(clean) + np.random.default_rng(4).normal(100, 5, clean.shape)
+    path = tmp_path_factory.mktemp("movies") / "tiny.tif"
+    tifffile.imwrite(path, noisy.clip(0, 65535).astype(np.uint16), imagej=True, metadata={"axes": "TYX"})
+    return path
+
+
+def _run(calm, name, movie, engine):
+    arguments = ["--preset", "smoke", "--engine", engine, "--threads", 1, "--seed", 7]
+    done = calm("run", name, "--input", movie, *arguments)
+    assert done.returncode == 0, done.stderr
+    return calm.run_folder(f"{name}-tiny-smoke")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_smoke_run_keeps_every_promise_of_the_contract(shared_calm, tiny_movie, name):
+    before = hashlib.sha256(tiny_movie.read_bytes()).hexdigest()
+    folder = _run(shared_calm, name, tiny_movie, "venv")
+    assert hashlib.sha256(tiny_movie.read_bytes()).hexdigest() == before
+
+    prediction = tifffile.imread(folder / "predictions" / "train" / "tiny.tif")
+    assert prediction.shape == (140, 64, 66)
+    assert prediction.dtype == np.float32
+    assert np.isfinite(prediction).all()
+    mean = tifffile.imread(tiny_movie).mean()
+    assert abs(prediction.mean() - mean) < 0.5 * mean  # in the intensity units of the input, not normalised
+
+    for job in ("train", "predict-train"):
+        result = json.loads((folder / job / "result.json").read_text())
+        assert result["status"] == "ok"
+        assert result["error"] is None
+        assert result["versions"]["numpy"]
+        events = [json.loads(line) for line in (folder / job / "events.jsonl").read_text().splitlines()]
+        last = [event for event in events if "step" in event][-1]
+        assert last["step"] == last["steps"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_two_smoke_runs_give_the_same_bytes(shared_calm, calm, tiny_movie, name):
+    one, two = (_run(where, name, tiny_movie, "venv") for where in (shared_calm, calm))
+    assert _sha256(one) == _sha256(two)
+
+
+@pytest.mark.engine("docker")  # on all engines for three of the folders: tests/engines/test_same_bytes.py
+@pytest.mark.parametrize("name", NAMES)
+def test_venv_and_docker_give_the_same_bytes(shared_calm, calm, tiny_movie, name):
+    assert _sha256(_run(shared_calm, name, tiny_movie, "venv")) == _sha256(_run(calm, name, tiny_movie, "docker"))
+
+
+def _sha256(folder):
+    return hashlib.sha256((folder / "predictions" / "train" / "tiny.tif").read_bytes()).hexdigest()
+
+
+@pytest.mark.timeout(2400)  # a folder trains on purpose, on whatever machine this is
+@pytest.mark.parametrize("name", [folder.name for folder in FOLDERS if (folder / "tests").is_dir()])
+def test_the_tests_of_a_folder_pass_in_its_own_environment(shared_calm, tmp_path, name):
+    """The environment of the image runs them; what only tests need lies beside it, not in it."""
+    built = shared_calm("build", name, "--engine", "venv")
+    assert built.returncode == 0, built.stderr
+    python = python_of(built.stdout)
+    done = subprocess.run(
+        [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", CONTAINERS / name / "tests"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=shared_calm.environment(
+            PYTHONPATH=search_path(name, python), OMP_NUM_THREADS="2", PYTHONDONTWRITEBYTECODE="1"
+        ),
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+
+
+def test_a_copied_folder_is_found_built_tested_and_run_with_no_other_file_changed(calm, tmp_path, tiny_movie):
+    checkout = tmp_path / "checkout"
+    root = CONTAINERS.parent
+    for name in ("orchestrator", "containers", "data"):
+        shutil.copytree(root / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__", "files"))
+    shutil.copytree(checkout / "containers" / "identity", checkout / "containers" / "new")
+    yaml = checkout / "containers" / "new" / "algorithm.yaml"
+    yaml.write_text(yaml.read_text().replace("name: identity", "name: new").replace("kind: control", "kind: algorithm"))
+    environment = calm.environment(
+        PYTHONPATH=f"{checkout}:{checkout / 'containers'}", CALM_HOME=str(layout().home), PYTHONSAFEPATH="1"
+    )
+
+    def new(*arguments):
+        return subprocess.run(
+            [sys.executable, "-c", "from orchestrator.cli import main; main()", *map(str, arguments)],
+            capture_output=True, text=True, check=False, env=environment, cwd=tmp_path,
+        )  # fmt: skip
+
+    assert "new " in new("list").stdout
+    done = new("run", "new", "--input", tiny_movie, "--engine", "venv")
+    assert done.returncode == 0, done.stderr
+    folder = calm.run_folder("new-tiny-default")
+    expected = tifffile.imread(tiny_movie).astype(np.float32)
+    assert np.array_equal(tifffile.imread(folder / "predictions" / "train" / "tiny.tif"), expected)

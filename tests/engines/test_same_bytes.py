@@ -1,0 +1,69 @@
+"""The engine is no part of a result: one command makes a run again on all four and compares every byte (ADR 0002)."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tifffile
+
+from contract.files import sha256
+from orchestrator import errors
+from orchestrator.again import plan_of
+from orchestrator.engines import engine_named
+from orchestrator.execute import execute
+from orchestrator.layout import layout
+
+pytestmark = [pytest.mark.engine(name) for name in ("docker", "podman", "apptainer")]
+ENGINES = ("docker", "podman", "apptainer", "venv")
+ALGORITHMS = ("identity", "mean", "n2v")  # the others: tests/contract compares them on venv and Docker
+
+
+@pytest.fixture(scope="module")
+def runs(shared_calm, tmp_path_factory):
+    """Return a finished run of the venv engine for each algorithm; calm runs the controls beside n2v."""
+    movie = tmp_path_factory.mktemp("movies") / "small.tif"
+    tifffile.imwrite(movie, np.random.default_rng(5).poisson(100, (20, 32, 40)).astype(np.uint16))
+    options = ["--engine", "venv", "--threads", 1, "--seed", 7]
+    done = shared_calm("run", "n2v", "--input", movie, "--preset", "smoke", *options)
+    assert done.returncode == 0, done.stderr
+    return {
+        name: shared_calm.run_folder(f"{name}-small-{'smoke' if name == 'n2v' else 'default'}") for name in ALGORITHMS
+    }
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_one_command_shows_the_same_sha256_on_all_four_engines(shared_calm, runs, name):
+    done = shared_calm("verify", runs[name], "--engines", "all")
+    digest = sha256(runs[name] / "predictions" / "train" / "small.tif")[:12]
+    same = f"the same predictions, byte for byte: train/small.tif sha256 {digest}"
+    expected = ["record: every file is as it was made", *(f"{engine}: {same}" for engine in ENGINES)]
+    assert done.stdout.splitlines() == expected, done.stderr
+    assert done.returncode == 0
+
+
+def test_a_tampered_prediction_is_named_with_file_frame_and_size_by_every_engine(shared_calm, runs, tmp_path):
+    tampered = tmp_path / "tampered"
+    shutil.copytree(runs["identity"], tampered)
+    frames = tifffile.memmap(tampered / "predictions" / "train" / "small.tif")
+    frames[11, 4, 5] += 0.5
+    frames.flush()
+    done = shared_calm("verify", tampered, "--engines", "all")
+    record, *rest = done.stdout.splitlines()
+    assert record.startswith("record: train/small.tif: expected sha256 ")
+    found = "train/small.tif: frame 11 differs in 1 pixels, by up to 0.5 grey levels"
+    assert rest == [f"{engine}: {found}" for engine in ENGINES]
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_job_that_asks_for_cuda_and_finds_none_fails_and_never_falls_back(runs, tmp_path, quiet_progress, name):
+    """The plan of the run on n2v's own image, but for its device: this machine has no GPU, as CI has none."""
+    plan = plan_of(json.loads((runs["n2v"] / "run.json").read_text()), replace(layout(), outputs=tmp_path))
+    plan = replace(plan, settings=replace(plan.settings, device="cuda"))
+    with pytest.raises(errors.DeviceMissing, match="device cuda was asked for"):
+        execute(plan, engine_named(name, layout()), quiet_progress)
+    assert not plan.folder.record.exists()

@@ -1,0 +1,49 @@
+"""The environment of an algorithm folder with what only its tests need beside it, never in it.
+
+Runs a benchmark there; `make bench` calls this:
+    python tests/folder_environment.py FOLDER SCRIPT [ARGUMENT...]
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from orchestrator.layout import layout
+from orchestrator.load import load_algorithm
+
+CONTAINERS = Path(__file__).parents[1] / "containers"
+
+
+def python_of(built):
+    """Return the Python of a folder's environment from what `calm build FOLDER --engine venv` printed."""
+    return Path(built.split()[-1]) / "bin" / "python"
+
+
+def search_path(name, python):
+    """Return PYTHONPATH: the folder's modules and its test packages, which are installed once for each list of them."""
+    wanted = (CONTAINERS / name / "requirements-test.in").read_bytes()
+    extras = layout().home / "test-packages" / hashlib.sha256(wanted + str(python).encode()).hexdigest()[:12]
+    if not (extras / "complete").exists():
+        shutil.rmtree(extras, ignore_errors=True)
+        source = ["-r", CONTAINERS / name / "requirements-test.in"]
+        subprocess.run([python, "-m", "pip", "install", "-q", "--target", extras, *source], check=True)
+        (extras / "complete").touch()
+    shared = [path.parent for path in load_algorithm(CONTAINERS / name).shares]
+    return ":".join(map(str, dict.fromkeys([CONTAINERS, CONTAINERS / name, *shared, extras])))
+
+
+def main(name, *command):
+    """Build the environment of a folder where it is missing, and become `python COMMAND...` in it."""
+    build = [sys.executable, "-c", "from orchestrator.cli import main; main()", "build", name, "--engine", "venv"]
+    built = subprocess.run(build, stdout=subprocess.PIPE, text=True, check=True)
+    python = python_of(built.stdout)
+    os.execve(python, [python, *command], os.environ | {"PYTHONPATH": search_path(name, python)})  # noqa: S606 - no shell is wanted
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

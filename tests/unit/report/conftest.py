@@ -1,0 +1,54 @@
+"""Files, pages and a browser for the report tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # importlib mode does not let tests import the helpers beside them
+
+from report_browser import open_browser
+from report_examples import board_of, movie_content, report_of, write_movie
+
+from orchestrator.report.leaderboard import write_leaderboard
+from orchestrator.report.page import write_report
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory):
+    return write_movie(tmp_path_factory.mktemp("movie"))
+
+
+@pytest.fixture
+def movie(files):
+    return movie_content(files)
+
+
+@pytest.fixture(scope="session")
+def report_page(files, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    write_report(report_of(movie_content(files)), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def leaderboard_page(files, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "leaderboard.html"
+    write_leaderboard(board_of(movie_content(files)), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def browser():
+    missing = [program for program in ("chromium", "chromedriver") if shutil.which(program) is None]
+    if missing:
+        reason = f"{' and '.join(missing)} not installed; tests/engines/provision/chromium.sh installs them"
+        if "chromium" in os.environ.get("REQUIRE_ENGINES", "").split(","):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with open_browser() as session:
+        yield session

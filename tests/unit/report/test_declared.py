@@ -1,0 +1,80 @@
+"""Plots that a run declares in figures.json, drawn for any algorithm."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+import tifffile
+from report_examples import movie_content, write_movie
+
+from orchestrator.metrics import si_psnr
+from orchestrator.report.content import RunContent
+from orchestrator.report.declared import declared_figures
+
+LINE = {"name": "fit", "kind": "line", "x": [0, 1, 2], "y": [1, 2, 4]}
+
+
+@pytest.fixture
+def declare(tmp_path):
+    """Return a function that writes figures.json for a split and gives the run that declares it."""
+
+    def write(figures, split=""):
+        path = tmp_path / "figures.json"
+        path.write_text(json.dumps([{"title": "Law", "note": "A sentence.", "x": "signal", **one} for one in figures]))
+        return [RunContent(name="any", title="Any", role="algorithm", figures={split: path})]
+
+    return write
+
+
+def texts(svg):
+    return [one.text for one in ET.fromstring(svg).iter("text")]  # noqa: S314 - made by the function under test
+
+
+def polylines(svg):
+    return list(ET.fromstring(svg).iter("polyline"))  # noqa: S314
+
+
+def test_a_curve_comes_with_title_note_and_labels(declare):
+    (figure,) = declared_figures(declare([{"y": "variance", "curves": [LINE]}]), [])
+    assert (figure.title, figure.note) == ("Law", "A sentence.")
+    assert {"signal", "variance", "fit"} <= set(texts(figure.svg))
+
+
+def test_points_are_not_joined_and_bars_are_steps(declare):
+    curves = [{**LINE, "kind": kind} for kind in ("points", "bars")]
+    (figure,) = declared_figures(declare([{"y": "variance", "curves": curves}]), [])
+    lengths = [len(line.get("points").split()) for line in polylines(figure.svg)]
+    assert lengths == [1, 1, 1, 6]  # three lone points; two corners of each of three bars
+
+
+def test_positive_lines_over_more_than_a_decade_get_a_log_axis(declare):
+    (figure,) = declared_figures(declare([{"y": "rms", "curves": [{**LINE, "y": [1, 10, 100]}]}]), [])
+    assert "rms, logarithmic" in texts(figure.svg)
+
+
+@pytest.fixture
+def stages(tmp_path):
+    """Return a movie with target, and the noisy and the smoothed frames 0 and 5 as two stages of a prediction."""
+    movie = movie_content(write_movie(tmp_path, frames=8, edge=32))
+    frames = [tifffile.imread(path)[[0, 5]].astype(np.float32) for path in (movie.noisy, movie.predictions["n2v"])]
+    np.save(tmp_path / "stages.npy", np.stack(frames))
+    return movie, {"scored": [{"movie": movie.name, "file": "stages.npy", "at": [1, 2], "frames": [0, 5]}]}
+
+
+def test_stages_of_a_prediction_are_scored_against_the_target(declare, stages):
+    movie, scored = stages
+    (figure,) = declared_figures(declare([scored], "test"), [movie])
+    assert figure.title == "Law (test)"
+    (line,) = polylines(figure.svg)
+    (_, first), (_, second) = (map(float, pair.split(",")) for pair in line.get("points").split())
+    target, noisy, smooth = (tifffile.imread(path)[5] for path in (movie.target, movie.noisy, movie.predictions["n2v"]))
+    assert (second < first) == (si_psnr(target, smooth) > si_psnr(target, noisy))  # up on the page is a smaller y
+    assert {"SI-PSNR (dB)", movie.name} <= set(texts(figure.svg))
+
+
+def test_stages_without_a_target_are_left_out(declare, stages):
+    movie, scored = stages
+    assert declared_figures(declare([scored], "other"), [movie]) == []

@@ -1,0 +1,146 @@
+"""A run as an RO-Crate: read back by the reference library, complete, and without paths of the machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from orchestrator.citations import citations
+from orchestrator.crate import write_crate
+from orchestrator.datasets import Dataset
+from orchestrator.experiments import load_experiments
+from orchestrator.layout import RunFolder, layout
+from orchestrator.load import load_algorithms
+from orchestrator.manifest import load_manifest
+
+ROOT = Path(__file__).parents[3]
+MOVIE = "20ms_20%_004.tif"  # a name of the study; "%" must be escaped in an identifier
+PIXELS = b"a prediction"
+INPUT = hashlib.sha256(b"a movie").hexdigest()
+
+
+@pytest.fixture(scope="module")
+def algorithms():
+    return load_algorithms(ROOT / "containers")
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Return the folder of a run of the control `mean` on one movie and its copy."""
+    folder = RunFolder(path=tmp_path / "mean-huvec_img-default" / "0123456789abcdef")
+    (folder.path / "predictions" / "train").mkdir(parents=True)
+    (folder.path / "predictions" / "train" / MOVIE).write_bytes(PIXELS)
+    file = {"path": f"train/{MOVIE}", "sha256": hashlib.sha256(PIXELS).hexdigest(), "bytes": len(PIXELS)}
+    record = {
+        "algorithm": "mean",
+        "axes": "YX",
+        "began_s": 1764000000.5,
+        "dataset": "huvec_img",
+        "device": {"asked": "cpu", "found": "x86_64 CPU"},
+        "engine": {"name": "venv", "version": "Python 3.11"},
+        "experiment": "mean-huvec_img-default",
+        "frame_rate_hz": None,
+        "hardware": {"cpus": 2, "system": "Linux"},
+        "image": {"digest": "ab" * 32},
+        "inputs": {f"train/{MOVIE}": INPUT, "train/20ms_20__004.tif": INPUT},
+        "jobs": {"train": {"files": []}, "predict-train": {"files": [file, {**file, "path": "train/deleted.tif"}]}},
+        "key": "0123456789abcdef",
+        "output_dtype": "float32",
+        "params": {"window": 5},
+        "precision": "float32",
+        "preset": "default",
+        "seconds": 2.0,
+        "seed": 42,
+        "threads": 2,
+        "upstream": {"name": "calm", "version": "1", "commit": None},
+        "versions": {"numpy": "2.4.0"},
+    }
+    folder.record.write_text(json.dumps(record))
+    return folder
+
+
+def _entities(path):
+    return {one["@id"]: one for one in json.loads(path.read_text())["@graph"]}
+
+
+def test_the_reference_library_reads_the_crate_back(run, algorithms):
+    crate_of = pytest.importorskip("rocrate.rocrate", reason="the rocrate library is not installed").ROCrate
+    write_crate(run, algorithms["mean"])
+    crate = crate_of(run.path)
+    assert crate.name == "mean-huvec_img-default, run 0123456789abcdef"
+    action = crate.dereference("#run")
+    assert action.type == "CreateAction"
+    assert action["instrument"]["name"] == "Running mean (control)"
+    assert [one.id for one in action["result"]] == ["predictions/train/20ms_20%25_004.tif", "run.json"]
+    assert [one["sha256"] for one in action["object"] if one.type == "File"] == [INPUT]
+    assert {one["name"] for one in action["object"] if one.type == "PropertyValue"} >= {"seed", "window", "threads"}
+
+
+def test_the_crate_says_which_profile_it_follows(run, algorithms):
+    entities = _entities(write_crate(run, algorithms["mean"]))
+    assert entities["./"]["conformsTo"] == {"@id": "https://w3id.org/ro/wfrun/process/0.5"}
+    assert entities["ro-crate-metadata.json"]["about"] == {"@id": "./"}
+
+
+def test_every_reference_leads_to_an_entity_of_the_crate(run, algorithms):
+    entities = _entities(write_crate(run, algorithms["mean"]))
+    outside = {"https://w3id.org/ro/crate/1.1"}  # the specification itself
+    for entity in entities.values():
+        for value in entity.values():
+            for one in value if isinstance(value, list) else [value]:
+                if isinstance(one, dict):
+                    assert one["@id"] in entities or one["@id"] in outside, one
+
+
+def test_inputs_are_named_by_their_content_and_copies_are_one(run, algorithms):
+    entities = _entities(write_crate(run, algorithms["mean"]))
+    (movie,) = (one for name, one in entities.items() if name.startswith("ni:///sha-256;"))
+    assert movie["sha256"] == INPUT
+    assert [movie["name"], *movie["alternateName"]] == [f"train/{MOVIE}", "train/20ms_20__004.tif"]
+
+
+def test_no_path_of_the_machine_gets_out(run, algorithms):
+    assert str(run.path.parents[1]) not in write_crate(run, algorithms["mean"]).read_text()
+
+
+def test_files_that_were_deleted_since_are_left_out(run, algorithms):
+    assert "deleted.tif" not in write_crate(run, algorithms["mean"]).read_text()
+
+
+def test_the_same_run_gives_the_same_bytes(run, algorithms):
+    first = write_crate(run, algorithms["mean"]).read_bytes()
+    assert write_crate(run, algorithms["mean"]).read_bytes() == first
+
+
+def test_the_times_are_those_of_the_run_in_utc(run, algorithms):
+    action = _entities(write_crate(run, algorithms["mean"]))["#run"]
+    # date -u -d @1764000000: Mon Nov 24 16:00:00 UTC 2025
+    assert action["startTime"] == "2025-11-24T16:00:00.500+00:00"
+    assert action["endTime"] == "2025-11-24T16:00:02.500+00:00"
+
+
+def test_a_published_experiment_cites_algorithm_code_study_data_and_bundle(algorithms):
+    experiment = load_experiments(ROOT / "containers")["MOUSENEU_LP_DEEPCAD_1"]
+    dataset = load_manifest(layout().manifest).named(experiment.dataset)
+    assert isinstance(dataset, Dataset)
+    lines = citations(algorithms["deepcad"], experiment, dataset)
+    assert [line.partition(":")[0] for line in lines] == ["algorithm", "code", "study", "data", "bundle"]
+    assert "https://doi.org/10.1038/s41587-022-01450-8" in lines[0]
+    assert "commit 50970a3. https://github.com/ai4life-opencalls/oc_2_project_13" in lines[2]
+    assert "https://doi.org/10.5281/zenodo.6299076" in lines[3]
+
+
+def test_a_control_has_no_paper_to_cite(algorithms):
+    assert [line.partition(":")[0] for line in citations(algorithms["mean"], None, None)] == ["bundle"]
+
+
+def test_the_citation_file_has_the_version_and_licence_of_the_package():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert (citation["version"], citation["license"]) == (project["version"], project["license"])
+    assert citation["cff-version"] == "1.2.0"

@@ -1,0 +1,154 @@
+"""Bad input: exit code 2 (4 for a missing device), what, where, expected, got, a hint, and nothing written."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+import tifffile
+
+from orchestrator.hardware import gpus
+
+MOVIE = np.random.default_rng(0).poisson(100, (20, 32, 40)).astype(np.uint16)
+
+
+def _refused(calm, done, *sentences, code=2):
+    """Check the exit code, the form of the message, and that no run was started."""
+    assert done.returncode == code, done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert lines[-2].startswith("Error: "), done.stderr
+    assert lines[-1].startswith("Hint: ")
+    assert "Traceback" not in done.stderr
+    for sentence in sentences:
+        assert sentence in done.stderr
+    assert not calm.outputs.exists() or not any(calm.outputs.rglob("*")), sorted(calm.outputs.rglob("*"))
+
+
+def _nan(path):
+    movie = MOVIE.astype(np.float32)
+    movie[7, 3, 3] = np.nan
+    tifffile.imwrite(path, movie)
+
+
+def _truncated(path):
+    tifffile.imwrite(path, MOVIE)
+    path.write_bytes(path.read_bytes()[:20000])
+
+
+BAD_FILES = {
+    "missing": (lambda _: None, "got nothing"),
+    "empty": (lambda path: path.touch(), "got an empty file"),
+    "truncated": (_truncated, "truncated"),
+    "no TIFF": (lambda path: path.write_text("hello"), "cannot be read"),
+    "RGB": (lambda path: tifffile.imwrite(path, np.zeros((40, 50, 3), np.uint8), photometric="rgb"), "colour image"),
+    "4-D": (lambda path: tifffile.imwrite(path, np.zeros((3, 4, 32, 32), "u2"), photometric="minisblack"), "one axis"),
+    "NaN": (_nan, "NaN or infinity in frame 7"),
+    "one frame": (lambda path: tifffile.imwrite(path, MOVIE[0]), "at least 2 frames"),
+    "tiny frames": (lambda path: tifffile.imwrite(path, MOVIE[:, :8, :8]), "at least 11 pixels"),
+    "float64": (lambda path: tifffile.imwrite(path, MOVIE.astype(np.float64)), "expected dtype"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_FILES)
+def test_a_file_that_is_no_movie_is_refused(calm, tmp_path, kind):
+    make, sentence = BAD_FILES[kind]
+    make(tmp_path / "bad.tif")
+    _refused(calm, calm("run", "mean", "--input", tmp_path / "bad.tif", "--engine", "venv"), sentence, "bad.tif")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--param", "windw=3"], "got windw"),
+        (["--param", "window=1000"], "expected 1 to 999, got 1000"),
+        (["--param", "window=many"], "expected int, got 'many'"),
+        (["--param", "window"], "expected NAME=VALUE"),
+        (["--preset", "best"], "expected a preset of"),
+        (["--data", "demo"], "got both"),
+        (["--axes", "TZYX"], "expected 3 axes"),
+    ],
+)
+def test_an_option_that_cannot_be_used_is_refused(calm, movie, arguments, sentence):
+    _refused(calm, calm("run", "mean", "--input", movie, "--engine", "venv", *arguments), sentence)
+
+
+def test_a_parameter_that_only_the_algorithm_can_judge_leaves_nothing_either(calm, movie):
+    done = calm("run", "mean", "--input", movie, "--engine", "venv", "--param", "window=4")
+    assert done.returncode == 2
+    assert "expected an odd number of frames, got 4" in done.stderr
+    assert not list(calm.outputs.rglob("*.*"))
+
+
+@pytest.mark.parametrize("name", ["a,b.tif", "a:b.tif"])
+def test_a_path_that_an_engine_cannot_mount_is_refused(calm, movie, tmp_path, name):
+    shutil.copy(movie, tmp_path / name)
+    _refused(
+        calm, calm("run", "mean", "--input", tmp_path / name, "--engine", "venv"), "container engines cannot mount"
+    )
+
+
+def test_an_unknown_algorithm_dataset_or_engine_is_refused(calm, movie):
+    _refused(calm, calm("run", "magic", "--input", movie), "expected an algorithm of", "got magic")
+    _refused(calm, calm("run", "mean", "--data", "nothing"), "expected a dataset of", "got nothing")
+    done = calm("run", "mean", "--input", movie, "--engine", "rocket")
+    assert done.returncode == 2
+    assert "rocket" in done.stderr
+
+
+def test_a_restricted_dataset_that_is_not_here_says_where_its_files_belong(calm):
+    _refused(calm, calm("run", "mean", "--data", "refined"), str(calm.data / "refined"))
+
+
+def test_a_daemon_that_does_not_answer_is_named(calm, movie):
+    done = calm("run", "mean", "--input", movie, "--engine", "docker", DOCKER_HOST="unix:///nowhere.sock")
+    _refused(calm, done, "expected a daemon that answers at unix:///nowhere.sock")
+
+
+@pytest.mark.skipif(bool(gpus()), reason="this machine has a GPU")
+def test_device_cuda_without_a_gpu_is_exit_code_4_and_never_the_cpu(calm, movie):
+    _refused(calm, calm("run", "n2v", "--input", movie, "--device", "cuda"), "no NVIDIA GPU device", code=4)
+
+
+def test_an_output_folder_that_cannot_be_written_is_refused_before_anything_is_built(calm, movie, tmp_path):
+    target = tmp_path / "readonly"
+    target.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", target], capture_output=True, check=False)
+    if mounted.returncode != 0:
+        target.chmod(0o555)
+        if os.access(target, os.W_OK):
+            pytest.skip("this user can write anywhere and may not mount")
+    try:
+        done = calm("run", "mean", "--input", movie, "--engine", "venv", CALM_OUTPUTS=str(target / "outputs"))
+        _refused(calm, done, "expected a folder that can be written to")
+    finally:
+        subprocess.run(["umount", target], capture_output=True, check=False)
+
+
+def test_a_disk_too_small_for_the_predictions_is_refused_with_both_sizes(calm, movie, tmp_path):
+    target = tmp_path / "small"
+    target.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", target], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip("this user may not mount a small disk")
+    try:
+        done = calm("run", "mean", "--input", movie, "--engine", "venv", CALM_OUTPUTS=str(target / "outputs"))
+        _refused(calm, done, "of free disk for this run")
+    finally:
+        subprocess.run(["umount", target], check=False)
+
+
+def test_a_run_folder_in_use_by_another_process_is_refused(calm, movie):
+    assert calm("run", "identity", "--input", movie, "--engine", "venv").returncode == 0
+    folder = calm.run_folder("identity-movie-default")
+    (folder / "run.json").unlink()  # as if the other process were still at work
+    with folder.with_name(f".{folder.name}.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done = calm("run", "identity", "--input", movie, "--engine", "venv")
+    assert done.returncode == 2
+    assert "in use by another process" in done.stderr

@@ -1,0 +1,124 @@
+"""Offline bundles: a missing, extra or altered byte is named, in a folder and in a tar; nothing broken is loaded."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.bundle import differences
+from orchestrator.errors import BadInput
+from orchestrator.layout import layout
+from orchestrator.load import in_environment, load_algorithms
+from orchestrator.packing import Contents, chosen, create
+from orchestrator.unpacking import load
+
+
+@pytest.fixture
+def here(tmp_path):
+    """Return a layout with one small dataset."""
+    where = replace(layout(), home=tmp_path / "home", data=tmp_path / "data")
+    (where.data / "small" / "raw").mkdir(parents=True)
+    (where.data / "small" / "raw" / "movie.tif").write_bytes(b"many frames")
+    (where.data / "small" / "notes.txt").write_text("few words")
+    return where
+
+
+CONTENTS = Contents(algorithms=(), variant="cpu", images="none", datasets=("small",), calm=False)
+
+
+@pytest.fixture(params=["folder", "tar"])
+def bundle(request, here, tmp_path):
+    """Return a function that makes a bundle, lets a test change its files, and returns it as folder or tar."""
+
+    def made(change=lambda _: None):
+        folder = tmp_path / "bundle"
+        create(folder, CONTENTS, here, lambda _: None)
+        change(folder)
+        if request.param == "folder":
+            return folder
+        path = tmp_path / "bundle.tar"
+        with tarfile.open(path, "w") as tar:
+            for one in sorted(folder.rglob("*")):
+                tar.add(one, str(one.relative_to(folder)), recursive=False)
+        return path
+
+    return made
+
+
+def test_an_untouched_bundle_has_no_differences(bundle):
+    assert differences(bundle()) == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda folder: (folder / "data/small/raw/movie.tif").write_bytes(b"many flames"), "movie.tif: altered"),
+        (lambda folder: (folder / "data/small/raw/movie.tif").write_bytes(b"many frames "), "movie.tif: altered"),
+        (lambda folder: (folder / "data/small/notes.txt").unlink(), "notes.txt: missing"),
+        (lambda folder: (folder / "data/small/more.txt").write_text(""), "more.txt: extra"),
+        (lambda folder: (folder / "manifest.yaml").write_text(""), "manifest.yaml: altered"),
+        (lambda folder: (folder / "data/small/link.txt").symlink_to("notes.txt"), "link.txt: extra"),
+    ],
+)
+def test_one_changed_file_is_named_and_nothing_is_loaded(bundle, here, tmp_path, change, sentence):
+    broken = bundle(change)
+    (found,) = differences(broken)
+    assert sentence in found
+    there = replace(here, home=tmp_path / "there", data=tmp_path / "there" / "data")
+    with pytest.raises(BadInput, match="1 differences"):
+        load(broken, there, lambda _: None)
+    assert not there.home.exists()
+
+
+def test_a_bundle_is_loaded_elsewhere_and_what_is_there_is_kept(bundle, here, tmp_path):
+    there = replace(here, home=tmp_path / "there", data=tmp_path / "there" / "data")
+    made = bundle()
+    for words in ("data small: " + str(there.data / "small"), "data small: was here already"):
+        said = []
+        load(made, there, said.append)
+        assert said == [words]
+        assert (there.data / "small" / "raw" / "movie.tif").read_bytes() == b"many frames"
+    assert list(there.data.iterdir()) == [there.data / "small"]
+
+
+def test_a_tar_is_made_where_the_name_says_so(here, tmp_path):
+    create(tmp_path / "bundle.tar", CONTENTS, here, lambda _: None)
+    assert tarfile.is_tarfile(tmp_path / "bundle.tar")
+    assert differences(tmp_path / "bundle.tar") == ()
+    assert {path.name for path in tmp_path.iterdir()} == {"bundle.tar", "data"}
+
+
+def test_the_algorithms_that_are_named_go_in_each_in_its_environment_and_the_controls_with_them():
+    known = load_algorithms(layout().containers)
+    study = in_environment(known["n2v"], "study")
+    names = [one.full_name for one in chosen(known, [known["deepcad"], study], "cpu")]
+    assert names == ["deepcad", "identity", "mean", "n2v@study"]
+    everything = [one.full_name for one in chosen(known, [], "cuda")]
+    assert {"n2v", "n2v@study", "cellmincer", "identity"} <= set(everything)
+
+
+def test_an_algorithm_without_the_device_cannot_be_packed_for_it():
+    known = load_algorithms(layout().containers)
+    with pytest.raises(BadInput, match="n2v: expected an algorithm with a cuda variant, got cpu"):
+        chosen(known, [replace(known["n2v"], devices=("cpu",))], "cuda")
+
+
+def test_a_name_that_is_taken_and_a_dataset_that_is_not_here_are_refused(here, tmp_path):
+    with pytest.raises(BadInput, match="a name that is free"):
+        create(here.data, CONTENTS, here, lambda _: None)
+    shutil.rmtree(here.data)
+    with pytest.raises(BadInput, match="expected a dataset") as caught:
+        create(tmp_path / "bundle", CONTENTS, here, lambda _: None)
+    assert "calm data fetch small" in caught.value.hint
+    assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"no bundle"])
+def test_another_file_is_no_bundle(tmp_path, content):
+    path = tmp_path / "bundle.tar"
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match=r"expected a bundle with a bundle\.json"):
+        differences(path)

@@ -1,0 +1,114 @@
+"""`calm diff` and `calm verify`: the layer that changed is named first, the first differing frame is found."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+
+import pytest
+import tifffile
+
+from orchestrator.comparison import explain, first_difference, is_untouched
+from orchestrator.layout import RunFolder
+
+RECORD = {
+    "algorithm": "n2v", "axes": "TYX", "frame_rate_hz": 7.0, "output_dtype": "float32", "seed": 42, "threads": 2,
+    "params": {"num_epochs": 2, "batch_size": 16}, "precision": "float32", "python": "3.11.2",
+    "inputs": {"train/a.tif": "aa"}, "versions": {"torch": "2.13.0", "numpy": "2.4.6"},
+    "upstream": {"name": "careamics", "version": "0.3.5", "commit": None},
+    "image": {"digest": "d1", "variant": "cpu"}, "device": {"asked": "cpu", "found": "x86_64 CPU"},
+    "hardware": {"cpus": 2}, "engine": {"name": "venv", "version": "1"},
+}  # fmt: skip
+
+CHANGES = [
+    ("inputs", ("inputs", "train/a.tif"), "bb"),
+    ("params", ("params", "num_epochs"), 3),
+    ("seed", ("seed",), 43),
+    ("packages", ("versions", "torch"), "2.11.0"),
+    ("image content", ("image", "digest"), "d2"),
+    ("device", ("device", "found"), "NVIDIA H200"),
+    ("threads", ("threads",), 4),
+    ("hardware", ("hardware", "cpus"), 8),
+    ("engine", ("engine", "name"), "docker"),
+]
+
+
+def _changed(path, value):
+    record = copy.deepcopy(RECORD)
+    where = record
+    for part in path[:-1]:
+        where = where[part]
+    where[path[-1]] = value
+    return record
+
+
+@pytest.mark.parametrize(("layer", "path", "value"), CHANGES)
+def test_one_change_is_explained_by_its_layer_alone(layer, path, value):
+    (cause,) = explain(RECORD, _changed(path, value))
+    assert cause.layer == layer
+    assert path[-1] in cause.details[0]
+    assert str(value) in cause.details[0]
+
+
+def test_causes_are_ranked_by_how_likely_they_change_bits():
+    other = _changed(("engine", "name"), "docker") | {"seed": 1}
+    assert [cause.layer for cause in explain(RECORD, other)] == ["seed", "engine"]
+
+
+def test_equal_records_have_nothing_to_explain():
+    assert explain(RECORD, copy.deepcopy(RECORD)) == ()
+
+
+@pytest.fixture
+def run(calm, movie):
+    """Return a finished identity run."""
+    assert calm("run", "identity", "--input", movie, "--engine", "venv").returncode == 0
+    return calm.run_folder("identity-movie-default")
+
+
+def _tamper(run, frame, pixel, by):
+    path = run / "predictions" / "train" / "movie.tif"
+    data = tifffile.memmap(path)
+    data[frame, *pixel] += by
+    data.flush()
+
+
+def test_a_tampered_prediction_is_named_with_frame_and_size(calm, run, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    assert first_difference(RunFolder(path=run), RunFolder(path=other)) is None
+    _tamper(other, 17, (3, 4), 2.5)
+    difference = first_difference(RunFolder(path=run), RunFolder(path=other))
+    assert (difference.frame, difference.pixels, difference.largest) == (17, 1, 2.5)
+    assert is_untouched(RunFolder(path=run)) is None
+    assert is_untouched(RunFolder(path=other)).file == "train/movie.tif"
+    done = calm("diff", run, other)
+    assert done.returncode == 1
+    assert "frame 17 differs in 1 pixels, by up to 2.5 grey levels" in done.stdout
+
+
+def test_verify_makes_a_run_again_and_finds_a_tampered_one(calm, run):
+    done = calm("verify", run, "--engines", "venv")
+    assert done.returncode == 0, done.stderr
+    assert "venv: the same predictions, byte for byte" in done.stdout
+    _tamper(run, 5, (0, 0), 1.0)
+    done = calm("verify", run, "--engines", "venv")
+    assert done.returncode == 1
+    assert "frame 5 differs" in done.stdout
+
+
+def test_a_run_whose_input_changed_cannot_be_verified(calm, run, movie):
+    data = tifffile.memmap(movie)
+    data[0, 0, 0] += 1
+    data.flush()
+    done = calm("verify", run, "--engines", "venv")
+    assert done.returncode == 2
+    assert "expected the inputs and code of that run" in done.stderr
+
+
+def test_the_record_of_a_run_is_complete(run):
+    record = json.loads((run / "run.json").read_text())
+    for field in ("command_line", "engine", "hardware", "image", "inputs", "key", "params", "seed", "versions"):
+        assert record[field] not in (None, ""), field
+    assert len(record["inputs"]["train/movie.tif"]) == 64
