@@ -1,0 +1,69 @@
+# calm: one place for everything a user or developer types. `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3.11
+VENV := .venv
+CALM := $(VENV)/bin/calm
+SETUP := $(VENV)/complete
+
+ALGO ?= n2v
+PRESET ?= quick
+ENGINE ?= auto
+DEVICE ?= cpu
+INPUT ?=
+DATA ?= demo
+ARGS ?=
+EXP ?=
+SEEDS ?= 1
+JOBS ?= 2
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(SETUP) ## Install calm into .venv from its lock
+$(SETUP): pyproject.toml requirements-dev.lock
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	PYTHONWARNINGS=ignore $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $(SETUP)
+
+run: $(SETUP) ## Run ALGO on the demo, or on INPUT=movie.tif (PRESET, ENGINE, DEVICE, DATA, ARGS)
+	$(CALM) run $(ALGO) $(if $(INPUT),--input "$(INPUT)",--data $(DATA)) --preset $(PRESET) --engine $(ENGINE) --device $(DEVICE) $(ARGS)
+
+reproduce: $(SETUP) ## Run published experiments EXP="A B" and compare every number (SEEDS, ENGINE, DEVICE)
+	$(CALM) reproduce $(EXP) --seeds $(SEEDS) --engine $(ENGINE) --device $(DEVICE) $(ARGS)
+
+sif: $(SETUP) ## Convert the image of ALGO to a verified Apptainer SIF
+	$(CALM) sif $(ALGO) --device $(DEVICE) $(ARGS)
+
+build: $(SETUP) ## Build the environment of ALGO for ENGINE
+	$(CALM) build $(ALGO) --engine $(ENGINE) --device $(DEVICE)
+
+doctor: $(SETUP) ## Check this machine
+	$(CALM) doctor
+
+check: $(SETUP) ## Lint, types, layers
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+test: $(SETUP) ## Every test that needs no container engine (JOBS at once)
+	$(VENV)/bin/pytest -m "not engine" --numprocesses $(JOBS) --dist loadfile $(ARGS)
+
+test-engines: $(SETUP) ## Tests on container engines; those in REQUIRE_ENGINES must be there
+	$(VENV)/bin/pytest -m engine $(ARGS)
+
+bench: $(SETUP) ## Measure ALGO with benchmarks/ALGO.py in its own environment (ARGS)
+	$(VENV)/bin/python tests/folder_environment.py $(ALGO) benchmarks/$(ALGO).py $(ARGS)
+
+lock: $(SETUP) ## Resolve the lock of calm itself (developers)
+	$(VENV)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
+		--no-emit-find-links --no-emit-trusted-host --no-header --extra dev -o requirements-dev.lock pyproject.toml
+
+clean: ## Delete environments, wheels and caches; runs and data stay
+	rm -rf $(VENV) .calm build *.egg-info
+
+.PHONY: help setup run reproduce sif build doctor check test test-engines bench lock clean
