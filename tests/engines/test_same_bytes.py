@@ -24,22 +24,23 @@ ALGORITHMS = ("identity", "mean", "n2v")  # the others: tests/contract compares 
 
 @pytest.fixture(scope="module")
 def runs(shared_calm, tmp_path_factory):
-    """Return a finished run of the venv engine for each algorithm; calm runs the controls beside n2v."""
-    movie = tmp_path_factory.mktemp("movies") / "small.tif"
+    """Return a finished run of each algorithm, made by the venv engine on a movie that no other test names."""
+    movie = tmp_path_factory.mktemp("movies") / "verified.tif"
     tifffile.imwrite(movie, np.random.default_rng(5).poisson(100, (20, 32, 40)).astype(np.uint16))
     options = ["--engine", "venv", "--threads", 1, "--seed", 7]
     done = shared_calm("run", "n2v", "--input", movie, "--preset", "smoke", *options)
     assert done.returncode == 0, done.stderr
     return {
-        name: shared_calm.run_folder(f"{name}-small-{'smoke' if name == 'n2v' else 'default'}") for name in ALGORITHMS
+        name: shared_calm.run_folder(f"{name}-verified-{'smoke' if name == 'n2v' else 'default'}")
+        for name in ALGORITHMS
     }
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
-def test_one_command_shows_the_same_sha256_on_all_four_engines(shared_calm, runs, name):
+def test_one_command_shows_the_same_sha256_on_all_verified(shared_calm, runs, name):
     done = shared_calm("verify", runs[name], "--engines", "all")
-    digest = sha256(runs[name] / "predictions" / "train" / "small.tif")[:12]
-    same = f"the same predictions, byte for byte: train/small.tif sha256 {digest}"
+    digest = sha256(runs[name] / "predictions" / "train" / "verified.tif")[:12]
+    same = f"the same predictions, byte for byte: train/verified.tif sha256 {digest}"
     expected = ["record: every file is as it was made", *(f"{engine}: {same}" for engine in ENGINES)]
     assert done.stdout.splitlines() == expected, done.stderr
     assert done.returncode == 0
@@ -48,13 +49,13 @@ def test_one_command_shows_the_same_sha256_on_all_four_engines(shared_calm, runs
 def test_a_tampered_prediction_is_named_with_file_frame_and_size_by_every_engine(shared_calm, runs, tmp_path):
     tampered = tmp_path / "tampered"
     shutil.copytree(runs["identity"], tampered)
-    frames = tifffile.memmap(tampered / "predictions" / "train" / "small.tif")
+    frames = tifffile.memmap(tampered / "predictions" / "train" / "verified.tif")
     frames[11, 4, 5] += 0.5
     frames.flush()
     done = shared_calm("verify", tampered, "--engines", "all")
     record, *rest = done.stdout.splitlines()
-    assert record.startswith("record: train/small.tif: expected sha256 ")
-    found = "train/small.tif: frame 11 differs in 1 pixels, by up to 0.5 grey levels"
+    assert record.startswith("record: train/verified.tif: expected sha256 ")
+    found = "train/verified.tif: frame 11 differs in 1 pixels, by up to 0.5 grey levels"
     assert rest == [f"{engine}: {found}" for engine in ENGINES]
     assert done.returncode == 1
 
