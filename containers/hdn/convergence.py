@@ -26,6 +26,8 @@ _SAMPLES = 4  # averaged: a single sample carries the spread of the posterior as
 _HIDDEN_SHARE = 0.01  # of the pixels; few enough that their neighbours are real
 _REACH = 2  # pixels to the neighbour that takes a hidden pixel's place
 _COLLAPSED = 1e-4  # nats per pixel, all layers; below, the latents say nothing about the image
+_AS_GOOD_AS_FREE = 2  # times the free bits: without a use for them latents hover around what costs nothing
+_EXPLAINED = 0.1  # share of the signal that such a network must restore nevertheless
 _SOME_SIGNAL = 0.05  # variance of the signal over that of the noise above which a constant is no answer
 _HIDDEN = 0x41DDE  # keeps these random numbers apart from those of training
 
@@ -43,9 +45,12 @@ class Evidence:
     constant : float
         Error of the mean of all hidden pixels.
     noise : float
-        Variance of the noise by the noise model: what a perfect denoiser scores.
+        Variance of the noise, what a perfect denoiser scores: by the noise model, or half the mean squared difference
+        of neighbouring pixels where that is less, as a noise model that is too wide would hide all signal.
     divergence : list of float
         Kullback-Leibler divergence of each layer, bottom first, nats per pixel.
+    free : float
+        Divergence of all layers together that costs nothing, nats per pixel.
     skipped : int
         Training steps left out because a number was not finite.
     """
@@ -55,7 +60,26 @@ class Evidence:
     constant: float
     noise: float
     divergence: list[float]
+    free: float
     skipped: int
+
+    @property
+    def sentence(self) -> str:
+        """The figures in words."""
+        return (
+            f"mean squared error on hidden pixels {self.restored:.4g}, of neighbours {self.identity:.4g}, "
+            f"of a constant {self.constant:.4g}, noise {self.noise:.4g}; "
+            f"divergence per layer {', '.join(f'{value:.3g}' for value in self.divergence)} nats per pixel, "
+            f"{self.free:.3g} in all are free; {self.skipped} steps left out"
+        )
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether the latents do not depend on the image although there is signal in it."""
+        signal, told = self.constant - self.noise, sum(self.divergence)
+        useless = self.restored > self.constant - _EXPLAINED * signal
+        silent = told < _COLLAPSED or (told < _AS_GOOD_AS_FREE * self.free and useless)
+        return silent and signal > _SOME_SIGNAL * self.noise
 
     def document(self) -> dict[str, Any]:
         """Return the figures for a file; null where one is not finite."""
@@ -65,7 +89,14 @@ class Evidence:
 
 
 def gather_evidence(  # noqa: PLR0913 - all that an ending is judged by
-    network: LadderVAE, source: PatchSource, noise_model: NoiseModel, scale: Scale, *, seed: int, skipped: int
+    network: LadderVAE,
+    source: PatchSource,
+    noise_model: NoiseModel,
+    scale: Scale,
+    *,
+    seed: int,
+    free_bits: float,
+    skipped: int,
 ) -> Evidence:
     """Hide pixels of patches and let the network restore them.
 
@@ -79,6 +110,8 @@ def gather_evidence(  # noqa: PLR0913 - all that an ending is judged by
         As in training.
     seed : int
         Seed of the job.
+    free_bits : float
+        As in training, nats per layer and patch.
     skipped : int
         Training steps left out.
     """
@@ -93,15 +126,17 @@ def gather_evidence(  # noqa: PLR0913 - all that an ending is judged by
             outputs = [network(torch.from_numpy(shown).to(device)) for _ in range(_SAMPLES)]
         restored = torch.stack([image for image, _ in outputs]).mean(0).cpu().numpy()
         divergence = torch.stack([layer.mean() for layer in outputs[0][1]["kl"]]).cpu().numpy() / noisy[0].numel()
-        rows.append((noisy.numpy()[hidden], shown[hidden], restored[hidden], divergence))
-    truth, replaced, restored, divergences = (np.stack(column) for column in zip(*rows, strict=True))
+        rough = np.mean(np.diff(noisy.numpy()) ** 2) / 2
+        rows.append((noisy.numpy()[hidden], shown[hidden], restored[hidden], divergence, rough))
+    truth, replaced, restored, divergences, roughs = (np.stack(column) for column in zip(*rows, strict=True))
     variance = noise_model.variance(restored * scale.std + scale.mean) / scale.std**2
     return Evidence(
         restored=float(np.mean((restored - truth) ** 2)),
         identity=float(np.mean((replaced - truth) ** 2)),
         constant=float(truth.var()),
-        noise=float(variance.mean()),
+        noise=float(min(variance.mean(), roughs.mean())),
         divergence=[float(value) for value in divergences.mean(axis=0)],
+        free=free_bits * divergences.shape[1] / noisy[0].numel(),
         skipped=skipped,
     )
 
@@ -115,21 +150,16 @@ def refuse_failure(evidence: Evidence) -> None:
         When the restored values are not finite, are worse than no denoising, or do not depend on the image although
         there is signal in it (posterior collapse).
     """
-    figures = (
-        f"mean squared error on hidden pixels {evidence.restored:.4g}, of neighbours {evidence.identity:.4g}, "
-        f"of a constant {evidence.constant:.4g}, noise {evidence.noise:.4g}; "
-        f"divergence per layer {', '.join(f'{value:.3g}' for value in evidence.divergence)} nats per pixel; "
-        f"{evidence.skipped} steps left out"
-    )
     if not np.isfinite([evidence.restored, *evidence.divergence]).all():
-        message = f"the network gives values that are not finite: {figures}"
+        message = f"the network gives values that are not finite: {evidence.sentence}"
         raise DidNotConverge(message)
     if evidence.restored >= evidence.identity:
-        message = f"hidden pixels are restored worse than without denoising: {figures}"
+        message = f"hidden pixels are restored worse than without denoising: {evidence.sentence}"
         raise DidNotConverge(message)
-    signal = evidence.constant - evidence.noise
-    if sum(evidence.divergence) < _COLLAPSED and signal > _SOME_SIGNAL * evidence.noise:
-        message = f"posterior collapse: the latents do not depend on the image, although it holds signal: {figures}"
+    if evidence.collapsed:
+        message = (
+            f"posterior collapse: the latents do not depend on the image, although it holds signal: {evidence.sentence}"
+        )
         raise DidNotConverge(message)
 
 

@@ -54,9 +54,16 @@ def train(job: Job, events: Events) -> None:
         training = LadderTraining(job, choice.noise_model, scale, train=source, val=judge)
         training.run(events)
         evidence = gather_evidence(
-            training.network, judge, choice.noise_model, scale, seed=job.seed, skipped=training.skips.count
+            training.network,
+            judge,
+            choice.noise_model,
+            scale,
+            seed=job.seed,
+            free_bits=job.params["free_bits"],
+            skipped=training.skips.count,
         )
     write_json(job.checkpoint / "evidence.json", evidence.document())
+    events.message(f"evidence: {evidence.sentence}")
     refuse_failure(evidence)
 
 

@@ -164,6 +164,17 @@ def test_training_that_diverges_ends_as_not_converged(movie, tmp_path):
     assert "nats per pixel" in result["error"]["message"]
 
 
+def test_a_network_whose_latents_say_nothing_ends_as_not_converged(tmp_path):
+    """A noise model 50 times too wide leaves nothing to explain; a constant beats neighbours in so much noise."""
+    path = write_movie(tmp_path / "noisy.tif", noisy_movie(CLEAN, gain=2, read_noise=60, offset=300))
+    wide = {"noise_model": "gaussian", "sigma": 3000.0, "kl_warmup": 0.0}
+    result = run_job(make_job(tmp_path / "train", "train", "smoke", inputs={"train": [path]}, **wide))
+    assert result["status"] == "did not converge", result["error"]
+    assert "posterior collapse" in result["error"]["message"]
+    evidence = json.loads((tmp_path / "checkpoint" / "evidence.json").read_text())
+    assert evidence["restored"] < evidence["identity"]  # so no other check would have found it
+
+
 def test_memory_does_not_grow_with_the_frames(run, movie, tmp_path):
     peaks = []
     for frames in (32, 640):

@@ -312,11 +312,10 @@ class _Patches:
         return torch.from_numpy((signal + 0.5 * rng.normal(size=signal.shape)).astype(np.float32))
 
 
-def _judge(output, divergence=0.1):
-    noise_model = AffineNoise(variance_at_zero=0.25, gain=0.0, min_variance=0.25)
-    return gather_evidence(
-        _Fake(output, divergence), _Patches(), noise_model, Scale(mean=0.0, std=1.0), seed=1, skipped=0
-    )
+def _judge(output, divergence=0.1, variance=0.25):
+    noise_model = AffineNoise(variance_at_zero=variance, gain=0.0, min_variance=variance)
+    scale = Scale(mean=0.0, std=1.0)
+    return gather_evidence(_Fake(output, divergence), _Patches(), noise_model, scale, seed=1, free_bits=1.0, skipped=0)
 
 
 def _blurred(noisy):
@@ -342,6 +341,24 @@ def test_a_network_that_ignores_the_image_is_a_collapse():
         refuse_failure(_judge(_blurred, divergence=1e-6))
 
 
+def _evidence(**changes):
+    """Return what a collapsed network leaves: a signal half as strong as the noise, and latents that cost nothing."""
+    figures = {"restored": 1.0, "identity": 1.4, "constant": 1.0, "noise": 0.67, "divergence": [3e-4, 2e-4]}
+    return Evidence(**figures | {"free": 2 / 64**2, "skipped": 0} | changes)
+
+
+def test_latents_as_cheap_as_the_free_bits_that_restore_nothing_are_a_collapse():
+    with pytest.raises(DidNotConverge, match=r"posterior collapse.*of a constant 1, noise 0.67"):
+        refuse_failure(_evidence())
+    refuse_failure(_evidence(divergence=[3e-3, 2e-4]))  # they say something
+    refuse_failure(_evidence(restored=0.9))  # a third of the signal is restored: large free bits were asked for
+
+
+def test_a_noise_model_that_is_too_wide_does_not_hide_the_signal():
+    """Half the mean squared difference of neighbours of the pattern: 0.25 of noise, 0.5 (1 - cos(1 / 3)) of signal."""
+    assert _judge(_blurred, variance=1e6).noise == pytest.approx(0.25 + 0.5 * (1 - np.cos(1 / 3)), rel=0.02)
+
+
 def test_nan_from_the_network_is_a_failure_with_figures():
     found = _judge(lambda noisy: noisy * np.nan)
     with pytest.raises(DidNotConverge, match=r"not finite.*mean squared error"):
@@ -350,7 +367,7 @@ def test_nan_from_the_network_is_a_failure_with_figures():
 
 
 def test_no_signal_is_no_collapse():
-    refuse_failure(Evidence(restored=1.0, identity=2.0, constant=1.0, noise=0.99, divergence=[0.0, 0.0], skipped=0))
+    refuse_failure(_evidence(identity=2.0, noise=0.99, divergence=[0.0, 0.0]))
 
 
 def test_terms_weigh_only_the_divergence():
