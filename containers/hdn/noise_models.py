@@ -6,6 +6,7 @@ A noise model is a result of its own: it is saved as plain arrays, can be plotte
 from __future__ import annotations
 
 import math
+import zipfile
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -165,12 +166,12 @@ def load_noise_model(path: Path) -> AffineNoise | MixtureNoise:
         When the file is no noise model of this kind.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             arrays: dict[str, Any] = {name: stored[name] for name in stored.files}
         made = _CLASS_OF[str(arrays.pop("kind"))]
         values = {name: array if array.ndim else float(array) for name, array in arrays.items()}
         return made(**values)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         message = f"{path}: expected the noise_model.npz of an hdn run, got {type(error).__name__}: {error}"
         raise JobRefused(message) from error
 

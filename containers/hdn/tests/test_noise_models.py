@@ -122,6 +122,21 @@ def test_a_file_with_pickled_objects_is_refused(tmp_path):
         load_noise_model(tmp_path / "bad.npz")
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_a_file_cut_short_is_refused(tmp_path, share):
+    save_noise_model(tmp_path / "whole.npz", AffineNoise(variance_at_zero=1.0, gain=2.0, min_variance=0.1))
+    whole = (tmp_path / "whole.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(JobRefused, match=r"cut\.npz: expected the noise_model\.npz of an hdn run"):
+        load_noise_model(tmp_path / "cut.npz")
+
+
+def test_a_file_with_other_arrays_is_refused(tmp_path):
+    np.savez(tmp_path / "other.npz", kind=np.asarray("affine"), slope=1.0)
+    with pytest.raises(JobRefused, match=r"other\.npz: expected the noise_model\.npz of an hdn run"):
+        load_noise_model(tmp_path / "other.npz")
+
+
 @pytest.fixture
 def stacks(tmp_path):
     clean = clean_movie(24, 64)
