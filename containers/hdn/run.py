@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 def train(job: Job, events: Events) -> None:
     """Make the noise model, train the network, and see whether it denoises pixels it is not shown."""
     torch_device(job)
+    _request(job, multiple_of(job.params))
     job.checkpoint.mkdir(parents=True, exist_ok=True)
     with ExitStack() as opened:
         stacks, val = (
@@ -87,9 +88,13 @@ def predict(job: Job, events: Events) -> None:
 
 
 def _request(job: Job, multiple: int) -> Request:
+    """Return what to predict; read before training, too, as a refusal after hours comes late."""
     params = job.params
     if params["save_samples"] > params["mmse_count"]:
         message = f"save_samples: expected at most mmse_count {params['mmse_count']}, got {params['save_samples']}"
+        raise JobRefused(message)
+    if params["save_sd"] and params["mmse_count"] == 1:
+        message = "save_sd: expected mmse_count of at least 2, as one sample has no spread, got 1"
         raise JobRefused(message)
     return Request(
         mmse_count=params["mmse_count"],

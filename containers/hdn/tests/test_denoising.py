@@ -149,6 +149,8 @@ def test_a_mixture_fitted_to_another_prediction_trains_and_can_be_handed_on(run,
         ({"noise_model": "gmm"}, "needs no prior"),
         ({"differences": "temporal", "patch_size": 128}, "at least 128 x 128"),
         ({"patch_size": 62}, "multiple of 4"),
+        ({"save_samples": 3}, "at most mmse_count 2, got 3"),
+        ({"save_sd": True, "mmse_count": 1}, "one sample has no spread"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_in_one_sentence(movie, tmp_path, options, expected):
