@@ -57,7 +57,8 @@ def pairs_with_prediction(
     Raises
     ------
     JobRefused
-        When names or shapes do not match, or a "prediction" is noisier than the stack it was made from.
+        When names or shapes do not match, or a "prediction" is rougher than the stack it was made from, or no nearer
+        to it than a constant.
     """
     by_name = {stack.path.name: stack for stack in predicted}
     names = [stack.path.name for stack in noisy]
@@ -112,19 +113,26 @@ def _checked(noisy: Stack, predicted: Stack) -> Stack:
         raise JobRefused(message)
     middle = noisy.shape[0] // 2
     first, last = max(0, middle - _FRAMES // 2), min(noisy.shape[0], middle + _FRAMES // 2)
-    rough_noisy, rough_predicted = (_roughness(stack.frames(first, last)) for stack in (noisy, predicted))
+    frames, prediction = (stack.frames(first, last).astype(np.float64) for stack in (noisy, predicted))
+    rough_noisy, rough_predicted = _roughness(frames), _roughness(prediction)
     if rough_predicted >= rough_noisy:
         message = (
             f"prior {predicted.path}: expected a denoised stack, smoother than {noisy.path}, got one with "
             f"{rough_predicted:.4g} against {rough_noisy:.4g} mean squared difference of diagonal pixels"
         )
         raise JobRefused(message)
+    apart, spread = float(np.mean((frames - prediction) ** 2)), float(frames.var())
+    if apart >= spread:
+        message = (
+            f"prior {predicted.path}: expected a prediction of {noisy.path} in its intensity units, got one whose mean "
+            f"squared distance is {apart:.4g}, while that of a constant is {spread:.4g}"
+        )
+        raise JobRefused(message)
     return predicted
 
 
 def _roughness(frames: np.ndarray) -> float:
-    values = frames.astype(np.float64)
-    corners = values[:, :-1, :-1] - values[:, :-1, 1:] - values[:, 1:, :-1] + values[:, 1:, 1:]
+    corners = frames[:, :-1, :-1] - frames[:, :-1, 1:] - frames[:, 1:, :-1] + frames[:, 1:, 1:]
     return float((corners * corners).mean() / 4)
 
 

@@ -164,6 +164,18 @@ def test_exchanged_roles_are_refused(stacks):
         pairs_with_prediction(stacks["prior"], stacks["noisy"], **ONE)
 
 
+@pytest.mark.parametrize("change", [lambda clean: (clean - 150) / 60, lambda clean: clean[:, ::-1]])
+def test_a_prediction_in_other_units_or_of_another_movie_is_refused(stacks, tmp_path, change):
+    prior = [
+        open_stack(write_movie(tmp_path / "other" / one.path.name, change(one.frames(0, 24))))
+        for one in stacks["prior"]
+    ]
+    with pytest.raises(JobRefused, match="intensity units, got one whose mean squared distance"):
+        pairs_with_prediction(stacks["noisy"], prior, **ONE)
+    for stack in prior:
+        stack.close()
+
+
 def test_predictions_of_other_names_are_refused(stacks):
     with pytest.raises(JobRefused, match=r"a\.tif, b\.tif"):
         pairs_with_prediction(stacks["noisy"], stacks["prior"][:1], **ONE)
