@@ -96,14 +96,15 @@ def _density_figure(density: Mapping[str, Sequence[float]]) -> dict[str, Any]:
 
 
 def _in_words(report: Mapping[str, Any]) -> str:
-    if report["kind"] == "gmm":
-        return f"Mixture of {report['components']} Gaussians, none narrower than {report['min_sigma']:.3g} {_UNIT}."
     if report["kind"] == "gaussian":
         return f"One standard deviation, {report['variance_at_zero'] ** 0.5:.4g} {_UNIT}."
     read_noise = report["read_noise"]
     zero = f"unknown, as the variance vanishes at a signal of {report['zero_variance_signal']:.4g} {_UNIT}"
     shown = zero if read_noise is None else f"{read_noise:.4g} {_UNIT}"
-    return (
-        f"Gain {report['gain']:.4g} \N{PLUS-MINUS SIGN} {report['gain_error']:.2g} {_UNIT} per photo-electron; "
-        f"read noise {shown} (at camera_offset {report['camera_offset']:g})."
-    )
+    at = f"read noise {shown} (at camera_offset {report['camera_offset']:g})"
+    if report["kind"] == "gmm":
+        return (
+            f"Mixture of {report['components']} Gaussians, none narrower than {report['min_sigma']:.3g} {_UNIT}; "
+            f"the line through its variance has gain {report['gain']:.4g} {_UNIT} per photo-electron, {at}."
+        )
+    return f"Gain {report['gain']:.4g} \N{PLUS-MINUS SIGN} {report['gain_error']:.2g} {_UNIT} per photo-electron; {at}."

@@ -12,6 +12,7 @@ from noise_models import AffineNoise
 
 if TYPE_CHECKING:
     from noise_choice import Choice
+    from noise_models import MixtureNoise
     from noise_pairs import Pairs
 
 _LEVELS = (0.05, 0.35, 0.65, 0.95)  # quantiles of the signal at which histograms are taken
@@ -33,7 +34,8 @@ def noise_report(choice: Choice, camera_offset: float) -> dict[str, Any]:
     Returns
     -------
     dict
-        kind; gain, read_noise, zero_variance_signal (intensity units, null where there is none); `curve` and `points`:
+        kind; gain, read_noise, zero_variance_signal (intensity units, null where there is none; of a mixture those of
+        the line through its variance); `curve` and `points`:
         signal and variance (squared intensity units) of the fit and of the data; `densities`: per signal level the
         centres of the bars, the histogram of noisy - signal and the fitted density, both per intensity unit.
     """
@@ -47,19 +49,30 @@ def noise_report(choice: Choice, camera_offset: float) -> dict[str, Any]:
 
 def _figures(choice: Choice, camera_offset: float) -> dict[str, Any]:
     fit = choice.noise_model
-    if not isinstance(fit, AffineNoise):
-        return {"kind": "gmm", "components": len(fit.means), "min_sigma": float(np.sqrt(fit.min_variance))}
+    if isinstance(fit, AffineNoise):
+        errors = {"gain_error": fit.gain_error, "variance_at_zero_error": fit.variance_at_zero_error}
+        line, own = fit, {"kind": "affine" if fit.gain else "gaussian", **errors}
+    else:
+        line = _line_through(fit, choice.pairs)
+        own = {"kind": "gmm", "components": len(fit.means), "min_sigma": float(np.sqrt(fit.min_variance))}
     return {
-        "kind": "affine" if fit.gain else "gaussian",
-        "gain": fit.gain,
-        "gain_error": fit.gain_error,
-        "variance_at_zero": fit.variance_at_zero,
-        "variance_at_zero_error": fit.variance_at_zero_error,
+        **own,
+        "gain": line.gain,
+        "variance_at_zero": line.variance_at_zero,
         "camera_offset": camera_offset,
-        "read_noise": fit.read_noise(camera_offset),
-        "zero_variance_signal": -fit.variance_at_zero / fit.gain if fit.gain else None,
+        "read_noise": line.read_noise(camera_offset),
+        "zero_variance_signal": -line.variance_at_zero / line.gain if line.gain else None,
         "unit": "intensity unit of the stacks; variances are its square",
     }
+
+
+def _line_through(fit: MixtureNoise, pairs: Pairs) -> AffineNoise:
+    """Return the line that the variance of a mixture follows best, every pixel counting the same."""
+    signal = np.linspace(fit.signal_low, fit.signal_high, _POINTS)
+    if len(pairs.signal):
+        signal = np.quantile(pairs.signal, np.linspace(0, 1, _POINTS))
+    slope, level = np.polyfit(signal, fit.variance(signal), 1)
+    return AffineNoise(variance_at_zero=float(level), gain=float(slope), min_variance=fit.min_variance)
 
 
 def _curve(choice: Choice) -> dict[str, list[float]]:
