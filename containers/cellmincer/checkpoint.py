@@ -120,7 +120,8 @@ def load(path: Path, params: Mapping[str, Any]) -> Loaded:
     except (KeyError, TypeError) as error:
         message = f"{path}: expected state_dict and hyper_parameters.model_config.n_global_features, got no {error}"
         raise JobRefused(message) from error
-    network = CellMincer(architecture_of({**params, **network_params(config, f"{path}: model_config")}), n_features)
+    where = f"{path}: model_config"
+    network = CellMincer(architecture_of({**params, **network_params(config, where)}, where), n_features)
     try:
         network.load_state_dict({name.removeprefix(_PREFIX): tensor for name, tensor in state.items()})
     except RuntimeError as error:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from contract.errors import JobRefused
+from declared import misfits
 from padding import Valid
 from upstream_yaml import overrides
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _Part = TypeVar("_Part")
-ACTIVATIONS = ("relu", "elu", "leaky_relu", "gelu")
-FEATURE_MODES = ("repeat", "once", "none")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,7 +169,7 @@ def settings_of(params: Mapping[str, Any]) -> Settings:
     """
     texts = {name: str(params[f"{name}_yaml"]) for name in ("manifest", "preprocess", "train")}
     found, without_effect = overrides(texts)
-    merged = {**params, **found}
+    merged = _fitting({**params, **found}, "params")
     settings = Settings(
         manifest=_part(Manifest, merged),
         preprocess=_part(Preprocess, merged),
@@ -187,9 +186,28 @@ def settings_of(params: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def architecture_of(params: Mapping[str, Any]) -> Architecture:
-    """Read the parameters of the network alone."""
-    return _part(Architecture, params)
+def architecture_of(params: Mapping[str, Any], where: str) -> Architecture:
+    """Read the parameters of the network alone.
+
+    Parameters
+    ----------
+    params : mapping
+        Complete parameters.
+    where : str
+        Name for messages.
+
+    Raises
+    ------
+    JobRefused
+        For a value out of range or not among the choices.
+    """
+    return _part(Architecture, _fitting(params, where))
+
+
+def _fitting(params: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    if wrong := list(misfits(params)):
+        raise JobRefused(f"{where}: " + "; ".join(wrong))
+    return params
 
 
 def _part(kind: type[_Part], params: Mapping[str, Any]) -> _Part:
@@ -197,38 +215,18 @@ def _part(kind: type[_Part], params: Mapping[str, Any]) -> _Part:
 
 
 def _rules(settings: Settings) -> Iterator[tuple[bool, str]]:
-    """Yield what must hold of the values, each with the sentence that says so."""
+    """Yield what must hold of the values beyond their ranges, each with the sentence that says so."""
     network, fitting, preprocess = settings.architecture, settings.fitting, settings.preprocess
-    for part, least in ((network, 1), (fitting, 0), (preprocess, 0)):
-        for field in fields(part):
-            value = getattr(part, field.name)
-            whole = isinstance(value, int) and not isinstance(value, bool)
-            yield not whole or value >= least, f"{field.name}: expected at least {least}, got {value}"
-    for name in ("n_batch", "n_iters", "output_min_size", "t_tandem"):
-        yield getattr(fitting, name) > 0, f"{name}: expected at least 1"
     for name in ("spatial_unet_kernel_size", "temporal_denoiser_kernel_size"):
         yield getattr(network, name) % 2 == 1, f"{name}: expected an odd number"
-    for name in ("spatial_unet_activation", "temporal_denoiser_activation"):
-        value = getattr(network, name)
-        yield value in ACTIVATIONS, f"{name}: expected one of {', '.join(ACTIVATIONS)}, got {value!r}"
-    mode, dims = network.spatial_unet_feature_mode, network.temporal_denoiser_hidden_dense_layer_dims
-    known = ", ".join(FEATURE_MODES)
-    yield mode in FEATURE_MODES, f"spatial_unet_feature_mode: expected one of {known}, got {mode!r}"
+    dims = network.temporal_denoiser_hidden_dense_layer_dims
     numbers = all(text.strip().isdigit() and int(text) > 0 for text in dims.split(",") if text.strip())
     yield numbers, f"temporal_denoiser_hidden_dense_layer_dims: expected positive numbers and commas, got {dims!r}"
-    yield from _rules_between(fitting, preprocess)
-
-
-def _rules_between(fitting: Fitting, preprocess: Preprocess) -> Iterator[tuple[bool, str]]:
-    low, high, pivot = fitting.output_min_size, fitting.output_max_size, fitting.importance_pivot
+    low, high = fitting.output_min_size, fitting.output_max_size
     yield high // 2 * 2 >= low, f"output_min_size: expected at most the even number below output_max_size, got {low}"
-    yield 0 < fitting.occlusion_prob < 1, f"occlusion_prob: expected 0 to 1, got {fitting.occlusion_prob}"
-    yield 0 <= fitting.lr_warmup < 1, f"lr_warmup: expected 0 or more and below 1, got {fitting.lr_warmup}"
-    yield pivot is None or 0 < pivot < 1, f"importance_pivot: expected 0 to 1, got {pivot}"
-    yield pivot is None or fitting.n_batch % 2 == 0, "n_batch: expected an even number for importance sampling"
+    even = fitting.importance_pivot is None or fitting.n_batch % 2 == 0
+    yield even, "n_batch: expected an even number for importance sampling"
     odd = preprocess.smoothing == "none" or preprocess.smoothing_window % 2 == 1
     yield odd, f"smoothing_window: expected an odd number, got {preprocess.smoothing_window}"
     overlap = preprocess.dejitter_stft_noverlap
     yield overlap < preprocess.dejitter_stft_nperseg, "dejitter_stft_noverlap: expected less than dejitter_stft_nperseg"
-    yield preprocess.stationarity_window > 1, "stationarity_window: expected at least 2 frames"
-    yield preprocess.n_bootstrap > 0, "n_bootstrap: expected at least 1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -61,7 +62,8 @@ def _ignored(kind: Kind, *names: str, null: bool = True) -> dict[str, Key]:
 
 
 def _lr_type(value: str) -> tuple[str]:
-    return ("constant" if value.startswith("const") else "cosine",)
+    """Take the first word: upstream's schedules are "constant" and a cosine with a longer name."""
+    return (re.split("[-_ ]", value)[0],)
 
 
 def _joined(value: list[int]) -> tuple[str]:

@@ -72,9 +72,14 @@ def test_the_keys_of_upstream_set_parameters():
         ("train", "train: {lr_params: {max_lr: 0.1}}", "max_lr: unknown key; known are max, min, type, warmup"),
         ("train", "train: {output_min_size_lims: [32]}", "expected 2 values, got [32]"),
         ("train", "model: {spatial_unet_attention: true}", "only false is supported, got True"),
-        ("train", "train: {n_iters: -5}", "n_iters: expected at least 0, got -5; n_iters: expected at least 1"),
+        ("train", "train: {n_iters: -5}", "params: n_iters: expected 1 to 100000000, got -5"),
+        ("train", "train: {lr_params: {max: .nan}}", "lr_max: expected 1e-08 to 10, got nan"),
+        ("train", "train: {lr_params: {type: linear}}", "lr_type: expected one of cosine, constant, got 'linear'"),
+        ("train", "train: {optim_params: {betas: [2.0, 0.9]}}", "optim_beta1: expected 0 to 0.999999, got 2.0"),
+        ("train", "model: {spatial_unet_depth: 40}", "spatial_unet_depth: expected 1 to 5, got 40"),
+        ("manifest", "n_frames_per_segment: 0", "n_frames_per_segment: expected 2 to 10000000, got 0"),
         ("train", "model: {spatial_unet_activation: tanh}", "expected one of relu, elu, leaky_relu, gelu, got 'tanh'"),
-        ("preprocess", "detrend: {poly_order: -1}", "poly_order: expected at least 0, got -1"),
+        ("preprocess", "detrend: {poly_order: -1}", "poly_order: expected 0 to 8, got -1"),
         ("train", "[1, 2", "train_yaml: expected YAML, got"),
         ("train", "just words", "train_yaml: expected keys and values as in upstream's train.yaml, got str"),
     ],
@@ -129,6 +134,14 @@ def test_a_checkpoint_of_ours_holds_what_was_hidden(tmp_path):
     loaded, occlusion = load(checkpoint_in(tmp_path), params("default"))
     assert occlusion == Occlusion(x=2, y=1, t=1)
     assert loaded.architecture == network.architecture
+
+
+def test_a_checkpoint_of_a_network_beyond_all_ranges_is_refused(tmp_path):
+    """Before any of it is built."""
+    config = {"type": "spatial-unet-2d-temporal-denoiser", "n_global_features": 74, "spatial_unet_depth": 40}
+    torch.save({"state_dict": {}, "hyper_parameters": {"model_config": config}}, tmp_path / "last.ckpt")
+    with pytest.raises(JobRefused, match=r"last.ckpt: model_config: spatial_unet_depth: expected 1 to 5, got 40"):
+        load(tmp_path / "last.ckpt", params())
 
 
 class Harmful:
