@@ -34,3 +34,15 @@ def test_n2n_keeps_the_mean_of_the_movie_it_was_trained_on(demo, shared_calm):
     noisy = shared_calm.run_folder("identity-demo-default") / "predictions" / "train" / prediction.name
     means = [np.mean(tifffile.imread(path), dtype=np.float64) for path in (prediction, noisy)]
     assert means[0] == pytest.approx(means[1], rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "warned"), [("ca2p_neurofinder_test.tif", False), ("ca1p_miniscope_wireless.tif", True)]
+)
+def test_n2n_runs_on_real_movies_and_warns_of_broken_rows_that_no_frame_shares(shared_calm, real_movie, name, warned):
+    path = real_movie(name)
+    done = shared_calm("run", "n2n", "--input", path, "--preset", "smoke", "--engine", "venv")
+    assert done.returncode == 0, done.stderr
+    assert "between consecutive frames the signal changes by" in done.stderr
+    assert ("warning: the change of the signal" in done.stderr) == warned
+    assert _scores(shared_calm.run_folder(f"n2n-{path.stem}-smoke"), "train")["residual_sd"]["mean"] > 0
