@@ -105,4 +105,4 @@ def _stimulus(length: int, segments: tuple[Segment, ...], manifest: Manifest) ->
     for segment in segments[manifest.stim_segment_start or 0 : manifest.stim_segment_end]:
         last = segment.stop if manifest.stim_frame_end is None else segment.start + manifest.stim_frame_end
         active[segment.start + (manifest.stim_frame_start or 0) : min(last, segment.stop)] = True
-    return active if active.any() else None
+    return active

@@ -107,7 +107,7 @@ def prepare(
     Raises
     ------
     JobRefused
-        For a movie of one frame or one without any change.
+        For a movie of one frame, one without any change and one with values that are not finite.
     AlgorithmFailed
         When ``compat: upstream`` meets a movie that upstream fails on.
     """
@@ -127,12 +127,14 @@ def _fit(recording: Recording, segments: tuple[Segment, ...], settings: Settings
     integer = recording.dtype.kind in "iu" and recording.gain is None
     noise_fit = NoiseFit(preprocess.stationarity_window, generator(seed, _BOOTSTRAP_PURPOSE), integer=integer)
     flank_frames = sum(last - first for one in segments for first, last in one.flanks())
-    seen = _Seen(recording.shape)
+    seen = _Seen(recording)
     pieces = []
     for segment in segments:
         noise_fit.begin_segment()
         exponential = preprocess.trend_model == "exponential"
-        trend_fit = TrendFit(segment, recording.shape[1:], preprocess.poly_order, exponential=exponential)
+        fitted_frames = sum(last - first for first, last in segment.flanks())
+        order = min(preprocess.poly_order, max(0, fitted_frames - 2))  # a curve through every frame leaves no noise
+        trend_fit = TrendFit(segment, recording.shape[1:], order, exponential=exponential)
         for start, stop, flank in _stretches(segment, recording.block_frames()):
             frames = recording.frames(start, stop)
             seen.add(start, frames)
@@ -160,13 +162,19 @@ class _FirstPass(NamedTuple):
 class _Seen:
     """Mean of every frame, and lowest and highest value of every pixel, counts."""
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.means = np.zeros(shape[0])
-        self.low = np.full(shape[1:], np.inf, np.float32)
-        self.high = np.full(shape[1:], -np.inf, np.float32)
+    def __init__(self, recording: Recording) -> None:
+        self._name = recording.name
+        self.means = np.zeros(len(recording))
+        self.low = np.full(recording.shape[1:], np.inf, np.float32)
+        self.high = np.full(recording.shape[1:], -np.inf, np.float32)
 
     def add(self, start: int, frames: np.ndarray) -> None:
-        self.means[start : start + len(frames)] = frames.mean(axis=(1, 2), dtype=np.float64)
+        means = frames.mean(axis=(1, 2), dtype=np.float64)
+        finite = np.isfinite(means)
+        if not finite.all():
+            message = f"{self._name}: expected finite values, got NaN or infinity in frame {start + finite.argmin()}"
+            raise JobRefused(message)
+        self.means[start : start + len(frames)] = means
         np.minimum(self.low, frames.min(axis=0), out=self.low)
         np.maximum(self.high, frames.max(axis=0), out=self.high)
 
@@ -207,7 +215,7 @@ def _measure(
 
     frames = kept_frames(segments)
     statistics = noise_statistics(gather, frames)
-    active = _active(recording, segments, fitted, settings, say)[frames]
+    active = _active(recording, segments, fitted, settings, say)
     features = global_features(gather, frames[active], settings.preprocess.feature_depth, upstream=settings.upstream)
     if not features.scale > 0:
         message = f"{recording.name}: expected frames that differ from their trend, got a movie without any change"
@@ -231,20 +239,23 @@ def _active(
     settings: Settings,
     say: Callable[[str], None],
 ) -> np.ndarray:
-    trace = fitted.means
+    """Say for each frame left after trimming whether it counts for the features."""
+    trace, kept = fitted.means, kept_frames(segments)
     if settings.manifest.infer_active_t_range:
         size = recording.block_frames()
         blocks = np.array_split(np.arange(len(trace)), -(-len(trace) // size))
         trace = trace - np.concatenate([fitted.trend.at(block).mean(axis=(1, 2)) for block in blocks])
     active = active_frames(trace, segments, settings.manifest)
     found = "infer_active_t_range: the histogram of the frame means has fewer than two peaks"
+    if active is not None and not active[kept].any():
+        found = "no frame is active, by what the manifest says"
     if active is None and settings.upstream:
         message = f"{recording.name}: {found}; upstream ends here with an IndexError (compat: upstream)"
         raise AlgorithmFailed(message)
-    if active is None or not active.any():
+    if active is None or not active[kept].any():
         say(f"{recording.name}: {found}, so all frames count as active")
-        return np.ones(len(trace), bool)
-    return active
+        return np.ones(len(kept), bool)
+    return active[kept]
 
 
 def _mention_segments(

@@ -139,6 +139,25 @@ def test_dead_pixels_black_borders_and_few_grey_levels_survive():
         denoised(movie, CellMincer(settings.architecture, 74), compat="upstream")
 
 
+@pytest.mark.parametrize("frames", [2, 3])
+def test_a_trend_never_runs_through_every_frame_of_a_short_movie(frames):
+    """Least squares with one degree of freedom left: the mean of 2 frames, the line through 3; the rest is noise."""
+    movie = np.random.default_rng(9).integers(90, 160, (frames, 24, 26)).astype(np.uint16)
+    found, trend = with_trend(movie, identity_network(), poly_order=2)
+    expected = np.polyfit(np.arange(frames), movie.reshape(frames, -1), frames - 2)
+    values = np.stack([np.polyval(column, np.arange(frames)) for column in expected.T], axis=1)
+    assert np.allclose(trend.reshape(frames, -1), values, atol=1e-2)
+    assert np.abs(found - movie).max() < 0.01
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_refused_with_their_frame(value):
+    movie = np.random.default_rng(10).normal(100, 5, (20, 16, 16)).astype(np.float32)
+    movie[13, 4, 5] = value
+    with pytest.raises(JobRefused, match="expected finite values, got NaN or infinity in frame 13"):
+        denoised(movie, identity_network())
+
+
 def test_a_movie_without_any_change_or_of_one_frame_is_refused():
     with pytest.raises(JobRefused, match="got a movie without any change"):
         denoised(np.full((20, 16, 16), 7, np.uint16), identity_network())

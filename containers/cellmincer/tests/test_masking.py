@@ -192,3 +192,12 @@ def test_frames_that_cannot_be_told_apart_all_count_as_active_and_the_user_is_to
     assert "fewer than two peaks, so all frames count as active" in said[-1]
     with pytest.raises(AlgorithmFailed, match="upstream ends here with an IndexError"):
         prepared(movie, infer_active_t_range=True, poly_order=0, compat="upstream")
+
+
+def test_a_stimulus_that_names_no_frame_of_the_movie_is_said():
+    """Frame 500 of a movie of 30, and frames that are all trimmed; all others count, as without a stimulus."""
+    movie = np.random.default_rng(9).normal(100, 5, (30, 16, 16)).astype(np.float32)
+    for changes in ({"stim_frame_start": 500}, {"stim_frame_start": 0, "stim_frame_end": 4}):
+        found, _, said = prepared(movie, trim_left=4, **changes)
+        assert "no frame is active, by what the manifest says, so all frames count as active" in said[-1]
+        assert np.array_equal(found.features.maps, prepared(movie, trim_left=4)[0].features.maps)
