@@ -1,12 +1,11 @@
 """Measure containers/hdn against upstream's way of doing the same, both in this run.
 
-Usage, with the Python of hdn's environment:
-    PYTHONPATH=containers:containers/hdn:containers/n2v python benchmarks/hdn.py [predict] [noise] [density] [memory]
+Usage: make bench ALGO=hdn ARGS="[predict] [noise] [density] [memory]"
 
 predict: seconds per frame for the mean of samples, against a whole forward pass per sample.
 noise: error of gain and read noise, against half the mean squared difference of frames over mean brightness.
 density: a mixture over many pixels, and what a far residual gives, against careamics' GaussianMixtureNoiseModel.
-memory: peak of predicting a short and a long movie.
+memory: peak of predicting a short and a long movie; ends with 1 where it grows.
 Times are CPU seconds of the process, which other load disturbs least. Nightly sizes: --size 512 --samples 100
 --frames 3000
 """
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 GAIN, READ_NOISE, OFFSET = 2.0, 8.0, 100.0  # of the simulated detector, intensity units
+GROWTH = 1.05  # most that a movie several times as long may need more memory
 
 
 def main() -> None:
@@ -146,7 +146,10 @@ def memory(options: argparse.Namespace) -> None:
         for path in (short, long):
             job = make_job(path.parent / "predict", "predict", "smoke", inputs={"noisy": [path]})
             peaks.append(run_job(job)["peak_memory_bytes"] / 1e6)
-        print(f"predicting 32 frames {peaks[0]:.0f} MB, {options.frames} frames {peaks[1]:.0f} MB")
+        ratio = peaks[1] / peaks[0]
+        print(f"predicting 32 frames {peaks[0]:.0f} MB, {options.frames} frames {peaks[1]:.0f} MB, ratio {ratio:.3f}")
+        if ratio > GROWTH:
+            sys.exit("memory grows with the number of frames")
 
 
 def _params(preset: str) -> dict[str, Any]:
