@@ -270,6 +270,16 @@ def test_a_gradient_that_is_not_finite_is_left_out_too(training):
     assert all(torch.isfinite(value).all() for value in made.network.state_dict().values())
 
 
+def test_gradients_are_scaled_down_to_the_norm_that_was_asked_for(training):
+    norms = []
+    for most in (1e-3, 1e9):
+        made, events = training(name=f"norm{most}", max_grad_norm=most, max_epochs=1, steps_per_epoch=1)
+        made.run(events)
+        norms.append(torch.linalg.vector_norm(torch.cat([one.grad.ravel() for one in made.network.parameters()])))
+    assert norms[0].item() == pytest.approx(1e-3, rel=1e-3)
+    assert norms[1] > 0.01  # without clipping
+
+
 def test_skips_survive_a_restart():
     skips, again = Skips(count=3, last_loss=1.5), Skips()
     again.load_state_dict(skips.state_dict())
