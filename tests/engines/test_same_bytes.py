@@ -37,7 +37,7 @@ def runs(shared_calm, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
-def test_one_command_shows_the_same_sha256_on_all_verified(shared_calm, runs, name):
+def test_one_command_shows_the_same_sha256_on_all_four_engines(shared_calm, runs, name):
     done = shared_calm("verify", runs[name], "--engines", "all")
     digest = sha256(runs[name] / "predictions" / "train" / "verified.tif")[:12]
     same = f"the same predictions, byte for byte: train/verified.tif sha256 {digest}"
