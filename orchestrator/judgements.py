@@ -59,7 +59,9 @@ def deviates(attempt: Attempt, experiments: Mapping[str, Experiment]) -> bool:
 
 
 def passed(attempts: Sequence[Attempt], experiments: Mapping[str, Experiment]) -> bool:
-    """Return whether every verdict is reproduced or not comparable."""
+    """Return whether every verdict is reproduced or not comparable, and nothing broke that the study could run."""
+    if any(one.status == "failed" and one.experiment.outcome != "failed" for one in attempts):
+        return False
     return all(verdict in _PASSED for attempt in attempts for verdict in _verdicts(attempt, experiments))
 
 
@@ -113,7 +115,10 @@ def _forbidden(attempt: Attempt, value: PublishedValue | None) -> tuple[Verdict,
             "numbers": ("not published", "the study has no number for it"),
         }
         verdict, reason = unjudged[experiment.outcome]
-        return verdict, reason if attempt.status == "ok" else f"{reason} Ours {ended}"
+        if attempt.status == "ok":
+            return verdict, reason
+        lost = experiment.outcome == "pictures only" and not attempt.changes
+        return "deviates" if lost else verdict, f"{reason} Ours {ended}"
     if attempt.changes:
         return "not comparable", attempt.changes if attempt.status == "ok" else f"{attempt.changes}; {ended}"
     return None if attempt.status == "ok" else ("deviates", ended)

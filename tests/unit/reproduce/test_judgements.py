@@ -145,6 +145,19 @@ def test_where_the_study_failed_too_nothing_is_comparable(experiments):
     assert passed([attempt], experiments)
 
 
+def test_an_experiment_with_pictures_that_fails_here_deviates(experiments):
+    for status in ("failed", "did not converge"):
+        attempt = Attempt(experiment=experiments["REFINED_DEEPCAD_1"], status=status, reason="seed 42: it broke")
+        assert _verdicts(attempt, experiments) == {"deviates"}
+        assert not passed([attempt], experiments)
+
+
+def test_a_crash_fails_the_command_also_where_changed_settings_forbid_comparing(experiments):
+    attempt = Attempt(experiment=experiments[N2N], changes="run with preset quick", status="failed", reason="it broke")
+    assert _verdicts(attempt, experiments) == {"not comparable"}
+    assert not passed([attempt], experiments)
+
+
 def test_private_data_are_not_comparable_and_what_was_never_run_is_not_published(experiments):
     absent = Attempt(experiment=experiments["REFINED_N2N_1"], absent="its data are private and not here")
     assert _verdicts(absent, experiments) == {"not comparable"}
