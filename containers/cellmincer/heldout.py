@@ -79,6 +79,16 @@ class Evidence:
         return self.quiet_network < _LEAK
 
     @property
+    def leakage(self) -> str | None:
+        """Return a sentence when noise is copied, None when it is not."""
+        if not self.leaks:
+            return None
+        return (
+            f"leakage: where there is hardly any signal the error is {self.quiet_network:.2f} of the noise variance, "
+            "so noise is copied from neighbours that share it; train with a larger occlusion_radius"
+        )
+
+    @property
     def failure(self) -> str | None:
         """Return a sentence when the network is of no use, None when it is."""
         found = f"{self.pixels} masked pixels: error {self.network:.3f} (in units of the noise variance)"
@@ -245,7 +255,7 @@ def _summary(rows: np.ndarray) -> Evidence:
     if not len(rows):
         rows = np.array([[0.0, 2.0, 1.0, 1.0, 1.0, 1.0]])
     pixels, network, trend, noise, quiet_network, quiet_noise = rows.sum(axis=0)
-    better = (rows[:, 2] - rows[:, 1]) / rows[:, 0]
+    better = (rows[:, 2] - rows[:, 1]) / np.maximum(rows[:, 0], 1)
     spread = float(better.std(ddof=1) / np.sqrt(len(better))) if len(better) > 1 else 0.0
     unit = noise or 1.0
     return Evidence(

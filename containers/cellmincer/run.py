@@ -59,7 +59,8 @@ def predict(job: Job, events: Events) -> None:
         movie = _prepared(job, settings, events, Recording(Streamed(stack), stack.path.name))
         network.load_state_dict(trained)
         evidence = settle(network, HeldOut([(movie, movie.frames)], settings, occlusion, job), events, settings)
-        events.message(f"{stack.path.name}: {evidence.failure or evidence.sentence}")
+        for sentence in filter(None, (evidence.failure or evidence.sentence, evidence.leakage)):
+            events.message(f"{stack.path.name}: {sentence}")
         _write_extra(job, settings, stack, movie, evidence.document())
         for frames in Denoiser(network, movie, job, upstream=settings.upstream).frames():
             prediction.write(frames.transpose(0, 2, 1))

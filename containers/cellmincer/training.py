@@ -222,13 +222,11 @@ def _record(evidence: Evidence, occlusion: Occlusion, movies: list[Prepared]) ->
 
 
 def _judge(evidence: Evidence, settings: Settings, events: Events) -> None:
-    events.message(f"held-out {evidence.sentence}")
-    if evidence.leaks:
-        events.message(
-            f"leakage: where there is hardly any signal the error is {evidence.quiet_network:.2f} of the noise "
-            "variance, so noise is copied from neighbours that share it; try a larger occlusion_radius"
-        )
-    if evidence.failure is not None and settings.require_convergence:
-        hint = "more n_iters or a larger lr_max may help; convergence: reported ends well all the same"
-        message = f"held-out frames, {evidence.failure}; {hint}"
+    failed = evidence.failure is not None
+    found = f"held-out frames, {evidence.failure}" if failed else f"held-out {evidence.sentence}"
+    events.message(found)
+    if evidence.leakage is not None:
+        events.message(evidence.leakage)
+    if failed and settings.require_convergence:
+        message = f"{found}; more n_iters or a larger lr_max may help; convergence: reported ends well all the same"
         raise DidNotConverge(message)

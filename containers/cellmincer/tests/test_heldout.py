@@ -76,6 +76,7 @@ def test_an_error_far_below_the_noise_floor_is_leakage_and_no_gain():
     leaking = replace(EVIDENCE, quiet_network=0.6)
     assert leaking.leaks
     assert leaking.gain_db is None
+    assert "the error is 0.60 of the noise variance, so noise is copied" in leaking.leakage
     assert leaking.document()["leaks"] is True
 
 

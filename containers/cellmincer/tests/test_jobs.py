@@ -12,6 +12,7 @@ import pytest
 import tifffile
 
 import contract.training
+import heldout
 from cellmincer.tests.jobs import job_of, run_here
 from cellmincer.tests.synthetic import clean_movie, params, run_job, write_movie
 from checkpoint import load
@@ -95,6 +96,24 @@ def test_a_movie_of_noise_alone_ends_as_did_not_converge_with_the_evidence(tmp_p
     assert (tmp_path / "checkpoint" / "cellmincer.ckpt").exists()
     record = json.loads((tmp_path / "checkpoint" / "training.json").read_text())
     assert "still picture" in record["evidence"]["failure"]
+
+
+def test_a_failure_that_is_only_reported_is_said_and_no_gain_is(tmp_path):
+    """The same movie; the bound on the gain, about 9 dB of a still picture, would be read as success."""
+    noise = np.random.default_rng(2).normal(100, 5, (60, 32, 32)).astype(np.float32)
+    path = write_movie(tmp_path / "noise.tif", noise)
+    messages = run_here(job_of(tmp_path / "train", "train", SMOKE, train=(path,)))
+    messages += run_here(job_of(tmp_path / "predict", "predict", SMOKE, noisy=(path,)))
+    assert sum("would be a still picture" in line for line in messages) == 2
+    assert not any("gain at least" in line for line in messages)
+
+
+def test_leakage_is_said_of_predictions_too(tmp_path, movie, monkeypatch):
+    """As with a checkpoint of upstream, which hid nothing beside a masked pixel; here all noise counts as copied."""
+    run_here(job_of(tmp_path / "train", "train", SMOKE, train=(movie,)))
+    monkeypatch.setattr(heldout, "_LEAK", 100.0)
+    messages = run_here(job_of(tmp_path / "predict", "predict", SMOKE, noisy=(movie,)))
+    assert any("movie.tif: leakage: where there is hardly any signal" in line for line in messages)
 
 
 def test_two_movies_of_different_size_and_dtype_train_one_network(tmp_path, movie):
