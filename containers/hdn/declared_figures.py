@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
-
-    from movie_prediction import Averaging
 
 _UNIT = "intensity units"
 
@@ -43,13 +42,15 @@ def noise_figures(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [variance, *map(_density_figure, report["densities"])]
 
 
-def sample_figures(averagings: Mapping[str, Averaging], folder: Path) -> list[dict[str, Any]]:
+def sample_figures(names: Sequence[str], settling: Path, folder: Path) -> list[dict[str, Any]]:
     """Plot what averaging samples is worth: against the clean target where there is one, and how far the mean moves.
 
     Parameters
     ----------
-    averagings : mapping of str to Averaging
-        File name of a movie to what averaging did to it.
+    names : sequence of str
+        File names of the movies.
+    settling : Path
+        Folder of what was written of each, also by a job that was interrupted.
     folder : Path
         Where the list will stand; files are named relative to it, as run folders may be moved.
 
@@ -58,15 +59,16 @@ def sample_figures(averagings: Mapping[str, Averaging], folder: Path) -> list[di
     list of dict
         Score against samples, which needs a target, and distance from the mean of infinitely many samples.
     """
-    settled = {name: averaging.settling.document() for name, averaging in averagings.items()}
+    settled = {name: json.loads((settling / f"{name}.json").read_text()) for name in names}
+    place = os.path.relpath(settling, folder)
     return [
         {
             "title": "Samples averaged against SI-PSNR",
             "note": "A few frames of each movie against the clean target; where a line is flat, samples are wasted.",
             "x": "samples averaged",
             "scored": [
-                {"movie": name, "file": os.path.relpath(averaging.means.path, folder), **averaging.means.document()}
-                for name, averaging in averagings.items()
+                {"movie": name, "file": f"{place}/{name}.npy", "at": one["samples"], "frames": one["frames"]}
+                for name, one in settled.items()
             ],
         },
         {

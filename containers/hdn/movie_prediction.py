@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -49,9 +49,8 @@ class Request:
     multiple: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Averaging:
-    """What averaging samples did: how the mean of all pixels settled, and means of fewer samples of a few frames."""
+class _Averaging(NamedTuple):
+    """What averaging samples does: how the mean of all pixels settles, and means of fewer samples of a few frames."""
 
     settling: Settling
     means: PartialMeans
@@ -66,9 +65,7 @@ class _Frame:
         self.samples = np.empty((samples, *shape), np.float32)
 
 
-def predict_movie(
-    posterior: Posterior, request: Request, stack: Stack, prediction: Prediction, extra: Path
-) -> Averaging:
+def predict_movie(posterior: Posterior, request: Request, stack: Stack, prediction: Prediction, extra: Path) -> None:
     """Predict every frame of a movie.
 
     Parameters
@@ -84,15 +81,10 @@ def predict_movie(
     extra : Path
         Folder for what is not the prediction: `sd/` and `sample_01/` .. hold TIFFs named as the movie,
         `settling/<name>.json` says how the mean settles as samples are added, `settling/<name>.npy` holds the means
-        of fewer samples of a few frames.
-
-    Returns
-    -------
-    Averaging
-        What averaging samples did to this movie.
+        of fewer samples of a few `frames`. All are complete before the prediction is.
     """
     name = stack.path.name
-    averaging = Averaging(
+    averaging = _Averaging(
         settling=Settling(request.mmse_count),
         means=PartialMeans(extra / "settling" / f"{name}.npy", stack.shape, request.mmse_count),
     )
@@ -107,8 +99,8 @@ def predict_movie(
                 sd.write(frame.sd)
             for output, sample in zip(samples, frame.samples, strict=True):
                 output.write(sample)
-    write_json(extra / "settling" / f"{name}.json", averaging.settling.document())
-    return averaging
+    document = averaging.settling.document() | {"frames": averaging.means.finish()}
+    write_json(extra / "settling" / f"{name}.json", document)
 
 
 def _output(folder: Path, like: Stack) -> AbstractContextManager[Prediction]:
@@ -117,7 +109,7 @@ def _output(folder: Path, like: Stack) -> AbstractContextManager[Prediction]:
 
 
 def _predict_frame(
-    posterior: Posterior, request: Request, pixels: np.ndarray, number: int, averaging: Averaging
+    posterior: Posterior, request: Request, pixels: np.ndarray, number: int, averaging: _Averaging
 ) -> _Frame:
     frame = _Frame(pixels.shape, request.save_samples)
     rows, columns = (

@@ -80,11 +80,10 @@ def predict(job: Job, events: Events) -> None:
     extra = job.predictions.parent / "extra" / job.predictions.name  # two splits may have movies of the same name
     extra.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(job.checkpoint / "noise_model.json", extra / "noise_model.json")
-    averagings = {
-        stack.path.name: predict_movie(posterior, request, stack, prediction, extra)
-        for stack, prediction in predictions_of(job, events)
-    }
-    write_json(job.folder / "figures.json", sample_figures(averagings, job.folder))
+    for stack, prediction in predictions_of(job, events):
+        predict_movie(posterior, request, stack, prediction, extra)
+    names = [path.name for path in job.inputs.noisy]
+    write_json(job.folder / "figures.json", sample_figures(names, extra / "settling", job.folder))
 
 
 def _request(job: Job, multiple: int) -> Request:

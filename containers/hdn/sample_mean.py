@@ -125,7 +125,7 @@ class PartialMeans:
             for index, count in enumerate(self._counts):
                 self._means[index, self._frames.index(frame), *place] = tile.means[count]
 
-    def document(self) -> dict[str, object]:
-        """Write what is not on disk yet, and return how to read the file: `at` samples, of `frames`."""
+    def finish(self) -> list[int]:
+        """Write what is not on disk yet, and return the numbers of the frames."""
         self._means.flush()
-        return {"at": self._counts, "frames": self._frames}
+        return self._frames

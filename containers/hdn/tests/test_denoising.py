@@ -114,6 +114,20 @@ def test_a_killed_training_resumes_to_the_same_bits(run, movie, tmp_path):
     assert one.read_bytes() == two.read_bytes()
 
 
+def test_a_prediction_that_goes_on_plots_the_movies_it_had_finished_before(run, movie, tmp_path):
+    other = write_movie(tmp_path / "other.tif", tifffile.imread(movie)[:9])
+    (tmp_path / "checkpoint").symlink_to(run / "checkpoint")
+    job = make_job(tmp_path / "predict", "predict", "quick", inputs={"noisy": [movie, other]}, mmse_count=2)
+    assert run_job(job)["status"] == "ok"
+    figures = job.folder / "figures.json"
+    whole = json.loads(figures.read_text())
+    assert [one["movie"] for one in whole[0]["scored"]] == [movie.name, other.name]
+    figures.unlink()
+    (tmp_path / "predictions" / other.name).unlink()  # as if killed within the second movie
+    assert run_job(job)["status"] == "ok"
+    assert json.loads(figures.read_text()) == whole
+
+
 def test_few_grey_levels_gain_at_least_three_db(tmp_path):
     """The situation of REFINED: about 20 grey levels, where the study's noise model had a floor 20 times too high."""
     clean = 0.03 * CLEAN
