@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -135,12 +136,15 @@ def resolve_params(algorithm: Algorithm, preset: str, overrides: dict[str, Any])
 
 
 def _value(algorithm: str, param: Param, value: Any) -> Any:  # noqa: ANN401 - a parameter has one of several types
-    given: Any = yaml.safe_load(value) if isinstance(value, str) and param.type != "str" else value
+    given = _from_text(param, value) if isinstance(value, str) and param.type != "str" else value
     if given is None and param.nullable:
         return None
     types: dict[str, Any] = {"int": int, "float": (int, float), "bool": bool, "str": str}
     if not isinstance(given, types[param.type]) or (isinstance(given, bool) and param.type != "bool"):
         message = f"{algorithm}: {param.name}: expected {param.type}, got {value!r}"
+        raise BadInput(message, f"{param.name}: {param.help}")
+    if isinstance(given, float) and not math.isfinite(given):
+        message = f"{algorithm}: {param.name}: expected a finite number, got {given}"
         raise BadInput(message, f"{param.name}: {param.help}")
     if param.range is not None and not param.range[0] <= given <= param.range[1]:
         message = f"{algorithm}: {param.name}: expected {param.range[0]} to {param.range[1]}, got {given}"
@@ -149,6 +153,15 @@ def _value(algorithm: str, param: Param, value: Any) -> Any:  # noqa: ANN401 - a
         message = f"{algorithm}: {param.name}: expected one of {', '.join(map(str, param.choices))}, got {given}"
         raise BadInput(message, f"{param.name}: {param.help}")
     return float(given) if param.type == "float" else given
+
+
+def _from_text(param: Param, text: str) -> Any:  # noqa: ANN401 - a parameter has one of several types
+    """Read a value as YAML; text that is none is returned as it is, and refused for its type."""
+    try:
+        given = yaml.safe_load(text)
+        return float(given) if param.type == "float" and isinstance(given, str) else given  # 1e-4 is text in YAML 1.1
+    except (yaml.YAMLError, ValueError):
+        return text
 
 
 def _algorithm(folder: Path, document: dict[str, Any]) -> Algorithm:
