@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
@@ -19,7 +19,7 @@ from orchestrator.failures import Evidence, diagnose, diagnose_words
 from orchestrator.provenance import record_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from contract.job import Job
@@ -96,13 +96,13 @@ def execute(plan: Plan, engine: Engine, progress: Progress, memory_bytes: int | 
         The class says how a job ended; everything written so far is kept, so the same command resumes.
     """
     began = time.time()
-    fresh = not plan.folder.path.exists()
+    fresh = [folder for folder in (plan.folder.path, *plan.folder.path.parents) if not folder.exists()]
     limit = memory_bytes or int(_MEMORY_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    with _held(plan.folder):
+    with _nothing_left_when_refused(fresh), _held(plan.folder):
         try:
             results = {job.folder.name: _run_job(plan, job, engine, progress, limit) for job in plan.jobs()}
         except errors.BadInput:
-            if fresh:  # a refused job leaves nothing
+            if fresh:
                 shutil.rmtree(plan.folder.path)
             raise
         record = record_of(plan, engine, results, began_s=began, memory_bytes=limit)
@@ -223,6 +223,18 @@ class _Tail:
         self._offset += len(whole)
         for line in whole.splitlines():
             self._progress.event(json.loads(line))
+
+
+@contextmanager
+def _nothing_left_when_refused(fresh: Sequence[Path]) -> Iterator[None]:
+    """Delete the folders that were made for a refused run, the innermost first; others may use them by now."""
+    try:
+        yield
+    except errors.BadInput:
+        for folder in fresh:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
 
 
 @contextmanager

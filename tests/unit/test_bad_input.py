@@ -66,6 +66,7 @@ def test_a_file_that_is_no_movie_is_refused(calm, tmp_path, kind):
         (["--param", "windw=3"], "got windw"),
         (["--param", "window=1000"], "expected 1 to 999, got 1000"),
         (["--param", "window=many"], "expected int, got 'many'"),
+        (["--param", "window={a"], "expected int, got '{a'"),
         (["--param", "window"], "expected NAME=VALUE"),
         (["--preset", "best"], "expected a preset of"),
         (["--data", "demo"], "got both"),
@@ -78,9 +79,25 @@ def test_an_option_that_cannot_be_used_is_refused(calm, movie, arguments, senten
 
 def test_a_parameter_that_only_the_algorithm_can_judge_leaves_nothing_either(calm, movie):
     done = calm("run", "mean", "--input", movie, "--engine", "venv", "--param", "window=4")
-    assert done.returncode == 2
-    assert "expected an odd number of frames, got 4" in done.stderr
-    assert not list(calm.outputs.rglob("*.*"))
+    _refused(calm, done, "expected an odd number of frames, got 4")
+    assert not calm.outputs.exists()
+
+
+def test_frames_smaller_than_the_patch_are_refused_and_leave_nothing(calm, movie):
+    done = calm("run", "n2v", "--input", movie, "--engine", "venv", "--preset", "quick")
+    _refused(calm, done, "movie.tif: expected at least 64 rows, the size of a patch, got 32")
+
+
+def test_a_frame_that_cannot_be_decoded_is_named_and_leaves_nothing(calm, tmp_path):
+    path = tmp_path / "damaged.tif"
+    tifffile.imwrite(path, MOVIE, compression="zlib")
+    with tifffile.TiffFile(path) as tiff:
+        page = tiff.pages[9]
+        start, count = page.dataoffsets[0], page.databytecounts[0]
+    content = bytearray(path.read_bytes())
+    content[start + 20 : start + count - 20] = b"U" * (count - 40)
+    path.write_bytes(content)
+    _refused(calm, calm("run", "mean", "--input", path, "--engine", "venv"), "damaged.tif: frame 9 cannot be decoded")
 
 
 @pytest.mark.parametrize("name", ["a,b.tif", "a:b.tif"])
