@@ -48,7 +48,8 @@ _WORDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
         ),
     ),
     ("shared memory", re.compile(r"insufficient shared memory|Bus error|unable to (?:open|write) .*shared memory")),
-    ("no space", re.compile(r"No space left on device|Disk quota exceeded")),
+    # Small letters where Go says it, as Docker, Podman and Apptainer do, capitals where C and Python do.
+    ("no space", re.compile(r"[Nn]o space left on device|[Dd]isk quota exceeded")),
 )
 
 

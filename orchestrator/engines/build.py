@@ -6,6 +6,7 @@ import tarfile
 from typing import IO, TYPE_CHECKING, Any
 
 from orchestrator.errors import AlgorithmFailed
+from orchestrator.failures import diagnose_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,11 +45,14 @@ def follow(messages: Iterator[dict[str, Any]], tag: str) -> None:
     Raises
     ------
     AlgorithmFailed
-        When one of them is an error; the message holds what was printed before it.
+        When one of them is an error; the message holds what was printed before it. A full disk is called so.
     """
     said: list[str] = []
     for message in messages:
         said.append(message.get("stream", ""))
         if "error" in message:
             text = f"building {tag} failed: {message['error']}: {''.join(said)[-_TAIL_CHARACTERS:].strip()}"
+            failure = diagnose_words(text)
+            if failure is not None:
+                raise failure.raised()
             raise AlgorithmFailed(text, "The build is offline: every package must be in the lock.")

@@ -228,11 +228,16 @@ def stages_to_delete(image: Image) -> dict[str, Any]:
 
 @contextmanager
 def _answering(server: Server) -> Iterator[None]:
-    """Turn a server that goes away while it is used into one sentence."""
+    """Turn a server that refuses, or goes away while it is used, into one sentence."""
+    import docker.errors  # noqa: PLC0415 - the docker package takes 0.2 s to import
     import requests  # noqa: PLC0415 - beside the docker package, which needs it
 
     try:
         yield
+    except docker.errors.APIError as error:  # an answer, though requests counts it among its own errors
+        known = diagnose_words(f"{server.name}: {error}") is not None
+        gone = engine_gone(server.name, str(error)) if error.is_server_error() and not known else None
+        raise gone or _explained(error, server.name) from error
     except requests.exceptions.RequestException as error:
         raise engine_gone(server.name, str(error)) from error
 

@@ -61,7 +61,9 @@ def test_a_death_has_a_name_a_class_and_a_sentence(seen, kind, error, words):
         ("podman: setting up CDI devices: unresolvable CDI devices nvidia.com/gpu=all", "gpu missing"),
         ("docker: nvidia-container-cli: requirement error: unsatisfied condition: cuda>=12.8", "driver too old"),
         ("docker: write /var/lib/docker/tmp: no space", None),
-        ("docker: mkdir /var/lib/docker/overlay2/x: No space left on device", "no space"),
+        # The engines are written in Go, whose words for errno 28 and 122 begin with a small letter.
+        ("docker: mkdir /var/lib/docker/overlay2/x: no space left on device", "no space"),
+        ("podman: write /var/lib/containers/storage/x: disk quota exceeded", "no space"),
         # Errors of algorithms, as torch 2.13 for CPU, torch for CUDA without a GPU, and torch on an old GPU raise them.
         ("RuntimeError: Cannot get CUDA generator without ATen_cuda library. PyTorch splits its", "gpu missing"),
         ("AssertionError: Torch not compiled with CUDA enabled", "gpu missing"),
