@@ -15,7 +15,7 @@ from orchestrator.experiments import PRESET
 from orchestrator.judgements import score_of, shown
 from orchestrator.layout import RunFolder
 from orchestrator.load import in_environment, resolve_params
-from orchestrator.presentation import resources_of
+from orchestrator.presentation import has_own_scale, resources_of
 from orchestrator.report.content import Comparison, Entry, MovieContent
 from orchestrator.study import score_study
 from orchestrator.verdict_board import CORRECTED, board_of, environment_of
@@ -48,19 +48,18 @@ def collect(
         Runs of one experiment make one entry, one run for each seed; others stand alone, without published value.
     """
     everything = {run.path: run for run in (*runs, *_controls(runs, algorithms))}.values()
-    of_experiments: dict[str, dict[int, RunFolder]] = {}
-    others = []
+    of_experiments, others = by_experiment(tuple(everything), experiments, algorithms)
     for run in everything:
         score_run(run)
-        match = published_experiment(_record(run), experiments, algorithms)
-        if match is None:
-            others.append(run)
-        else:
-            score_study(run, match.protocol)
-            of_experiments.setdefault(match.name, {}).setdefault(_record(run)["seed"], run)
-    attempts = [
-        Attempt(experiment=experiments[name], runs=tuple(found.values())) for name, found in of_experiments.items()
-    ]
+    attempts = tuple(
+        Attempt(experiment=experiments[name], runs=found, controls=_controls_of(found, others, algorithms))
+        for name, found in of_experiments.items()
+    )
+    beside = {run.path for attempt in attempts for run in attempt.controls}
+    others = tuple(run for run in others if run.path not in beside)
+    for attempt in attempts:
+        for run in (*attempt.runs, *attempt.controls):
+            score_study(run, attempt.experiment.protocol)
     board = board_of(attempts, experiments)
     studied = {one.experiment.dataset for one in attempts}
     entries = [entry for run in others for entry in _entries(run, algorithms, studied)]
@@ -70,9 +69,39 @@ def collect(
         subtitle="our value beside the published one where a run has the settings of a published experiment",
         metrics=(*board.metrics, *(one for one in METRICS if one.name not in {known.name for known in board.metrics})),
         entries=(*board.entries, *entries),
-        movies=(*board.movies, *_movies(others)),
+        movies=_merged((*board.movies, *_movies(others))),
         record={**board.record, **{_title(run): _record(run) for run in others}},
     )
+
+
+def by_experiment(
+    runs: Sequence[RunFolder], experiments: Mapping[str, Experiment], algorithms: Mapping[str, Algorithm]
+) -> tuple[dict[str, tuple[RunFolder, ...]], tuple[RunFolder, ...]]:
+    """Sort runs into experiments, by the settings they were made with.
+
+    Parameters
+    ----------
+    runs : sequence of RunFolder
+        Finished runs.
+    experiments, algorithms
+        As in `collect`.
+
+    Returns
+    -------
+    dict of str to tuple of RunFolder, tuple of RunFolder
+        Runs of each experiment, one for each seed; and all others, among them a second run with the same seed, as on
+        another device, which is no further draw.
+    """
+    found: dict[str, dict[int, RunFolder]] = {}
+    others = []
+    for run in runs:
+        record = _record(run)
+        match = published_experiment(record, experiments, algorithms)
+        if match is None or record["seed"] in found.setdefault(match.name, {}):
+            others.append(run)
+        else:
+            found[match.name][record["seed"]] = run
+    return {name: tuple(seeds.values()) for name, seeds in found.items()}, tuple(others)
 
 
 def published_experiment(
@@ -94,12 +123,29 @@ def _controls(runs: Sequence[RunFolder], algorithms: Mapping[str, Algorithm]) ->
     names = [name for name, one in algorithms.items() if one.kind == "control"]
     for run in runs:
         inputs = _record(run)["inputs"]
-        for name in names:
+        given = {_record(one)["algorithm"] for one in runs if _record(one)["inputs"] == inputs}
+        for name in (one for one in names if one not in given):
             for path in sorted(run.path.parents[1].glob(f"{name}-{_record(run)['dataset']}-default/*/run.json")):
                 control = RunFolder(path=path.parent)
                 if _record(control)["inputs"] == inputs:
                     yield control
                     break
+
+
+def _controls_of(
+    found: Sequence[RunFolder], others: Sequence[RunFolder], algorithms: Mapping[str, Algorithm]
+) -> tuple[RunFolder, ...]:
+    """Return the first run of each control, with its default settings, on the movies of an experiment."""
+    inputs = _record(found[0])["inputs"]
+    controls: dict[str, RunFolder] = {}
+    for run in others:
+        record = _record(run)
+        algorithm = algorithms.get(record["algorithm"])
+        if algorithm is None or algorithm.kind != "control" or record["inputs"] != inputs:
+            continue
+        if record["params"] == resolve_params(algorithm, "default", {}):
+            controls.setdefault(algorithm.name, run)
+    return tuple(controls.values())
 
 
 def _entries(run: RunFolder, algorithms: Mapping[str, Algorithm], studied: set[str]) -> Iterator[Entry]:
@@ -127,27 +173,38 @@ def _entries(run: RunFolder, algorithms: Mapping[str, Algorithm], studied: set[s
 
 
 def _movies(runs: Sequence[RunFolder]) -> Iterator[MovieContent]:
-    """Picture every movie once, with every run on it but the unchanged movie."""
-    records = {run.path: _record(run) for run in runs}
-    drawn = [run for run in runs if records[run.path]["algorithm"] != ANCHOR]
-    seen: dict[str, MovieContent] = {}
-    for run in drawn:
-        record = records[run.path]
+    """Picture the movies of every run, but for those of the unchanged movie."""
+    unchanged = [run for run in runs if _record(run)["algorithm"] == ANCHOR]
+    for run in (one for one in runs if one not in unchanged):
+        record = _record(run)
         for name, movie in sorted(record["movies"].items()):
-            if movie["noisy"] in seen or movie["shape"][0] == 1:  # the pages picture movies, not single images
+            if movie["shape"][0] == 1:  # the pages picture movies, not single images
                 continue
             split, _, file = name.partition("/")
-            same = [one for one in drawn if records[one.path]["movies"].get(name, {}).get("noisy") == movie["noisy"]]
-            seen[movie["noisy"]] = MovieContent(
+            same = [one for one in unchanged if _record(one)["movies"].get(name, {}).get("noisy") == movie["noisy"]]
+            yield MovieContent(
                 name=file,
                 split=split,
                 noisy=Path(movie["noisy"]),
-                predictions={_title(one): one.predictions(split) / file for one in same},
+                predictions={_title(run): run.predictions(split) / file},
                 target=None if movie["target"] is None else Path(movie["target"]),
                 frame_rate_hz=record["frame_rate_hz"],
-                frame_scores={_title(one): read_frames(one).get(name, {}) for one in same},
+                fit_target=any(has_own_scale(one, name) for one in same),
+                frame_scores={_title(run): read_frames(run).get(name, {})},
             )
-    yield from seen.values()
+
+
+def _merged(movies: Sequence[MovieContent]) -> tuple[MovieContent, ...]:
+    """Put pictures of the same movie into one."""
+    found: dict[Path, MovieContent] = {}
+    for movie in movies:
+        one = found.setdefault(movie.noisy, movie)
+        found[movie.noisy] = replace(
+            one,
+            predictions={**one.predictions, **movie.predictions},
+            frame_scores={**one.frame_scores, **movie.frame_scores},
+        )
+    return tuple(found.values())
 
 
 def _title(run: RunFolder) -> str:

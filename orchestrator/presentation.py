@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from orchestrator.domain import Algorithm
     from orchestrator.layout import RunFolder
 
+_EQUAL_SCALES = (
+    0.5,
+    2.0,
+)  # slopes of the noisy movie on its target that need no second scale to be seen in one picture
 _IDENTITY = "identity"  # the control whose prediction is the noisy movie, and whose scores are its scores
 
 
@@ -168,6 +172,21 @@ def resources_of(record: Mapping[str, Any]) -> Resources:
     )
 
 
+def has_own_scale(identity: RunFolder, movie: str) -> bool:
+    """Return whether a target is so much brighter or darker than its noisy movie that one picture cannot show both.
+
+    Parameters
+    ----------
+    identity : RunFolder
+        A scored run of the control `identity`: its slope on the target is that of the noisy movie.
+    movie : str
+        Name of the movie in that run.
+    """
+    gain = json.loads(identity.scores.read_text())["movies"][movie]["movie"].get("gain")
+    low, high = _EQUAL_SCALES
+    return gain is not None and not low <= gain <= high
+
+
 def _curve(folder: RunFolder) -> TrainingCurve | None:
     if not folder.history.exists():
         return None
@@ -205,5 +224,6 @@ def _movie(
         predictions={run: path for run, path in paths.items() if path.exists()},
         target=None if movie["target"] is None else Path(movie["target"]),
         frame_rate_hz=subject["frame_rate_hz"],
+        fit_target=NOISY in runs and has_own_scale(runs[NOISY], name),
         frame_scores={run: scores[name] for run, scores in frames.items() if name in scores},
     )

@@ -134,7 +134,7 @@ def _other_controls(attempts: Sequence[Attempt]) -> Iterator[tuple[Attempt, RunF
 
 
 def _control_entries(attempt: Attempt, run: RunFolder) -> Iterator[Entry]:
-    name = f"{_record(run)['algorithm']} ({attempt.experiment.dataset})"
+    name = _control_title(attempt, run)
     plain = replace(attempt, runs=(run,), status="ok", reason="")
     for split, metrics in study_scores(run).items():
         comparisons = {
@@ -148,37 +148,50 @@ def _control_entries(attempt: Attempt, run: RunFolder) -> Iterator[Entry]:
 
 
 def _movies(attempts: Sequence[Attempt]) -> Iterator[MovieContent]:
-    """Picture every movie once, with the first run of each experiment on it."""
-    runs = [(attempt, attempt.runs[0]) for attempt in attempts if attempt.runs]
+    """Picture every movie once, with the first run of each experiment on it and the controls."""
     seen: set[str] = set()
-    for attempt, run in runs:
-        record = _record(run)
-        for name, movie in sorted(record["movies"].items()):
-            if movie["noisy"] in seen or movie["shape"][0] == 1:  # the pages picture movies, not single images
-                continue
-            seen.add(movie["noisy"])
-            split, _, file = name.partition("/")
-            same = [(other, its) for other, its in runs if other.experiment.dataset == attempt.experiment.dataset]
-            drawn = [(other, its) for other, its in same if other.experiment.algorithm != ANCHOR]  # it is `noisy`
-            paths = {other.experiment.name: its.predictions(split) / file for other, its in drawn}
-            yield MovieContent(
-                name=file,
-                split=split,
-                noisy=Path(movie["noisy"]),
-                predictions={title: path for title, path in paths.items() if path.exists()},
-                target=None if movie["target"] is None else Path(movie["target"]),
-                frame_rate_hz=record["frame_rate_hz"],
-                fit_target=True,  # the target of MOUSENEU_LP comes from a ten times brighter path
-                frame_scores=dict(_frame_scores(drawn, name)),
-            )
+    for attempt in attempts:
+        for run in attempt.runs[:1]:
+            record = _record(run)
+            for name, movie in sorted(record["movies"].items()):
+                if movie["noisy"] in seen or movie["shape"][0] == 1:  # the pages picture movies, not single images
+                    continue
+                seen.add(movie["noisy"])
+                split, _, file = name.partition("/")
+                drawn = dict(_drawn(attempts, attempt.experiment.dataset, name))
+                yield MovieContent(
+                    name=file,
+                    split=split,
+                    noisy=Path(movie["noisy"]),
+                    predictions={title: other.predictions(split) / file for title, other in drawn.items()},
+                    target=None if movie["target"] is None else Path(movie["target"]),
+                    frame_rate_hz=record["frame_rate_hz"],
+                    fit_target=True,  # the target of MOUSENEU_LP comes from a ten times brighter path
+                    frame_scores=dict(_frame_scores(drawn, name)),
+                )
 
 
-def _frame_scores(runs: Sequence[tuple[Attempt, RunFolder]], movie: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _drawn(attempts: Sequence[Attempt], dataset: str, movie: str) -> Iterator[tuple[str, RunFolder]]:
+    """Yield the runs that predicted a movie, by title, but for the unchanged movie: that is `noisy`."""
+    split, _, file = movie.partition("/")
+    runs = [(one, one.experiment.name, one.runs[0]) for one in attempts if one.runs]
+    controls = [(one, _control_title(one, run), run) for one, run in _other_controls(attempts)]
+    for attempt, title, run in (*runs, *controls):
+        on_it = attempt.experiment.dataset == dataset and (run.predictions(split) / file).exists()
+        if on_it and _record(run)["algorithm"] != ANCHOR:
+            yield title, run
+
+
+def _frame_scores(runs: Mapping[str, RunFolder], movie: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield SI-PSNR of every frame, the one score for which neither cast nor data range of the study matter."""
-    for attempt, run in runs:
+    for title, run in runs.items():
         scores = read_frames(run).get(movie, {}) if run.frames.exists() else {}
         if _PER_FRAME in scores:
-            yield attempt.experiment.name, {_PER_FRAME: scores[_PER_FRAME]}
+            yield title, {_PER_FRAME: scores[_PER_FRAME]}
+
+
+def _control_title(attempt: Attempt, run: RunFolder) -> str:
+    return f"{_record(run)['algorithm']} ({attempt.experiment.dataset})"
 
 
 def _record(run: RunFolder) -> dict[str, Any]:

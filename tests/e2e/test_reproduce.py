@@ -136,7 +136,7 @@ def test_any_runs_make_a_leaderboard_with_published_values_where_the_settings_ar
     done = world("leaderboard", world.run("identity-mouseneu_lp-default"), "--to", page)
     assert done.returncode == 0, done.stderr
     assert "22.330 ± 0.477 (n = 6 500)" in done.stdout.replace("\u202f", " ")  # of the noisy movie, split val
-    control = next(line for line in done.stdout.splitlines() if line.startswith("mean-mouseneu_lp-default"))
+    control = next(line for line in done.stdout.splitlines() if line.startswith("mean (mouseneu_lp)"))
     assert "not published" in control  # found among the outputs, as it ran on the same movies
     assert "Time and memory" in page.read_text()
 
