@@ -93,10 +93,12 @@ class Sampler:
         rng : numpy.random.Generator
             Source of all random numbers of this batch.
         step : int
-            Number of the step; with it the movies take turns, however many they are.
+            Number of the step; with it the movies take turns, however many they are. Upstream begins with the first
+            movie at every step, so with more movies than samples some are never seen.
         """
         count = self._settings.fitting.n_batch
-        samples = [self._sample(rng, (step * count + item) % len(self._movies), item) for item in range(count)]
+        first = 0 if self._settings.upstream else step * count
+        samples = [self._sample(rng, (first + item) % len(self._movies), item) for item in range(count)]
         return Batch(*(np.stack(parts) for parts in zip(*samples, strict=True)))
 
     def _sample(self, rng: np.random.Generator, number: int, item: int) -> tuple[np.ndarray, ...]:
