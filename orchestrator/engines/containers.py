@@ -17,7 +17,7 @@ from orchestrator.engines.base import base_image
 from orchestrator.engines.build import follow, pack
 from orchestrator.engines.kernel import kernel_kills
 from orchestrator.engines.settings import LABEL, container_settings, promises_of
-from orchestrator.errors import AlgorithmFailed, BadInput, CalmError
+from orchestrator.errors import AlgorithmFailed, BadInput, CalmError, EngineFailed, EngineMissing
 from orchestrator.failures import diagnose_words, engine_gone, image_missing
 
 if TYPE_CHECKING:
@@ -75,8 +75,11 @@ class ContainerEngine:
 
     def check(self) -> str:
         """Return the version of the server."""
-        with _answering(self.server):
-            return str(self.server.client().version()["Version"])
+        try:
+            with _answering(self.server):
+                return str(self.server.client().version()["Version"])
+        except (EngineFailed, AlgorithmFailed) as error:  # it came so far as to be asked, and could not answer
+            raise EngineMissing(error.message, error.hint) from error
 
     def ready(self, image: Image) -> str:  # noqa: ARG002 - of the interface
         """Return the version; a server that answers can make whatever it is asked to run."""

@@ -24,7 +24,7 @@ from orchestrator.layout import layout
 IMAGE = Image(
     algorithm="n2v", variant="cpu", digest="d" * 64, lock=Path("/l"), wheelhouse=Path("/w"), context=Path("/c")
 )
-GREETINGS = {"/version": {"ApiVersion": "1.41", "Version": "20.10.24"}, "/v1.41/_ping": "OK"}
+GREETINGS = {"/_ping": "OK", "/v1.41/_ping": "OK", "/version": {"ApiVersion": "1.41", "Version": "20.10.24"}}
 
 
 @pytest.fixture
@@ -75,6 +75,13 @@ def test_a_refusal_is_named_by_its_words_and_not_taken_for_a_daemon_that_is_gone
     with pytest.raises(error, match=words) as caught:
         engine.find(IMAGE)
     assert type(caught.value) is error
+
+
+@pytest.mark.parametrize("engine", [(500, "something went wrong")], indirect=True)
+def test_a_server_that_greets_and_then_fails_is_missing_so_that_auto_goes_on(engine):
+    """The SDK asks for the version without a number of the API, `check` with one."""
+    with pytest.raises(errors.EngineMissing, match="something went wrong"):
+        engine.check()
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,16 @@
-"""Whether a socket answers, told without the Docker SDK: a missing, a stale and a served one."""
+"""Whether a socket answers, told without the Docker SDK: a missing, a stale, a hanging, a closing and a served one."""
 
 from __future__ import annotations
 
 import socket
 import tempfile
+import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from orchestrator.engines import sockets
 from orchestrator.engines.docker import DockerServer
 from orchestrator.engines.sockets import refusal
 from orchestrator.errors import EngineMissing
@@ -37,10 +40,42 @@ def test_a_socket_that_its_daemon_left_behind_does_not_answer(path):
     assert refusal(f"unix://{path}") == "a socket that does not answer (Connection refused)"
 
 
-def test_a_served_socket_is_not_refused(path):
+@contextmanager
+def _answering(path, answer):
+    """Serve one connection: read the question, then send the answer and close."""
     with _bound(path) as served:
         served.listen()
+
+        def serve():
+            asked, _ = served.accept()
+            with asked:
+                assert asked.recv(100).startswith(b"GET /_ping ")
+                asked.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield
+        thread.join()
+
+
+def test_a_served_socket_is_not_refused(path):
+    with _answering(path, b"HTTP/1.0 200 OK\r\n\r\nOK"):
         assert refusal(f"unix://{path}") is None
+
+
+def test_a_socket_that_is_closed_without_a_word_does_not_answer(path):
+    with _answering(path, b""):
+        assert refusal(f"unix://{path}") == "a socket that does not answer (closed)"
+
+
+def test_a_daemon_that_hangs_is_given_up_and_not_waited_for_as_a_build_is(path, monkeypatch):
+    """Somebody listens and never answers, as a stopped process does: the SDK would wait for ten minutes."""
+    monkeypatch.setattr(sockets, "_TIMEOUT_S", 0.2)
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+    with _bound(path) as served:
+        served.listen()
+        with pytest.raises(EngineMissing, match=r"does not answer \(timed out\)"):
+            DockerServer().client()
 
 
 def test_an_address_on_the_network_is_left_to_the_sdk():
