@@ -144,7 +144,12 @@ def _users(_: Layout) -> Finding:
     """Look for the ids that Podman and Apptainer give to the users of an image when they run without root."""
     if os.getuid() == 0:
         return Finding(check="user ids", severity="ok", message="running as root; outputs will belong to root")
-    name = pwd.getpwuid(os.getuid()).pw_name
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        message = f"the user number {os.getuid()} has no name on this machine"
+        remedy = "apptainer refuses to run without one; ask the administrator to add it, or use another --engine."
+        return Finding(check="user ids", severity="note", message=message, remedy=remedy)
     found = min(subordinate_ids(_text(path), name, os.getuid()) for path in ("/etc/subuid", "/etc/subgid"))
     message = f"{found} subordinate ids for {name}"
     if found < SUBIDS:
@@ -221,6 +226,9 @@ def _cuda(layout: Layout) -> Finding:
         found = read_gpus(process.run(QUERY))
     except CalmError:
         found = ()
+    if not found:
+        remedy = "See the check of the GPU: whether they fit can be told once nvidia-smi answers."
+        return Finding(check="cuda", severity="warning", message=f"{message}; no driver answers", remedy=remedy)
     reasons = sorted({reason for gpu in found for cuda in wanted.values() if (reason := misfit(gpu, cuda))})
     if reasons:
         remedy = "Update the driver, or use --device cpu; calm never falls back by itself."

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
+from orchestrator import doctor
 from orchestrator.cli import main
 from orchestrator.engines.sif import sif_path
 from orchestrator.images import image_of
@@ -101,11 +103,93 @@ def test_the_doctor_looks_at_everything_and_says_what_to_do_where_something_is_w
     assert done.exit_code == int(any(finding["severity"] == "error" for finding in findings))
 
 
+def _findings(where):
+    return {finding.check: finding for finding in doctor.examine(where)}
+
+
 @pytest.fixture
 def no_server(tmp_path, monkeypatch):
     """Name sockets that nobody serves."""
     for name in ("DOCKER_HOST", "CONTAINER_HOST"):
         monkeypatch.setenv(name, f"unix://{tmp_path}/none.sock")
+
+
+@pytest.fixture
+def gpu_machine(tmp_path, monkeypatch, no_server):  # noqa: ARG001 - fixtures are asked for by name
+    """Return a function that makes this a machine with a GPU whose nvidia-smi prints a text, or is not there."""
+    monkeypatch.setattr(doctor, "gpus", lambda: ("/dev/nvidia0",))
+    monkeypatch.setattr(doctor, "_CDI_FOLDERS", (str(tmp_path / "cdi"),))
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+
+    def made(printed, code=0):
+        if printed is not None:
+            program = programs / "nvidia-smi"
+            program.write_text(f"#!/bin/sh\ncat <<'END'\n{printed}\nEND\nexit {code}\n")
+            program.chmod(0o755)
+        return _findings(layout())
+
+    return made
+
+
+@pytest.mark.parametrize(
+    ("printed", "code", "severities", "words"),
+    [
+        ("0, NVIDIA H200, 580.95.05, 143771, 9.0", 0, ("ok", "ok"), "n2v 13.0"),
+        ("0, NVIDIA H200, 570.86.15, 143771, 9.0", 0, ("ok", "warning"), "CUDA 13 needs driver 580"),
+        ("0, NVIDIA TITAN V, 580.95.05, 12288, 7.0", 0, ("ok", "warning"), "no code for compute capability 7.0"),
+        ("No devices were found", 6, ("warning", "warning"), "no driver answers"),
+        (None, 0, ("warning", "warning"), "no driver answers"),
+    ],
+)
+def test_gpu_and_driver_are_compared_with_the_cuda_of_the_locks(gpu_machine, printed, code, severities, words):
+    """The locks hold CUDA 13.0; what nvidia-smi cannot tell is never called well."""
+    found = gpu_machine(printed, code)
+    assert (found["gpu"].severity, found["cuda"].severity) == severities
+    assert words in found["cuda"].message
+    assert all(one.remedy for one in (found["gpu"], found["cuda"]) if one.severity == "warning")
+
+
+def test_a_gpu_without_a_cdi_specification_has_the_command_that_makes_one(gpu_machine, tmp_path):
+    without = gpu_machine("0, NVIDIA H200, 580.95.05, 143771, 9.0")["cdi"]
+    assert (without.severity, without.remedy.partition(": ")[2].partition(" --")[0]) == (
+        "warning",
+        "nvidia-ctk cdi generate",
+    )
+    (tmp_path / "cdi").mkdir()
+    (tmp_path / "cdi" / "nvidia.yaml").touch()
+    assert gpu_machine(None)["cdi"].severity == "ok"
+
+
+@pytest.mark.usefixtures("no_server")
+def test_a_small_old_or_closed_machine_is_told_what_to_do(monkeypatch, tmp_path):
+    """Each number is one below what is asked for; the processor is one before x86-64-v2."""
+    texts = {"/proc/cpuinfo": "flags\t: fpu sse4_1 ssse3\n"}
+    monkeypatch.setattr(doctor, "_text", lambda path: texts.get(path, ""))
+    monkeypatch.setattr(doctor, "allows_user_namespaces", lambda: False)
+    monkeypatch.setattr(doctor.os, "sysconf", lambda name: 1 if name == "SC_PAGE_SIZE" else 4 * GIB - 1)
+    space = SimpleNamespace(free=5 * 10**9 - 1, total=2**26 - 1)
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: space)
+    monkeypatch.setattr(doctor.os, "getuid", lambda: 2**31 - 7)  # nobody's
+    monkeypatch.setattr(doctor.time, "time", lambda: 0.0)
+    found = _findings(replace(layout(), home=tmp_path))
+    severities = {
+        "disk": "error", "processor": "error", "memory": "warning", "shared memory": "warning", "clock": "warning",
+        "namespaces": "note", "user ids": "note", "docker": "note", "podman": "note",
+    }  # fmt: skip
+    assert {name: found[name].severity for name in severities} == severities
+    assert [name for name in severities if not found[name].remedy] == []
+    assert "cx16, popcnt, sse4_2" in found["processor"].message
+
+
+@pytest.mark.usefixtures("no_server")
+def test_a_user_without_enough_subordinate_ids_is_told_the_command(monkeypatch):
+    monkeypatch.setattr(doctor.os, "getuid", lambda: 1)  # daemon, on every Debian
+    monkeypatch.setattr(doctor, "_text", lambda _: "daemon:100000:65535\n")
+    found = _findings(layout())["user ids"]
+    assert found.severity == "note"
+    assert found.remedy.endswith("usermod --add-subuids 100000-165535 --add-subgids 100000-165535 daemon")
 
 
 @pytest.mark.usefixtures("no_server")
