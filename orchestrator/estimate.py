@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.attempts import Attempt, prior_files
+from orchestrator.domain import CURRENT
 from orchestrator.execute import finished
 from orchestrator.report.table import aligned
 
@@ -58,7 +59,7 @@ class Estimate:
 
 
 def estimates(work: Reproduction, experiments: Sequence[Experiment]) -> tuple[Estimate, ...]:
-    """Estimate every run; nothing is started and nothing is written but checksums.
+    """Estimate every run, those of the controls included; nothing is started and nothing is written but checksums.
 
     Parameters
     ----------
@@ -74,6 +75,7 @@ def estimates(work: Reproduction, experiments: Sequence[Experiment]) -> tuple[Es
     """
     found: list[Estimate] = []
     done: dict[str, Attempt] = {}
+    seen: set[Path] = set()
     for experiment in experiments:
         source = work.source(experiment)
         if isinstance(source, str):
@@ -82,7 +84,7 @@ def estimates(work: Reproduction, experiments: Sequence[Experiment]) -> tuple[Es
                 Estimate(experiment=experiment.name, algorithm=experiment.image_name, seed=None, jobs=(), state=source)
             )
             continue
-        own, attempt = _runs(work, experiment, source, done)
+        own, attempt = _runs(work, experiment, source, done, seen)
         found += own
         done[experiment.name] = attempt
     return tuple(found)
@@ -114,36 +116,49 @@ def text_of(found: Sequence[Estimate]) -> str:
 
 
 def _runs(
-    work: Reproduction, experiment: Experiment, source: Source, done: dict[str, Attempt]
+    work: Reproduction, experiment: Experiment, source: Source, done: dict[str, Attempt], seen: set[Path]
 ) -> tuple[list[Estimate], Attempt]:
-    """Estimate the runs of an experiment, and return it as far as it is finished, for those that need it."""
+    """Estimate the runs of an experiment and of the controls on its movies, those in `seen` not again.
+
+    Returns it also as far as it is finished, for those that need it.
+    """
     found, folders = [], []
     for index, seed in enumerate(work.request.seeds_of(work.algorithm(experiment))):
         prior = prior_files(experiment, done, index)
-        plan = work.plans(experiment, source, seed, () if isinstance(prior, str) else prior)[0]
-        if not isinstance(prior, str) and finished(plan):
-            folders.append(plan.folder)
-            found.append(_finished(experiment, seed))
-        else:
-            found.append(_estimate(experiment, plan, work.session.layout.outputs))
+        plan, *controls = work.plans(experiment, source, seed, () if isinstance(prior, str) else prior)
+        known = not isinstance(prior, str) and finished(plan) is not None
+        folders += [plan.folder] if known else []
+        first = controls if index == 0 else []
+        for one, is_finished in (*((one, finished(one) is not None) for one in first), (plan, known)):
+            if one.folder.path not in seen:
+                seen.add(one.folder.path)
+                found.append(_estimate(experiment, one, work.session.layout.outputs, is_finished=is_finished))
     return found, Attempt(experiment=experiment, runs=tuple(folders), reason="it has not run yet")
 
 
-def _finished(experiment: Experiment, seed: int) -> Estimate:
-    return Estimate(experiment=experiment.name, algorithm=experiment.image_name, seed=seed, jobs=(), state="finished")
-
-
-def _estimate(experiment: Experiment, plan: Plan, outputs: Path) -> Estimate:
-    return Estimate(
+def _estimate(experiment: Experiment, plan: Plan, outputs: Path, *, is_finished: bool) -> Estimate:
+    estimate = Estimate(
         experiment=experiment.name,
-        algorithm=experiment.image_name,
+        algorithm=_image_name(plan),
         seed=plan.settings.seed,
+        jobs=(),
+        state="finished",
+    )
+    if is_finished:
+        return estimate
+    return replace(
+        estimate,
         jobs=tuple(job.folder.name for job in plan.jobs()),
         state="to run",
         seconds=_seconds(plan, outputs),
         memory_bytes=plan.algorithm.memory_bytes,
         disk_bytes=plan.needed_bytes,
     )
+
+
+def _image_name(plan: Plan) -> str:
+    algorithm = plan.algorithm
+    return algorithm.name if algorithm.environment == CURRENT else f"{algorithm.name}@{algorithm.environment}"
 
 
 def _seconds(plan: Plan, outputs: Path) -> float | None:
