@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from torch.nn import functional
 
 from contract.errors import JobRefused
+from convergence import judge
 from frame_pairs import measure_change, split_pairs
 from half_rate import predict_volumes
 from settling import settle
@@ -26,13 +27,14 @@ _MIDDLE: dict[str, Literal["mean", "median"]] = {"mse": "mean", "mae": "median"}
 
 
 def train(job: Job, events: Events) -> None:
-    """Say how still the movies hold, train on pairs of their frames, settle the network, write the checkpoint."""
+    """Say how still the movies hold, train on pairs of their frames, settle the network, see whether it denoises."""
     check(job)
     recipe = _recipe(job)
     tell_change(job, events)
     train_denoiser(job, events, recipe)
     if job.params["settle"]:
         settle(job, recipe, _MIDDLE[job.params["loss"]])
+    judge(job, events, recipe)
 
 
 def predict(job: Job, events: Events) -> None:

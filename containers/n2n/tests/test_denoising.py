@@ -1,5 +1,6 @@
 """Whole runs on a small movie with known truth."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -67,6 +68,27 @@ def test_a_movie_that_changes_fast_gets_a_warning(tmp_path):
     result = run_job(make_job(tmp_path / "train", "train", "smoke", inputs={"train": [path]}))
     assert result["status"] == "ok", result["error"]
     assert any(message.startswith("warning: the change of the signal") for message in messages(tmp_path / "train"))
+
+
+def test_training_ends_with_evidence_that_the_network_denoises(run):
+    """Of the identity: twice the noise of a pixel over the variance of the movie, both by the simulation."""
+    evidence = json.loads((run / "checkpoint" / "evidence.json").read_text())
+    noise, signal = 64 + 2 * CLEAN.mean(), CLEAN.var()
+    assert evidence["identity"] == pytest.approx(2 * noise / (noise + signal), rel=0.2)
+    assert noise / (noise + signal) < evidence["network"] < 0.8 * evidence["identity"]
+    assert any(message.startswith("evidence: loss on held-out pairs") for message in messages(run / "train"))
+
+
+def test_a_network_worse_than_no_denoising_ends_as_not_converged_unless_that_is_to_be_reported(movie, tmp_path):
+    wild = SMALL | {"lr": 1.0, "num_epochs": 1, "num_steps": 3, "settle": False}
+    for convergence, status in (("required", "did not converge"), ("reported", "ok")):
+        folder = tmp_path / convergence
+        job = make_job(folder / "train", "train", "quick", inputs={"train": [movie]}, **wild, convergence=convergence)
+        result = run_job(job)
+        assert result["status"] == status, result["error"]
+        evidence = json.loads((folder / "checkpoint" / "evidence.json").read_text())
+        assert evidence["network"] > evidence["identity"]
+        assert f"of the noisy frames themselves {evidence['identity']:.4g}" in " ".join(messages(folder / "train"))
 
 
 def test_a_killed_training_resumes_to_the_same_bits(run, movie, tmp_path):

@@ -1,0 +1,105 @@
+"""Did training end with a denoiser? Judged on pairs of frames that were held out.
+
+A network that knows nothing better can hand its input through. What that loses on the other frame of a pair, the noise
+of both frames, is what a denoiser has to stay below.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from contract.device import autocast
+from contract.errors import DidNotConverge
+from contract.files import write_json
+from contract.seeding import generator, torch_generator
+from patch_sampling import PatchSource, hold_out, open_movies
+from unet_denoiser import load_denoiser
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from contract.events import Events
+    from contract.job import Job
+    from unet_denoiser import Denoiser, Example, Recipe
+
+_JUDGED = 0x1D6ED  # keeps these random numbers apart from those of training
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """Losses on held-out pairs; of movies of mean 0 and standard deviation 1, in the loss of the training.
+
+    Parameters
+    ----------
+    network : float
+        Of what the network makes of a frame, against the other frame of its pair.
+    identity : float
+        Of the frame as it is.
+    """
+
+    network: float
+    identity: float
+
+    @property
+    def sentence(self) -> str:
+        """The figures in words."""
+        return f"loss on held-out pairs {self.network:.4g}, of the noisy frames themselves {self.identity:.4g}"
+
+    @property
+    def failed(self) -> bool:
+        """Whether no denoising is as good; also where the loss of the network is not finite."""
+        return not self.network < self.identity
+
+
+def judge(job: Job, events: Events, recipe: Recipe) -> None:
+    """Compare the checkpoint with no denoising, tell the figures and write them to `evidence.json` beside it.
+
+    Parameters
+    ----------
+    job : Job
+        A train job whose checkpoint is written.
+    events : Events
+        Told the figures.
+    recipe : Recipe
+        As in training.
+
+    Raises
+    ------
+    DidNotConverge
+        When no denoising is as good, and the param convergence is "required".
+    """
+    denoiser = load_denoiser(job)
+    losses = []
+    with torch.no_grad():
+        for example in _held_out(job, recipe, denoiser):
+            with autocast(job):
+                output = denoiser.network(example.source).float()
+            pair = (recipe.loss(output, example).item(), recipe.loss(example.source, example).item())
+            losses += [pair] * len(output)
+    network, identity = (float(np.mean(column)) for column in zip(*losses, strict=True))
+    evidence = Evidence(network=network, identity=identity)
+    finite = {name: value if np.isfinite(value) else None for name, value in asdict(evidence).items()}
+    write_json(job.checkpoint / "evidence.json", finite)
+    events.message(f"evidence: {evidence.sentence}")
+    if evidence.failed and job.params["convergence"] == "required":
+        message = f"the network predicts a frame no better than the noisy frame before it does: {evidence.sentence}"
+        raise DidNotConverge(message)
+
+
+def _held_out(job: Job, recipe: Recipe, denoiser: Denoiser) -> Iterator[Example]:
+    """Draw batches of pairs that were not trained on, if there are any."""
+    movies = open_movies(job, job.inputs.val or job.inputs.train, recipe.window)
+    if not job.inputs.val:
+        movies = hold_out(movies, recipe.window, job.params["n_val_patches"])[1]
+    source = PatchSource(movies, recipe.window, recipe.stride_t)
+    rng, device = generator(job.seed, _JUDGED), next(denoiser.network.parameters()).device
+    indices = rng.permutation(len(source))[: job.params["n_val_patches"]]
+    size = job.params["batch_size"]
+    for start in range(0, len(indices), size):
+        patches = np.stack([source.read(index, rng) for index in indices[start : start + size]])
+        batch = torch.from_numpy(denoiser.normalisation.apply(patches)).to(device)
+        yield recipe.prepare(batch, torch_generator(job.seed, _JUDGED, start, device=job.device))
