@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from orchestrator.errors import BadInput
 from orchestrator.published_scores import read_published, table_1, unique
 from orchestrator.report.table import aligned
 from orchestrator.verdict import Judgement, exact_tolerance, judge
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from orchestrator.experiments import Experiment, PublishedValue
     from orchestrator.metrics import Summary
+    from orchestrator.published_scores import FileScore
 
 _SPLIT, _METRIC = "train", "si_psnr_gain"
 
@@ -55,9 +57,14 @@ def verdicts_of(paths: Sequence[Path], experiments: Mapping[str, Experiment]) ->
     Raises
     ------
     BadInput
-        When a file is not such a table.
+        When a file is not such a table, or two have the same name.
     """
-    scores = {path.stem: read_published(path) for path in paths}
+    scores: dict[str, tuple[FileScore, ...]] = {}
+    for path in paths:
+        if path.stem in scores:
+            message = f"{path}: expected each experiment once, got {path.stem} twice"
+            raise BadInput(message, "The name of a table is that of its experiment.")
+        scores[path.stem] = read_published(path)
     rows = table_1(scores)
     without_copies = table_1({name: unique(one) for name, one in scores.items()})
     return tuple(
@@ -80,7 +87,21 @@ def text_of(verdicts: Sequence[Table1Verdict]) -> str:
         ]
         for one in verdicts
     ]
-    return f"Table 1: gain in SI-PSNR, mean ± sample sd over files\n{aligned([head, *rows], right_from=1)}"
+    table = aligned([head, *rows], right_from=1)
+    equal, cells = agreement(verdicts)
+    count = f"{equal} of {cells} cells (mean and sd) equal the published ones in every printed digit."
+    return f"Table 1: gain in SI-PSNR, mean ± sample sd over files\n{table}\n{count}"
+
+
+def agreement(verdicts: Sequence[Table1Verdict]) -> tuple[int, int]:
+    """Count cells, two for each published row, that equal ours when both are printed: those that do, and all."""
+    pairs = [
+        pair
+        for one in verdicts
+        if (known := one.published) is not None
+        for pair in ((one.ours.mean, known.mean, known.decimals), (one.ours.sd, known.sd, known.decimals))
+    ]
+    return sum(f"{ours:.{digits}f}" == f"{theirs:.{digits}f}" for ours, theirs, digits in pairs), len(pairs)
 
 
 def _verdict(name: str, ours: Summary, without: Summary, experiments: Mapping[str, Experiment]) -> Table1Verdict:

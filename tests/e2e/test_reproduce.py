@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -214,6 +215,7 @@ def test_table_1_comes_from_the_published_tables_with_every_cell_reproduced(calm
     done = calm("reproduce", "--from-csv", *paths)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("reproduced") == 6
+    assert "12 of 12 cells" in done.stdout
     assert "3.227002 ± 1.755672 (163)" in done.stdout
     assert "2.927724 ± 1.811201 (131)" in done.stdout
 
@@ -228,3 +230,12 @@ def test_a_changed_table_deviates_and_the_command_fails(calm, real_movie, tmp_pa
     done = calm("reproduce", "--from-csv", path)
     assert done.returncode == 1
     assert "deviates" in done.stdout
+    assert "0 of 2 cells" in done.stdout
+
+
+def test_two_tables_of_one_name_are_refused(calm, real_movie, tmp_path):
+    path = tmp_path / "NIDDL_N2V_1.csv"
+    shutil.copyfile(real_movie("published/NIDDL_N2V_1.csv"), path)
+    done = calm("reproduce", "--from-csv", path, real_movie("published/NIDDL_N2V_1.csv"))
+    assert done.returncode == 2
+    assert "got NIDDL_N2V_1 twice" in done.stderr
