@@ -138,22 +138,17 @@ class ApptainerEngine:
             When neither archive nor engine is there.
         """
         self.check()
-        if archive is not None:
-            return make_sif(self.layout.sifs, image, lambda _: archive)
-        found = find_sif(self.layout.sifs, image)
-        if found is not None:
-            return found
-        source = self._source()
-        if source.find(image) is None:
-            source.build(image)
 
         def saved(folder: Path) -> Path:
+            source = self._source()
+            if source.find(image) is None:
+                source.build(image)
             path = folder / "image.tar"
             with path.open("wb") as stream:
                 source.save(image, stream)
             return path
 
-        return make_sif(self.layout.sifs, image, saved)
+        return make_sif(self.layout.sifs, image, saved if archive is None else lambda _: archive)
 
     def run(self, launch: Launch, watch: Callable[[], None]) -> Exit:
         """Run the image's command: no network, read-only root, no capabilities, a home and /tmp of its own."""

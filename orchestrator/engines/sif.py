@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +18,11 @@ from orchestrator import process
 from orchestrator.engines.settings import LABEL
 from orchestrator.engines.tree import differences, read_archive, read_folder
 from orchestrator.errors import AlgorithmFailed, BadInput
+from orchestrator.failures import diagnose_words
 from orchestrator.hold import held
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from orchestrator.domain import Image
     from orchestrator.engines.tree import Saved
@@ -74,7 +77,7 @@ def find_sif(folder: Path, image: Image) -> Sif | None:
 
 
 def make_sif(folder: Path, image: Image, archive: Callable[[Path], Path]) -> Sif:
-    """Make the SIF of an image, or find it finished; one process at a time works on it.
+    """Make the SIF of an image, or find it finished and unchanged; one process at a time works on it.
 
     Parameters
     ----------
@@ -90,19 +93,47 @@ def make_sif(folder: Path, image: Image, archive: Callable[[Path], Path]) -> Sif
     BadInput
         When the archive is not that of the image, or the disk is too small.
     AlgorithmFailed
-        When the SIF does not hold what the image holds; it is deleted.
+        When the SIF does not hold what the image holds; it is deleted. When a finished one was altered; it is kept.
     """
     path = sif_path(folder, image)
     with held(path.with_suffix(".lock")):
         found = find_sif(folder, image)
         if found is not None:
-            return found
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as scratch:
-            part = Path(scratch) / path.name
-            document = _convert(archive(Path(scratch)), image, part)
+            return _unchanged(found)
+        with _scratch(folder / f".part-{path.stem}") as scratch:
+            part = scratch / path.name
+            document = _convert(archive(scratch), image, part)
             part.replace(path)
         write_json(path.with_suffix(".json"), document)
     return Sif(path=path, **{name: document[name] for name in ("image", "identifier", "sha256", "entries")})
+
+
+def _unchanged(sif: Sif) -> Sif:
+    """Return a finished SIF whose file is still the one that was compared with its image."""
+    found = sha256(sif.path)
+    if found != sif.sha256:
+        message = f"{sif.path}: expected sha256 {sif.sha256[:12]}, as when it was compared, got {found[:12]}"
+        raise AlgorithmFailed(message, f"Delete it and make it again: rm {shlex.quote(str(sif.path))}.")
+    return sif
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """Give an empty folder and delete it in the end; also what a conversion left here that was killed before.
+
+    A disk that fills up in between is called so.
+    """
+    _delete(folder)
+    folder.mkdir()
+    try:
+        yield folder
+    except (OSError, AlgorithmFailed) as error:
+        failure = diagnose_words(f"{folder.parent}: {error}")
+        if failure is None:
+            raise
+        raise failure.raised() from error
+    finally:
+        _delete(folder)
 
 
 def check_content(path: Path, saved: Saved) -> None:
@@ -196,6 +227,12 @@ def _check_disk(archive: Path, folder: Path) -> None:
     if free < needed:
         message = f"{folder}: expected {needed / 1e9:.1f} GB free to convert {archive.name}, got {free / 1e9:.1f} GB"
         raise BadInput(message, "Free some, or move the cache with CALM_HOME.")
+
+
+def _delete(folder: Path) -> None:
+    if folder.exists():
+        _make_removable(folder)
+        shutil.rmtree(folder)
 
 
 def _make_removable(folder: Path) -> None:

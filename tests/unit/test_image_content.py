@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
+import os
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 
 from orchestrator.domain import Image
 from orchestrator.engines import sif
-from orchestrator.engines.sif import make_sif, start_in
+from orchestrator.engines.sif import make_sif, sif_path, start_in
 from orchestrator.engines.tree import Entry, differences, read_archive, read_folder
 from orchestrator.errors import AlgorithmFailed, BadInput
 
@@ -158,14 +160,69 @@ def test_a_file_without_a_file_system_is_no_sif():
         start_in(LISTING.replace("FS (Squashfs", "FS (Ext3"))
 
 
+NOWHERE = Path("/nowhere")
+IMAGE = Image(algorithm="n2v", variant="cpu", digest="d", lock=NOWHERE, wheelhouse=NOWHERE, context=NOWHERE)
+
+
 def test_a_disk_too_small_for_a_conversion_is_refused_before_it_begins(tmp_path, monkeypatch):
     """Four times the archive is needed; Apptainer is not even started, and nothing but the lock is left."""
     path, _ = _archive(tmp_path, _tar(("etc/one", "one")))
     free = 4 * path.stat().st_size - 1
     monkeypatch.setattr(sif.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
     monkeypatch.setenv("PATH", str(tmp_path))
-    nowhere = Path("/nowhere")
-    image = Image(algorithm="n2v", variant="cpu", digest="d", lock=nowhere, wheelhouse=nowhere, context=nowhere)
     with pytest.raises(BadInput, match=r"GB free to convert image\.tar"):
-        make_sif(tmp_path / "sif", image, lambda _: path)
+        make_sif(tmp_path / "sif", IMAGE, lambda _: path)
     assert [one.suffix for one in (tmp_path / "sif").iterdir()] == [".lock"]
+
+
+def test_a_finished_sif_is_reused_while_its_bytes_are_those_that_were_compared(tmp_path):
+    path = sif_path(tmp_path, IMAGE)
+    path.write_bytes(b"one")
+    path.with_suffix(".json").write_text(
+        json.dumps({"image": "d", "identifier": "sha256:1", "sha256": SUM["one"], "entries": 3})
+    )
+    assert make_sif(tmp_path, IMAGE, _never).path == path
+    path.write_bytes(b"two")
+    with pytest.raises(
+        AlgorithmFailed, match=f"expected sha256 {SUM['one'][:12]}, .*, got {SUM['two'][:12]}"
+    ) as caught:
+        make_sif(tmp_path, IMAGE, _never)
+    assert caught.value.hint == f"Delete it and make it again: rm {path}."
+
+
+def _never(_):
+    pytest.fail("a finished SIF was made again")
+
+
+def test_what_a_killed_conversion_left_is_deleted_by_the_next_one(tmp_path):
+    """Gigabytes for a CUDA image: the archive, and the unpacked content with folders that the image makes read-only."""
+    left = tmp_path / f".part-{sif_path(tmp_path, IMAGE).stem}"
+    (left / ".content-1" / "opt").mkdir(parents=True)
+    (left / ".content-1" / "opt" / "run").touch()
+    (left / ".content-1" / "opt").chmod(0o555)
+
+    def archive(folder):
+        assert list(folder.iterdir()) == []
+        return folder / "image.tar"  # which is not there
+
+    with pytest.raises(BadInput, match="expected an archive"):
+        make_sif(tmp_path, IMAGE, archive)
+    assert [one.suffix for one in tmp_path.iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        AlgorithmFailed("apptainer build ...: exit code 255: FATAL: write /x: no space left on device", "Read it."),
+    ],
+)
+def test_a_disk_that_fills_up_during_a_conversion_is_called_so_and_emptied(tmp_path, error):
+    def archive(folder):
+        (folder / "image.tar").write_bytes(b"all that fitted")
+        raise error
+
+    with pytest.raises(AlgorithmFailed, match="no space left on a disk it wrote to") as caught:
+        make_sif(tmp_path, IMAGE, archive)
+    assert caught.value.hint.startswith("Free some")
+    assert [one.suffix for one in tmp_path.iterdir()] == [".lock"]
