@@ -96,7 +96,7 @@ def read_archive(archive: Path) -> Saved:
     Raises
     ------
     BadInput
-        When it is not such an archive, or holds more than one image.
+        When it is not such an archive, holds more than one image, or a layer has other bytes than the image names.
     """
     try:
         with tarfile.open(archive) as tar:
@@ -105,14 +105,15 @@ def read_archive(archive: Path) -> Saved:
                 message = f"{archive}: expected one image, got {len(images)}"
                 raise BadInput(message, "Save one image at a time.")
             configuration = _member(tar, images[0]["Config"]).read()
+            document = json.loads(configuration)
             tree: dict[str, Entry] = {}
-            for name in images[0]["Layers"]:
+            for name, digest in zip(images[0]["Layers"], document["rootfs"]["diff_ids"], strict=True):
                 with tarfile.open(fileobj=_member(tar, name)) as layer:
+                    _check_layer(layer, name, digest)
                     _apply(layer, tree)
     except (OSError, KeyError, ValueError, tarfile.TarError) as error:
         message = f"{archive}: expected an archive of `docker save` or `podman save`, got {error}"
         raise BadInput(message, _DAMAGED) from error
-    document = json.loads(configuration)
     return Saved(
         identifier=f"sha256:{hashlib.sha256(configuration).hexdigest()}",
         labels=(document.get("config") or {}).get("Labels") or {},
@@ -174,6 +175,23 @@ def _member(tar: tarfile.TarFile, name: str) -> IO[bytes]:
     if stream is None:
         raise KeyError(name)
     return stream
+
+
+def _check_layer(layer: tarfile.TarFile, name: str, expected: str) -> None:
+    """Compare a layer, unpacked where it is compressed, with its digest in the configuration of the image.
+
+    The identifier is the digest of that configuration, so what is read is the image of that name and no other.
+    """
+    stream = cast("IO[bytes]", layer.fileobj)
+    start = stream.tell()
+    stream.seek(0)
+    digest = hashlib.sha256()
+    while block := stream.read(_BLOCK_BYTES):
+        digest.update(block)
+    stream.seek(start)
+    if expected != f"sha256:{digest.hexdigest()}":
+        message = f"layer {name} with {expected[:19]}, got sha256:{digest.hexdigest()[:12]}"
+        raise ValueError(message)
 
 
 def _apply(layer: tarfile.TarFile, tree: dict[str, Entry]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import hashlib
 import io
 import json
@@ -55,13 +56,14 @@ def _link(name, target, kind=tarfile.SYMTYPE):
     return entry
 
 
-def _archive(tmp_path, *layers):
+def _archive(tmp_path, *layers, stored=lambda layer: layer):
     path = tmp_path / "image.tar"
-    configuration = json.dumps({"config": {"Labels": {"org.calm.image": "d"}}})
+    digests = [f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in layers]
+    configuration = json.dumps({"config": {"Labels": {"org.calm.image": "d"}}, "rootfs": {"diff_ids": digests}})
     manifest = [{"Config": "c.json", "Layers": [f"{number}/layer.tar" for number in range(len(layers))]}]
     with tarfile.open(path, "w") as tar:
         parts = {"manifest.json": json.dumps(manifest).encode(), "c.json": configuration.encode()}
-        parts |= {f"{number}/layer.tar": layer for number, layer in enumerate(layers)}
+        parts |= {f"{number}/layer.tar": stored(layer) for number, layer in enumerate(layers)}
         for name, content in parts.items():
             entry = tarfile.TarInfo(name)
             entry.size = len(content)
@@ -98,6 +100,17 @@ def test_later_layers_replace_delete_and_empty(tmp_path):
 def test_a_hard_link_is_the_file_that_it_names(tmp_path):
     tree = read_archive(_archive(tmp_path, _tar(("one", "one"), _link("same", "one", tarfile.LNKTYPE)))[0]).tree
     assert tree["same"] == tree["one"]
+
+
+def test_a_compressed_layer_is_known_by_the_digest_of_what_is_in_it(tmp_path):
+    """Docker with the image store of containerd saves layers so."""
+    assert "etc/one" in read_archive(_archive(tmp_path, _tar(("etc/one", "one")), stored=gzip.compress)[0]).tree
+
+
+def test_a_layer_with_one_altered_byte_is_not_taken_for_the_image(tmp_path):
+    path, _ = _archive(tmp_path, _tar(("etc/one", "one")), stored=lambda layer: layer.replace(b"\0one\0", b"\0two\0"))
+    with pytest.raises(BadInput, match=r"layer 0/layer\.tar with sha256:\w{12}, got sha256:\w{12}"):
+        read_archive(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive at all", _tar(("manifest.json", "[]"))])
