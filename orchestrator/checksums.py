@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from contract.files import sha256, write_json
+from contract.files import write_json
+from orchestrator.hold import held
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 class Checksums:
-    """SHA-256 of files, computed once for each state of a file.
+    """Checksums of files, computed once for each state of a file; several processes may use one memory.
 
     Parameters
     ----------
@@ -22,18 +24,28 @@ class Checksums:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        try:
-            self._known: dict[str, str] = json.loads(path.read_text())
-        except (OSError, ValueError):
-            self._known = {}
+        self._known = self._remembered()
 
-    def of(self, path: Path) -> str:
-        """Return the SHA-256 of a file as 64 hexadecimal digits."""
+    def of(self, path: Path, algorithm: str = "sha256") -> str:
+        """Return the checksum of a file in hexadecimal digits; `algorithm` is sha256 or md5."""
         state = path.stat()
         # A file written again within the clock's resolution keeps its time, so the inode and change time count too.
         name = f"{path} {state.st_size} {state.st_mtime_ns} {state.st_ctime_ns} {state.st_ino}"
+        name += "" if algorithm == "sha256" else f" {algorithm}"
         if name not in self._known:
-            self._known[name] = sha256(path)
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(self._path, self._known)
+            with path.open("rb") as stream:
+                self._known[name] = hashlib.file_digest(stream, algorithm).hexdigest()
+            self._remember()
         return self._known[name]
+
+    def _remembered(self) -> dict[str, str]:
+        try:
+            known: dict[str, str] = json.loads(self._path.read_text())
+        except (OSError, ValueError):
+            return {}
+        return known
+
+    def _remember(self) -> None:
+        with held(self._path.with_suffix(".lock")):
+            self._known = self._remembered() | self._known
+            write_json(self._path, self._known)
