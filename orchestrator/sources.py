@@ -10,9 +10,11 @@ from orchestrator.datasets import is_here
 from orchestrator.domain import Movie
 from orchestrator.errors import BadInput
 from orchestrator.fetch import fetch
+from orchestrator.inputs import check_path
 from orchestrator.manifest import load_manifest
 from orchestrator.plan import Source
 from orchestrator.preparation import prepared_movies
+from orchestrator.verify import check_unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,12 +65,14 @@ def dataset_source(name: str, layout: Layout, progress: Progress) -> Source:
     Raises
     ------
     BadInput
-        For an unknown dataset or missing files; the hint says how to get them.
+        For an unknown dataset, missing files or files of other bytes; the hint says how to get them.
     """
     dataset = load_manifest(layout.manifest).named(name)
+    check_path(layout.data)
     if dataset.access == "simulated" and not is_here(dataset, layout.data):
         simulated(name, layout, progress)
     sha256 = Checksums(layout.checksums).of
+    check_unchanged(dataset, layout.data, sha256)
     movies = prepared_movies(dataset, layout.data, cache=layout.prepared, sha256=sha256, progress=progress)
     return Source(name=dataset.name, movies=movies, axes=dataset.axes, frame_rate_hz=dataset.frame_rate_hz)
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Literal
 from contract.errors import JobRefused
 from contract.stacks import open_stack
 from orchestrator.datasets import matches
+from orchestrator.errors import BadInput
 from orchestrator.fetch import checksum_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from orchestrator.datasets import Dataset, File
@@ -80,6 +81,33 @@ def verify(dataset: Dataset, root: Path, progress: Progress) -> list[Finding]:
     findings += _targets(dataset, root, shapes)
     findings += _backgrounds(dataset, root)
     return sorted(findings, key=lambda finding: (str(finding.path), finding.problem))
+
+
+def check_unchanged(dataset: Dataset, root: Path, checksum: Callable[[Path, str], str]) -> None:
+    """Refuse files of a dataset that are here with other bytes than the manifest, or its lock, says.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Which; files whose checksum nobody knows, and those that are not here, are passed over.
+    root : Path
+        Data root, absolute.
+    checksum : callable
+        (path, "sha256" or "md5") -> hexadecimal digits (`Checksums.of`).
+
+    Raises
+    ------
+    BadInput
+        With the first file that differs.
+    """
+    for file in dataset.files:
+        algorithm, _, expected = (file.checksum or "").partition(":")
+        for path in matches(dataset, file, root) if expected else ():
+            got = checksum(path, algorithm)
+            if got != expected:
+                message = f"{path}: expected {file.checksum}, as the manifest says, got {algorithm}:{got}"
+                hint = f"`calm data verify {dataset.name}` lists all that differs; `calm data fetch {dataset.name}`"
+                raise BadInput(message, f"{hint} gets the right bytes, where they can be had.")
 
 
 def _count(file: File, folder: Path, found: list[Path]) -> Iterator[Finding]:
