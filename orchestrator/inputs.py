@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 
 _BLOCK_FRAMES = 16
 _SMALLEST = 11  # pixels a side; the window of SSIM
+_HINTS = (  # the first whose words are in a message is shown with it
+    (("NaN",), "Replace these values, for instance borders left by motion correction, or crop them away."),
+    (("pixels a side",), "Scores and networks need larger frames; crop less."),
+    (("colour",), "Save one channel as a grey stack (T, Y, X)."),
+    (("axes", "axis"), "Save one plane as a stack (T, Y, X), or name the axes with --axes, for instance ZYX."),
+    (("dtype",), "Save the movie as uint16 or float32."),
+    (("empty", "truncated", "decoded", "damaged"), "Copy the file again from its source and compare checksums."),
+    (("",), "Check the path and the file."),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,12 +129,4 @@ def _check_finite(stack: Stack) -> None:
 
 
 def _hint(message: str) -> str:
-    if "NaN" in message:
-        return "Replace these values, for instance borders left by motion correction, or crop them away."
-    if "colour" in message or "axis besides" in message or "axes" in message:
-        return "Save one channel and one plane as a stack (T, Y, X), or name the axes with --axes, for instance ZYX."
-    if "dtype" in message:
-        return "Save the movie as uint16 or float32."
-    if "truncated" in message or "decoded" in message or "damaged" in message:
-        return "Copy the file again from its source and compare checksums."
-    return "Check the path and the file."
+    return next(hint for words, hint in _HINTS if any(word in message for word in words))

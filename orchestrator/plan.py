@@ -264,6 +264,10 @@ def _input_checksums(source: Source, prior: tuple[Path, ...], checksums: Checksu
     for movie in source.movies:
         found[f"{movie.split}/{movie.noisy.name}"] = checksums.of(movie.noisy)
     for index, path in enumerate(prior):
+        check_path(path)
+        if not path.is_file():
+            message = f"{path}: expected a prediction or a noise model, got no such file"
+            raise BadInput(message, "Predictions lie in outputs/<experiment>/<key>/predictions.")
         found[f"prior/{index}/{path.name}"] = checksums.of(path)
     return dict(sorted(found.items()))
 

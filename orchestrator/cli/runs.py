@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,11 +21,24 @@ if TYPE_CHECKING:
     from orchestrator.session import Session
 
 _PATH = click.Path(path_type=Path)
+
+
+class _FiniteRange(click.FloatRange):
+    """A number in a range; not "nan", which no comparison refuses, and not "inf"."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        """Return the number, as click declares it."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"expected a finite number, got {value}.", param, ctx)
+        return number
+
+
 _RUN_OPTIONS = (
     click.option("--data", "dataset", help="Dataset of the manifest (calm data list).  [default: demo]"),
     click.option("--input", "inputs", multiple=True, type=_PATH, help="Your own TIFF stack; may be repeated."),
     click.option("--axes", help="Axes as stored, where the file does not say, for instance ZYX."),
-    click.option("--frame-rate", "frame_rate_hz", type=click.FloatRange(0, min_open=True), help="Of --input.  [Hz]"),
+    click.option("--frame-rate", "frame_rate_hz", type=_FiniteRange(0, min_open=True), help="Of --input.  [Hz]"),
     click.option("--preset", default="default", show_default=True, help="quick, default or published."),
     click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Set a parameter; may be repeated."),
     click.option("--prior", multiple=True, type=_PATH, help="Prediction of another run, or a noise model."),
@@ -34,7 +48,7 @@ _RUN_OPTIONS = (
     click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True),
     click.option("--output-dtype", type=click.Choice(["float32", "input"]), default="float32", show_default=True),
     click.option("--engine", "engine_name", type=click.Choice(ENGINES), default="auto", show_default=True),
-    click.option("--memory", "memory_gib", type=click.FloatRange(0.1), help="[GiB; default: 90 % of the machine]"),
+    click.option("--memory", "memory_gib", type=_FiniteRange(0.1), help="[GiB; default: 90 % of the machine]"),
 )
 
 
@@ -112,7 +126,8 @@ def _source(options: dict[str, Any]) -> Source:
         message = f"expected --input or --data, got both ({options['dataset']})"
         raise BadInput(message, "Give your own files, or the name of a dataset.")
     if options["inputs"]:
-        return input_source(absolute(options["inputs"]), options["axes"], options["frame_rate_hz"])
+        axes = options["axes"] and options["axes"].upper()
+        return input_source(absolute(options["inputs"]), axes, options["frame_rate_hz"])
     return dataset_source(options["dataset"] or "demo", layout(), BytesProgress())
 
 

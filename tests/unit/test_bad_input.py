@@ -71,10 +71,31 @@ def test_a_file_that_is_no_movie_is_refused(calm, tmp_path, kind):
         (["--preset", "best"], "expected a preset of"),
         (["--data", "demo"], "got both"),
         (["--axes", "TZYX"], "expected 3 axes"),
+        (["--prior", "/nowhere/prior.tif"], "prior.tif: expected a prediction or a noise model, got no such file"),
+        (["--prior", "/no:where/prior.tif"], "container engines cannot mount"),
     ],
 )
 def test_an_option_that_cannot_be_used_is_refused(calm, movie, arguments, sentence):
     _refused(calm, calm("run", "mean", "--input", movie, "--engine", "venv", *arguments), sentence)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--frame-rate", "nan"], ["--frame-rate", "inf"], ["--frame-rate", "0"], ["--memory", "nan"], ["--threads", "0"]],
+    ids=" ".join,
+)
+def test_a_number_that_is_out_of_range_is_refused(calm, movie, arguments):
+    done = calm("run", "mean", "--input", movie, "--engine", "venv", *arguments)
+    assert done.returncode == 2
+    assert f"Error: Invalid value for '{arguments[0]}'" in done.stderr
+    assert arguments[1] in done.stderr
+    assert not calm.outputs.exists()
+
+
+def test_axes_may_be_written_in_small_letters(calm, tmp_path):
+    tifffile.imwrite(tmp_path / "image.tif", MOVIE[0])
+    done = calm("run", "identity", "--input", tmp_path / "image.tif", "--engine", "venv", "--axes", "yx")
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_parameter_that_only_the_algorithm_can_judge_leaves_nothing_either(calm, movie):
@@ -116,6 +137,20 @@ def test_an_unknown_algorithm_dataset_or_engine_is_refused(calm, movie):
     assert "rocket" in done.stderr
 
 
+def test_a_dataset_with_other_bytes_than_the_manifest_says_is_refused(calm):
+    assert calm("data", "simulate", "demo").returncode == 0
+    path = calm.data / "demo" / "train" / "demo_train.tif"
+    content = bytearray(path.read_bytes())
+    content[100_000] ^= 0xFF  # one pixel
+    path.write_bytes(content)
+    done = calm("run", "mean", "--data", "demo", "--engine", "venv")
+    _refused(calm, done, "demo_train.tif: expected sha256:b42d340831c7", "got sha256:")
+    assert "calm data verify demo" in done.stderr
+    assert calm("data", "verify", "demo").returncode == 2
+    assert calm("data", "fetch", "demo").returncode == 0  # which replaces it
+    assert calm("data", "verify", "demo").returncode == 0
+
+
 def test_a_restricted_dataset_that_is_not_here_says_where_its_files_belong(calm):
     _refused(calm, calm("run", "mean", "--data", "refined"), str(calm.data / "refined"))
 
@@ -123,6 +158,13 @@ def test_a_restricted_dataset_that_is_not_here_says_where_its_files_belong(calm)
 def test_a_daemon_that_does_not_answer_is_named(calm, movie):
     done = calm("run", "mean", "--input", movie, "--engine", "docker", DOCKER_HOST="unix:///nowhere.sock")
     _refused(calm, done, "expected a daemon that answers at unix:///nowhere.sock")
+
+
+@pytest.mark.parametrize("engine", ["docker", "podman", "apptainer"])
+def test_an_engine_that_is_not_installed_is_named(calm, movie, tmp_path, engine):
+    nowhere = dict.fromkeys(("DOCKER_HOST", "CONTAINER_HOST"), f"unix://{tmp_path}/none.sock")
+    done = calm("run", "mean", "--input", movie, "--engine", engine, PATH=str(tmp_path), **nowhere)
+    _refused(calm, done, f"{engine}: expected")
 
 
 @pytest.mark.skipif(bool(gpus()), reason="this machine has a GPU")
