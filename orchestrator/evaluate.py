@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import math
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,9 +96,10 @@ def score_run(folder: RunFolder) -> Mapping[str, Any]:
     known = _known(folder)
     if known is not None and known["basis"] == basis:
         return known
-    tables = {
-        name: _score(folder, name, movie, record["frame_rate_hz"]) for name, movie in sorted(record["movies"].items())
-    }
+    from orchestrator.metrics.workers import over_files  # noqa: PLC0415 - a scored run needs no SciPy
+
+    rate_hz = record["frame_rate_hz"]
+    tables = over_files(record["movies"], lambda name, movie, cores: _score(folder, name, movie, rate_hz, cores))
     document = {
         "basis": basis,
         "movies": {
@@ -154,25 +154,26 @@ def _known(folder: RunFolder) -> dict[str, Any] | None:
     return document
 
 
-def _score(folder: RunFolder, name: str, movie: Mapping[str, Any], frame_rate_hz: float | None) -> MovieTable:
+def _score(
+    folder: RunFolder, name: str, movie: Mapping[str, Any], frame_rate_hz: float | None, threads: int
+) -> MovieTable:
     split, _, file = name.partition("/")
     with open_stack(folder.predictions(split) / file) as prediction:
         if movie["target"] is None:
             with open_stack(Path(movie["noisy"])) as noisy:
                 return _without_target(noisy, prediction, frame_rate_hz)
         with open_stack(Path(movie["target"])) as target, open_stack(Path(movie["noisy"])) as noisy:
-            table = _with_target(target, prediction, noisy)
+            table = _with_target(target, prediction, noisy, threads)
             truth = movie.get("truth")
             more = {} if truth is None else _finite(activity_of(Path(truth), target, prediction))
     return replace(table, movie={**table.movie, **more})
 
 
-def _with_target(target: Stack, prediction: Stack, noisy: Stack) -> MovieTable:
+def _with_target(target: Stack, prediction: Stack, noisy: Stack, threads: int) -> MovieTable:
     from orchestrator.metrics import ScoreProtocol, score_movie  # noqa: PLC0415 - a scored run needs no SciPy
 
     data_range = _range(target)
     protocol = ScoreProtocol(data_range=data_range, cast=None, every=FIT_EVERY)
-    threads = len(os.sched_getaffinity(0))
     scores: MovieScores = score_movie(StackFrames(target), StackFrames(prediction), protocol, threads=threads)
     frames = {name: getattr(scores.frames, name).tolist() for name in ("psnr", "si_psnr", "ssim", "microssim")}
     movie = {

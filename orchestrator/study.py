@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from contract.stacks import open_stack
 from orchestrator.errors import BadInput
 from orchestrator.evaluate import StackFrames, score_run
 from orchestrator.metrics import STUDY_PROTOCOL, score_movie, si_psnr, summarise
+from orchestrator.metrics.workers import over_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,7 +64,8 @@ def score_study(folder: RunFolder, protocol: ScoreProtocolName) -> Mapping[str, 
     record = json.loads(folder.record.read_text())
     movies = {name: movie for name, movie in sorted(record["movies"].items()) if movie["target"] is not None}
     copies = _copies(movies) if protocol == "images" else []
-    tables = {name: _SCORERS[protocol](folder, name, movie) for name, movie in movies.items()}
+    score = _SCORERS[protocol]
+    tables = over_files(movies, lambda name, movie, cores: score(folder, name, movie, cores))
     kept = {name: table for name, table in tables.items() if name not in copies}
     document = {
         "basis": basis,
@@ -85,9 +86,8 @@ def _known(folder: RunFolder) -> dict[str, Any] | None:
     return document
 
 
-def _score_movie(folder: RunFolder, name: str, movie: Mapping[str, Any]) -> _Table:
+def _score_movie(folder: RunFolder, name: str, movie: Mapping[str, Any], threads: int) -> _Table:
     split, _, file = name.partition("/")
-    threads = len(os.sched_getaffinity(0))
     with open_stack(Path(movie["target"])) as target, open_stack(folder.predictions(split) / file) as prediction:
         try:
             scores = score_movie(StackFrames(target), StackFrames(prediction), STUDY_PROTOCOL, threads=threads)
@@ -97,7 +97,7 @@ def _score_movie(folder: RunFolder, name: str, movie: Mapping[str, Any]) -> _Tab
     return {metric: getattr(scores.frames, metric).tolist() for metric in METRICS["movies"]}
 
 
-def _score_image(folder: RunFolder, name: str, movie: Mapping[str, Any]) -> _Table:
+def _score_image(folder: RunFolder, name: str, movie: Mapping[str, Any], _threads: int) -> _Table:
     split, _, file = name.partition("/")
     with (
         open_stack(Path(movie["target"])) as target,
@@ -108,7 +108,7 @@ def _score_image(folder: RunFolder, name: str, movie: Mapping[str, Any]) -> _Tab
     return {"si_psnr": ours, "si_psnr_gain": [one - other for one, other in zip(ours, base, strict=True)]}
 
 
-_SCORERS: Mapping[ScoreProtocolName, Callable[[RunFolder, str, Mapping[str, Any]], _Table]] = {
+_SCORERS: Mapping[ScoreProtocolName, Callable[[RunFolder, str, Mapping[str, Any], int], _Table]] = {
     "movies": _score_movie,
     "images": _score_image,
 }

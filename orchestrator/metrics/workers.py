@@ -1,13 +1,14 @@
-"""Threads over frames, with results in the order of the frames."""
+"""Threads over frames and files, with results in their order."""
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -51,3 +52,28 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], threa
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
+
+
+def over_files(
+    movies: Mapping[str, Mapping[str, Any]], score: Callable[[str, Mapping[str, Any], int], Result]
+) -> dict[str, Result]:
+    """Score movies one after the other with all cores on their frames, and single images side by side.
+
+    Parameters
+    ----------
+    movies : mapping of str to mapping
+        As run.json has them: by name, each with its ``shape``.
+    score : callable
+        From name, movie and number of threads to its scores, which must not depend on that number.
+
+    Returns
+    -------
+    dict
+        Scores by name, sorted. At most one image per core, or one movie, is being scored at a time.
+    """
+    cores = len(os.sched_getaffinity(0))
+    names = sorted(movies)
+    images = [name for name in names if movies[name]["shape"][0] == 1]
+    found = dict(zip(images, ordered_map(lambda name: score(name, movies[name], 1), images, cores), strict=True))
+    found |= {name: score(name, movies[name], cores) for name in names if name not in found}
+    return {name: found[name] for name in names}
