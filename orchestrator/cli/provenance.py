@@ -49,8 +49,11 @@ def cite(name: str) -> None:
         lines = citations(algorithm(name), None, None)
     else:
         where = layout()
-        experiment = named(load_experiments(where.containers), name)
+        experiments = load_experiments(where.containers)
+        experiment = named(experiments, name)
         dataset = load_manifest(where.manifest).named(experiment.dataset)
-        lines = citations(algorithm(experiment.image_name), experiment, dataset)
+        first = experiment.prior
+        prior = None if first is None else algorithm(experiments[first.experiment].image_name)
+        lines = citations(algorithm(experiment.image_name), experiment, dataset, prior)
     for line in lines:
         click.echo(line)

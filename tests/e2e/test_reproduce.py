@@ -179,6 +179,12 @@ def test_citations_of_an_experiment_name_its_paper_and_its_data(calm):
     assert "10.5281/zenodo.6299076" in done.stdout
 
 
+def test_citations_name_the_paper_of_the_prior_too(calm):
+    done = calm("cite", "REFINED_HDN_3")
+    assert "10.48550/arXiv.2104.01374" in done.stdout  # HDN
+    assert "10.1109/CVPR.2019.00223" in done.stdout  # Noise2Void, whose prediction it needs
+
+
 def test_experiments_of_the_study_are_planned_and_cited_with_its_software(world, tmp_path):
     plan = world("reproduce", "NIDDL_N2V_1", "--seeds", 3, "--plan", CALM_OUTPUTS=str(tmp_path / "none"))
     assert plan.returncode == 0, plan.stderr
