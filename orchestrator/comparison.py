@@ -80,6 +80,8 @@ _LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("device", ("device", "precision")),
     ("threads", ("threads",)),
     ("hardware", ("hardware",)),
+    # The digest above is of code and lock; the engine's own identifier tells of another base image or build as well.
+    ("image build", ("image.engine_identifier",)),
     ("engine", ("engine.name", "engine.version")),
 )
 
