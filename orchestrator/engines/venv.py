@@ -13,6 +13,7 @@ from orchestrator import process
 from orchestrator.domain import Exit
 from orchestrator.engines.kernel import kernel_kills
 from orchestrator.errors import BadInput, EngineMissing
+from orchestrator.failures import image_missing
 from orchestrator.hold import held
 from orchestrator.locks import python
 
@@ -79,6 +80,8 @@ class VenvEngine:
 
     def run(self, launch: Launch, watch: Callable[[], None]) -> Exit:
         """Run the image's command with this environment's Python and nothing of the caller's environment."""
+        if self.find(launch.image) is None:
+            raise image_missing(self.name, launch.image.algorithm)
         start = launch.image.context / "contract" / "start.py"
         command = [str(self._folder(launch.image) / "bin" / "python"), "-I", str(start), *launch.arguments]
         kills = kernel_kills()

@@ -59,14 +59,14 @@ def test_a_job_killed_from_outside_is_not_blamed_on_memory(probe, engine):
     assert probe.containers(engine) == []
 
 
-def test_an_image_that_was_deleted_is_named(probe, image_engine):
+def test_an_image_that_was_deleted_is_named(probe, engine):
     undo = []
 
     def delete(engine, image):
-        if engine.name == "apptainer":
-            sif = Path(engine.find(image))
-            undo.append(lambda: sif.with_suffix(".kept").rename(sif))
-            sif.rename(sif.with_suffix(".kept"))
+        if engine.name in ("apptainer", "venv"):
+            path = Path(engine.find(image))
+            undo.append(lambda: path.with_suffix(".kept").rename(path))
+            path.rename(path.with_suffix(".kept"))
             return
         images = engine.server.client().images
         found = images.get(tag_of(image))
@@ -76,7 +76,7 @@ def test_an_image_that_was_deleted_is_named(probe, image_engine):
 
     try:
         with pytest.raises(errors.EngineFailed, match=r"expected the image .*probe.*deleted"):
-            probe.run(image_engine, before=delete)
+            probe.run(engine, before=delete)
     finally:
         undo[0]()
 
