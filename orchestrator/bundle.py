@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tarfile
 from dataclasses import asdict
@@ -30,7 +31,8 @@ def write_list(folder: Path, images: Sequence[Mapping[str, Any]]) -> None:
         Of each image: algorithm, variant, digest, and file (None where the image itself is not packed).
     """
     files = {name: asdict(content) for name, content in inventory(folder).items()}
-    write_json(folder / _LIST, {"files": files, "format": _FORMAT, "images": list(images)})
+    document = {"files": files, "format": _FORMAT, "images": list(images)}
+    write_json(folder / _LIST, document | {"sha256": _own_sum(document)})
 
 
 def read_list(bundle: Path) -> dict[str, Any]:
@@ -44,7 +46,7 @@ def read_list(bundle: Path) -> dict[str, Any]:
     Raises
     ------
     BadInput
-        When it is no bundle, or one of another format.
+        When it is no bundle, or one of another format, or the list itself was altered.
     """
     try:
         if bundle.is_dir():
@@ -60,6 +62,9 @@ def read_list(bundle: Path) -> dict[str, Any]:
     if document.get("format") != _FORMAT:
         message = f"{bundle}: expected a bundle of format {_FORMAT}, got {document.get('format')}"
         raise BadInput(message, "Use the version of calm that made it.")
+    if document.pop("sha256", None) != _own_sum(document):
+        message = f"{bundle}: {_LIST}: altered; expected the list as it was written"
+        raise BadInput(message, "Copy the bundle again; its list cannot be trusted.")
     return document
 
 
@@ -84,3 +89,8 @@ def differences(bundle: Path) -> tuple[str, ...]:
     expected = {name: Content(**fields) for name, fields in read_list(bundle)["files"].items()}
     found = {name: content for name, content in inventory(bundle).items() if name != _LIST}
     return tuple(changes(expected, found))
+
+
+def _own_sum(document: Mapping[str, Any]) -> str:
+    """Return the checksum of a list without its own: an altered byte in it is found as one of any other file."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.bundle import differences, read_list
 from orchestrator.engines import answering_server, apptainer_engine
-from orchestrator.engines.sif import sif_path
+from orchestrator.engines.sif import find_sif, sif_path
 from orchestrator.errors import BadInput
 from orchestrator.images import image_of
 from orchestrator.load import in_environment, load_algorithms
@@ -70,6 +70,8 @@ def _load(folder: Path, layout: Layout, say: Callable[[str], None]) -> None:
 def _load_image(path: Path, image: Image, layout: Layout) -> str:
     if path.suffix == ".sif":
         target = sif_path(layout.sifs, image)
+        if find_sif(layout.sifs, image) is None:
+            target.unlink(missing_ok=True)  # without its sidecar nobody knows what it is
         _put(path, target)
         return _put(path.with_suffix(".json"), target.with_suffix(".json"))
     engine = answering_server(layout)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tarfile
 from dataclasses import replace
 
 import pytest
 
-from orchestrator.bundle import differences
+from contract.files import sha256
+from orchestrator.bundle import differences, write_list
+from orchestrator.engines.sif import find_sif, sif_path
 from orchestrator.errors import BadInput
+from orchestrator.images import image_of
 from orchestrator.layout import layout
 from orchestrator.load import in_environment, load_algorithms
 from orchestrator.packing import Contents, chosen, create
@@ -84,6 +88,28 @@ def test_a_bundle_is_loaded_elsewhere_and_what_is_there_is_kept(bundle, here, tm
     assert list(there.data.iterdir()) == [there.data / "small"]
 
 
+def test_a_sif_of_a_bundle_takes_the_place_of_one_without_sidecar_and_of_no_other(here, tmp_path):
+    """A conversion that died between the two leaves a SIF alone, whose bytes the sidecar of the bundle is not of."""
+    folder = tmp_path / "bundle"
+    (folder / "images").mkdir(parents=True)
+    image = image_of(load_algorithms(here.containers)["identity"], "cpu", here)
+    path = sif_path(folder / "images", image)
+    path.write_bytes(b"of the bundle")
+    document = {"image": image.digest, "identifier": "sha256:1", "sha256": sha256(path), "entries": 3}
+    path.with_suffix(".json").write_text(json.dumps(document))
+    entry = {"algorithm": "identity", "digest": image.digest, "file": f"images/{path.name}", "variant": "cpu"}
+    write_list(folder, [entry])
+    target = sif_path(here.sifs, image)
+    here.sifs.mkdir(parents=True)
+    target.write_bytes(b"alone")
+    load(folder, here, lambda _: None)
+    assert target.read_bytes() == b"of the bundle"
+    assert find_sif(here.sifs, image).sha256 == sha256(target)
+    target.write_bytes(b"another conversion of the same image")
+    load(folder, here, lambda _: None)
+    assert target.read_bytes() == b"another conversion of the same image"
+
+
 def test_a_tar_is_made_where_the_name_says_so(here, tmp_path):
     create(tmp_path / "bundle.tar", CONTENTS, here, lambda _: None)
     assert tarfile.is_tarfile(tmp_path / "bundle.tar")
@@ -114,6 +140,27 @@ def test_a_name_that_is_taken_and_a_dataset_that_is_not_here_are_refused(here, t
         create(tmp_path / "bundle", CONTENTS, here, lambda _: None)
     assert "calm data fetch small" in caught.value.hint
     assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.parametrize("words", [('"images": []', '"images": [1]'), ('"size_bytes": 11', '"size_bytes": 12')])
+def test_a_list_that_was_altered_is_named(bundle, words):
+    """An image's digest or file in it would otherwise be taken as it stands."""
+
+    def change(folder):
+        path = folder / "bundle.json"
+        assert words[0] in path.read_text()
+        path.write_text(path.read_text().replace(*words))
+
+    with pytest.raises(BadInput, match=r"bundle\.json: altered"):
+        differences(bundle(change))
+
+
+def test_a_tar_that_was_cut_short_is_refused(here, tmp_path):
+    path = tmp_path / "bundle.tar"
+    create(path, CONTENTS, here, lambda _: None)
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(BadInput, match=r"bundle\.tar: expected"):
+        differences(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"no bundle"])
