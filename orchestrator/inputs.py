@@ -42,16 +42,24 @@ class Facts:
         Name of the dtype.
     axes : str
         Axes as stored.
+    mapped : bool
+        Whether pixels can be reached in the file; a compressed one is decoded to disk for training.
     """
 
     shape: tuple[int, int, int]
     dtype: str
     axes: str
+    mapped: bool
 
     @property
     def pixels(self) -> int:
         """Pixels of all frames."""
         return self.shape[0] * self.shape[1] * self.shape[2]
+
+    @property
+    def copy_bytes(self) -> int:
+        """Disk that a decoded copy takes while training goes on; 0 where none is made."""
+        return 0 if self.mapped else self.pixels * np.dtype(self.dtype).itemsize
 
 
 def check_path(path: Path) -> None:
@@ -96,7 +104,8 @@ def inspect(path: Path, axes: str | None) -> Facts:
             if min(height, width) < _SMALLEST:
                 message = f"{path}: expected frames of at least {_SMALLEST} pixels a side, got {height} x {width}"
                 raise JobRefused(message)
-            return Facts(shape=(frames, height, width), dtype=stack.dtype.name, axes=stack.axes)
+            shape = (frames, height, width)
+            return Facts(shape=shape, dtype=stack.dtype.name, axes=stack.axes, mapped=stack.contiguous)
     except JobRefused as error:
         raise BadInput(str(error), _hint(str(error))) from error
 

@@ -136,8 +136,10 @@ class Plan:
 
     @property
     def needed_bytes(self) -> int:
-        """Disk that the predictions of this run take, with a margin for everything else."""
-        return _FLOAT32_BYTES * sum(facts.pixels for facts in self.facts.values()) + _MARGIN_BYTES
+        """Disk that predictions and decoded copies of this run take, with a margin for everything else."""
+        copies = self.facts.values() if self.algorithm.needs_training else ()
+        predictions_bytes = _FLOAT32_BYTES * sum(facts.pixels for facts in self.facts.values())
+        return predictions_bytes + sum(facts.copy_bytes for facts in copies) + _MARGIN_BYTES
 
     def job(self, command: Command, split: str | None = None) -> Job:
         """Return the train job, or the predict job of a split."""

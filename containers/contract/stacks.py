@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import struct
+import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SUPPORTED_DTYPES = ("uint8", "uint16", "int16", "float32")
+_BLOCK_FRAMES = 16  # decoded at a time for a copy
 
 
 class Stack:
@@ -98,7 +100,8 @@ class Stack:
         Parameters
         ----------
         scratch : Path
-            Folder for a decoded copy, written once, when the file itself cannot be mapped (compressed pages).
+            Folder for a decoded copy, when the file itself cannot be mapped (compressed pages). The copy has no name
+            and is gone with the process, however that ends.
 
         Returns
         -------
@@ -109,14 +112,11 @@ class Stack:
             offset = self._series.dataoffset
             return np.memmap(self.path, self._stored_dtype, mode="r", offset=offset, shape=self.shape)
         scratch.mkdir(parents=True, exist_ok=True)
-        copy = scratch / f"{self.path.name}.raw"
-        if not copy.exists():
-            part = copy.with_name(copy.name + ".part")
-            with part.open("wb") as stream:
-                for block in self.blocks(16):
-                    block.tofile(stream)
-            part.replace(copy)
-        return np.memmap(copy, self.dtype, mode="r", shape=self.shape)
+        with tempfile.TemporaryFile(dir=scratch) as copy:
+            for block in self.blocks(_BLOCK_FRAMES):
+                copy.write(block.tobytes())
+            copy.flush()
+            return np.memmap(copy, self.dtype, mode="r", shape=self.shape)
 
     def close(self) -> None:
         """Close the file."""

@@ -105,14 +105,13 @@ def open_movies(job: Job, paths: Sequence[Path], window: tuple[int, int, int]) -
         When a stack is smaller than a patch.
     """
     movies = []
-    for number, path in enumerate(paths):
+    for path in paths:
         with open_stack(path, job.axes) as stack:
             for axis, have, need in zip(("frames", "rows", "columns"), stack.shape, window, strict=True):
                 if have < need:
                     message = f"{path}: expected at least {need} {axis}, the size of a patch, got {have}"
                     raise JobRefused(message)
-            scratch = job.folder / "scratch" / str(number)  # two stacks may have the same name
-            movies.append(stack.memmap(scratch))
+            movies.append(stack.memmap(job.folder / "scratch"))
     return movies
 
 

@@ -12,6 +12,7 @@ import pytest
 import tifffile
 
 from orchestrator.hardware import gpus
+from orchestrator.inputs import inspect
 
 MOVIE = np.random.default_rng(0).poisson(100, (20, 32, 40)).astype(np.uint16)
 
@@ -200,6 +201,12 @@ def test_a_disk_too_small_for_the_predictions_is_refused_with_both_sizes(calm, m
         _refused(calm, done, "of free disk for this run")
     finally:
         subprocess.run(["umount", target], check=False)
+
+
+@pytest.mark.parametrize(("compression", "copy_bytes"), [(None, 0), ("zlib", 20 * 32 * 40 * 2)])
+def test_the_decoded_copy_of_a_compressed_movie_counts_as_disk(tmp_path, compression, copy_bytes):
+    tifffile.imwrite(tmp_path / "movie.tif", MOVIE, compression=compression)
+    assert inspect(tmp_path / "movie.tif", None).copy_bytes == copy_bytes
 
 
 def test_a_run_folder_in_use_by_another_process_is_refused(calm, movie):

@@ -57,6 +57,18 @@ def test_a_stack_of_any_flavour_gives_the_pixels_that_tifffile_reads_at_once(tmp
         assert np.array_equal(stack.memmap(tmp_path / "scratch"), MOVIE)
 
 
+def test_decoded_copies_of_stacks_of_one_name_are_kept_apart_and_leave_no_file(tmp_path):
+    maps = []
+    for number, folder in enumerate((tmp_path / "train", tmp_path / "val")):
+        folder.mkdir()
+        with open_stack(_write(folder / "movie.tif", "zlib", MOVIE + number)) as stack:
+            maps.append(stack.memmap(tmp_path / "scratch"))
+    assert not list((tmp_path / "scratch").iterdir())
+    assert np.array_equal(maps[0], MOVIE)
+    assert np.array_equal(maps[1], MOVIE + 1)
+    assert not maps[0].flags.writeable
+
+
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_a_prediction_has_the_shape_axes_and_order_of_its_input(tmp_path, flavour):
     source = _write(tmp_path / "movie.tif", flavour)
