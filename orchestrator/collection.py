@@ -178,8 +178,6 @@ def _movies(runs: Sequence[RunFolder]) -> Iterator[MovieContent]:
     for run in (one for one in runs if one not in unchanged):
         record = _record(run)
         for name, movie in sorted(record["movies"].items()):
-            if movie["shape"][0] == 1:  # the pages picture movies, not single images
-                continue
             split, _, file = name.partition("/")
             same = [one for one in unchanged if _record(one)["movies"].get(name, {}).get("noisy") == movie["noisy"]]
             yield MovieContent(

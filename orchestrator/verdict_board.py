@@ -154,7 +154,7 @@ def _movies(attempts: Sequence[Attempt]) -> Iterator[MovieContent]:
         for run in attempt.runs[:1]:
             record = _record(run)
             for name, movie in sorted(record["movies"].items()):
-                if movie["noisy"] in seen or movie["shape"][0] == 1:  # the pages picture movies, not single images
+                if movie["noisy"] in seen:
                     continue
                 seen.add(movie["noisy"])
                 split, _, file = name.partition("/")

@@ -139,15 +139,15 @@ def _time(movie: Movie) -> _Time:
 def _facts(movie: Movie, layout: Plan) -> tuple[str, ...]:
     content = movie.content
     frames, rows, columns = movie.shape
-    size = f"{grouped(frames, 0)} frames of {rows} \u00d7 {columns} pixels, {movie.stacks[NOISY].dtype.name}"
-    rate = "frame rate not stated" if content.frame_rate_hz is None else f"{content.frame_rate_hz:g} frames per second"
-    facts = [
-        size,
-        "counted from 0",
-        rate,
-        _shown("pictures", layout.step),
-        _shown("differences and projections", layout.small_step),
-    ]
+    size = f"{rows} \u00d7 {columns} pixels, {movie.stacks[NOISY].dtype.name}"
+    shown = [_shown("pictures", layout.step), _shown("differences and projections", layout.small_step)]
+    if frames == 1:
+        facts = [f"one image of {size}", *shown]
+    else:
+        rate = (
+            "frame rate not stated" if content.frame_rate_hz is None else f"{content.frame_rate_hz:g} frames per second"
+        )
+        facts = [f"{grouped(frames, 0)} frames of {size}", "counted from 0", rate, *shown]
     if content.fit_target and TARGET in movie.stacks:
         gain, offset = movie.scale.gain, movie.scale.offset
         facts.append(f"for display, target is shown as {gain:.4g} · target {offset:+.4g}, fitted to the noisy movie")

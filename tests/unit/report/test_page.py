@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 import tifffile
-from report_examples import METRICS, board_of, movie_content, report_of, runs_of
+from report_examples import METRICS, board_of, movie_content, report_of, runs_of, write_movie
 
 from orchestrator.errors import BadInput
 from orchestrator.report.content import MovieContent, RunContent
@@ -182,3 +183,19 @@ def test_a_run_keeps_its_style_in_all_plots(movie):
         "n2v": "algorithm0",
     }
     assert len(METRICS) == 3
+
+
+def test_a_single_image_is_pictured_without_what_only_a_movie_has(movie, tmp_path):
+    image = movie_content(write_movie(tmp_path, frames=1))
+    page = Elements(written(report_of(movie, movies=(image,)), tmp_path))
+    assert "one image of 64 \u00d7 64 pixels" in page.text
+    assert "What was removed" in page.text
+    for heading in ("Moving pictures", "Standard deviation over time", "Mean of every frame", "Scores over time"):
+        assert heading not in page.text
+
+
+def test_of_many_files_the_first_that_are_not_pictured_are_named_and_the_rest_counted(movie, tmp_path):
+    movies = tuple(replace(movie, name=f"image_{index}.tif") for index in range(20))
+    page = Elements(written(report_of(movie, movies=movies), tmp_path))
+    assert "image_15.tif and 4 others" in page.text
+    assert "image_16.tif" not in page.text
