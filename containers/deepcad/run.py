@@ -6,6 +6,7 @@ import shutil
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from allocation import prepare_allocation
 from checkpoints import new_network, trained_network, write_manifest
 from contract.device import torch_device
 from contract.errors import JobRefused
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 def train(job: Job, events: Events) -> None:
     """Train on all movies of the job, sorted by name; weights of every epoch go to the checkpoint folder."""
     settings = settings_of(job)
+    prepare_allocation()
     if not job.inputs.train:
         message = f"{job.path}: expected at least one movie to train on, got none"
         raise JobRefused(message)
@@ -58,6 +60,7 @@ def train(job: Job, events: Events) -> None:
 def predict(job: Job, events: Events) -> None:
     """Predict every movie of the job with the weights of the last epoch."""
     settings = settings_of(job)
+    prepare_allocation()
     device = torch_device(job)
     network = trained_network(job.checkpoint, device)
     for stack, prediction in predictions_of(job, events):
