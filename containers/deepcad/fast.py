@@ -12,6 +12,7 @@ import torch
 from contract.blocks import pad_by_reflection
 from contract.device import autocast, torch_device
 from intensities import mean_for_prediction
+from lean import lean_forward
 from tiling import best_tiling
 
 if TYPE_CHECKING:
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
     from contract.predictions import Prediction
     from contract.stacks import Stack
     from settings import Settings
+    from tiling import Tiling
 
 _SAMPLES = 8  # tiles on which the gain of a movie is measured
-BYTES_PER_VOXEL = {"float32": 450, "bfloat16": 250}  # activations with 16 feature maps; measured, see README.md
+_ACTIVATIONS_BYTES = {"float32": 280, "bfloat16": 150}  # per voxel, with 16 feature maps; measured, see README.md
 _MEASURED_FMAP = 16
+_FLOATS_BESIDE = _SAMPLES + 3  # per voxel: tiles of known gain, what the network reads and gives, the core
 
 Tile = tuple["Block", "Block", "Block"]
 
@@ -45,8 +48,7 @@ def predict_fast(stack: Stack, prediction: Prediction, network: torch.nn.Module,
         Device and precision.
     """
     tiler = _Tiler(stack, network.to(memory_format=torch.channels_last_3d), job)
-    per_voxel = BYTES_PER_VOXEL[job.precision] * settings.fmap / _MEASURED_FMAP
-    tiling = best_tiling(stack.shape, settings.memory_gib * 2**30, per_voxel)
+    tiling = fast_tiling(stack.shape, settings.memory_gib, settings.fmap, job.precision)
     tiles = list(product(tiling.times, tiling.rows, tiling.columns))
     sample = {tiles[len(tiles) * number // _SAMPLES] for number in range(_SAMPLES)}
     known = {tile: tiler.predict(tile) for tile in sorted(sample, key=tiles.index)}
@@ -58,6 +60,22 @@ def predict_fast(stack: Stack, prediction: Prediction, network: torch.nn.Module,
             core = known.pop(tile) if tile in known else tiler.predict(tile)
             frames[:, row.start : row.stop, column.start : column.stop] = gain * core
         prediction.write(frames)
+
+
+def fast_tiling(shape: tuple[int, ...], memory_gib: float, fmap: int, precision: str) -> Tiling:
+    """Return the tiles in which a movie of some shape (T, Y, X) is predicted.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (T, Y, X).
+    memory_gib, fmap : float, int
+        As in the settings.
+    precision : {"float32", "bfloat16"}
+        Of the network's activations.
+    """
+    per_voxel = _ACTIVATIONS_BYTES[precision] * fmap / _MEASURED_FMAP + 4 * _FLOATS_BESIDE
+    return best_tiling(shape, memory_gib * 2**30, per_voxel)
 
 
 class _Tiler:
@@ -82,7 +100,7 @@ class _Tiler:
         centred = pad_by_reflection(self.raw(tile).astype(np.float32) - self.mean, tuple(block.pad for block in tile))
         window = torch.from_numpy(centred)[None, None].to(self._device, memory_format=torch.channels_last_3d)
         with torch.inference_mode(), autocast(self._job):
-            output = self._network(window)
+            output = lean_forward(self._network, window)
         core = tuple(block.core for block in tile)
         return output[0, 0][core].float().cpu().numpy() + self.mean
 

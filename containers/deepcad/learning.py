@@ -10,6 +10,7 @@ import math
 import random
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -20,6 +21,7 @@ from checkpoints import load_state, save_state, save_weights
 from contract.device import autocast, torch_device
 from contract.errors import DidNotConverge
 from contract.files import write_json
+from lean import lean_forward
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,6 +63,7 @@ class Learner:
         self.device = torch_device(job)
         self._format = torch.channels_last_3d if settings.mode == "fast" else torch.contiguous_format
         self.network = network.to(self.device, memory_format=self._format)
+        self.forward = partial(lean_forward, self.network) if settings.mode == "fast" else self.network
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=settings.lr, betas=(settings.b1, settings.b2))
 
     def step(self, noisy: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -76,7 +79,7 @@ class Learner:
         noisy = noisy.to(self.device, memory_format=self._format)
         target = target.to(self.device)
         with autocast(self._job):
-            predicted = self.network(noisy)
+            predicted = self.forward(noisy)
         predicted = predicted.float()
         return 0.5 * l1_loss(predicted, target) + 0.5 * mse_loss(predicted, target)
 

@@ -83,7 +83,7 @@ def check_alive(learner: Learner, pairs: Pairs) -> None:
     """
     with torch.inference_mode():
         for number in range(0, len(pairs), -(-len(pairs) // _WINDOWS)):
-            predicted = learner.network(pairs[number][0][None].to(learner.device))
+            predicted = learner.forward(pairs[number][0][None].to(learner.device))
             if float(predicted.max()) > float(predicted.min()):
                 return
     message = (

@@ -12,6 +12,7 @@ import tifffile
 
 import learning
 from contract.errors import DidNotConverge
+from fast import fast_tiling
 
 if TYPE_CHECKING:
     import torch
@@ -65,9 +66,15 @@ def test_two_tiles_give_the_prediction_of_one(tmp_path: Path, checkpoint: Path, 
     movie = noisy_movie(clean_movie(shape))
     whole = predict(tmp_path / "whole", checkpoint, movie, {"memory_gib": 4.0})
     tiled = predict(tmp_path / "tiled", checkpoint, movie, {"memory_gib": 0.05})
-    assert not np.array_equal(whole, tiled)
+    assert tile_count(shape, 4.0) == 1
+    assert tile_count(shape, 0.05) == 2
     noise = np.std(NOISY - TRUTH)
     assert np.sqrt(np.mean((whole - tiled) ** 2)) < noise / 100
+
+
+def tile_count(shape: tuple[int, int, int], memory_gib: float) -> int:
+    tiling = fast_tiling(shape, memory_gib, PARAMS["fmap"], "float32")
+    return len(tiling.times) * len(tiling.rows) * len(tiling.columns)
 
 
 def test_bfloat16_gives_nearly_the_same_prediction(tmp_path: Path, checkpoint: Path) -> None:

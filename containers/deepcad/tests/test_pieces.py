@@ -18,11 +18,13 @@ import tifffile
 import torch
 
 import intensities
+from checkpoints import new_network
 from contract.errors import JobRefused
 from contract.predictions import open_prediction
 from contract.stacks import open_stack
 from exact import predict_exactly
 from intensities import Centred, mean_for_prediction, mean_for_training
+from lean import lean_forward
 from patch_grid import exact_tiles, training_grid
 from patches import upstream
 from settings import Settings, settings_of
@@ -196,3 +198,15 @@ def test_stand_ins_are_gone_after_upstream_is_imported() -> None:
 def test_parameters_that_cannot_work_are_refused(tmp_path: Path, params: dict, fields: dict, message: str) -> None:
     with pytest.raises(JobRefused, match=message):
         settings_of(make_job(tmp_path / "train", "train", [], params, **fields))
+
+
+@pytest.mark.parametrize("size", [(16, 24, 32), (20, 18, 30), (150, 9, 11)])
+def test_the_lean_network_and_its_gradients_are_upstreams_but_for_rounding(size: tuple[int, int, int]) -> None:
+    """The second and third size are halved to odd lengths, which upstream stretches by other factors than 2."""
+    torch.manual_seed(1)
+    network, window = new_network(4), torch.randn(2, 1, *size)
+    found, expected = lean_forward(network, window), network(window)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+    gradients = [torch.autograd.grad(output.square().sum(), list(network.parameters())) for output in (found, expected)]
+    for ours, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
