@@ -40,6 +40,10 @@ _SIGMAS = 2.0  # standard errors by which the network must be better than the tr
 class Evidence:
     """Mean squared errors on held-out masked pixels, in units of the variance of the noise there.
 
+    The variance is measured on the movie and holds what the signal changes from frame to frame, some percent, so the
+    error against the clean signal, network - 1, is not known well enough to call it a gain over the noisy movie. The
+    difference of network and trend does not suffer from that.
+
     Parameters
     ----------
     network : float
@@ -62,16 +66,6 @@ class Evidence:
     better_by_sigmas: float
     quiet_network: float
     pixels: int
-
-    @property
-    def gain_db(self) -> float | None:
-        """Gain over the noisy movie against the unknown clean signal that is at least there, dB; None with leakage.
-
-        The error above the noise floor cannot be told more exactly than two standard errors of a mean of squares.
-        """
-        if self.leaks:
-            return None
-        return -10 * float(np.log10(max(self.network - 1, 0) + 2 * np.sqrt(2 / max(self.pixels, 1))))
 
     @property
     def leaks(self) -> bool:
@@ -104,15 +98,15 @@ class Evidence:
     @property
     def sentence(self) -> str:
         """Say how the network does beside the trend alone and the noisy movie."""
-        gain = "unknown" if self.gain_db is None else f"at least {self.gain_db:.1f} dB"
         return (
             f"masked pixels, in units of the noise variance: error {self.network:.3f}, "
-            f"trend alone {self.trend:.3f}, noisy {self.noisy:.3f}; gain {gain}"
+            f"trend alone {self.trend:.3f}, noisy {self.noisy:.3f}"
         )
 
     def document(self) -> dict[str, Any]:
-        """Return everything as JSON."""
-        return asdict(self) | {"gain_db": self.gain_db, "leaks": self.leaks, "failure": self.failure}
+        """Return everything as JSON; null where a number is not finite, as after a step that exploded."""
+        numbers = {name: value if np.isfinite(value) else None for name, value in asdict(self).items()}
+        return numbers | {"leaks": self.leaks, "failure": self.failure}
 
 
 class _Probe(NamedTuple):

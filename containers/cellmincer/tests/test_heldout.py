@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -70,20 +71,18 @@ def test_a_network_is_of_use_only_if_it_beats_the_noisy_movie_and_the_trend(chan
     assert failure is None if word is None else word in failure
 
 
-def test_an_error_far_below_the_noise_floor_is_leakage_and_no_gain():
+def test_an_error_far_below_the_noise_floor_is_leakage():
     """No honest prediction of a hidden pixel has an error of less than the variance of its noise."""
     assert not replace(EVIDENCE, quiet_network=0.8).leaks
     leaking = replace(EVIDENCE, quiet_network=0.6)
     assert leaking.leaks
-    assert leaking.gain_db is None
     assert "the error is 0.60 of the noise variance, so noise is copied" in leaking.leakage
     assert leaking.document()["leaks"] is True
 
 
-def test_the_gain_is_that_of_the_error_above_the_noise_floor():
-    """By hand: an error of 1.1 noise variances is 0.1 against the clean signal, 10 dB, less what is uncertain."""
-    assert replace(EVIDENCE, network=1.1, pixels=10**9).gain_db == pytest.approx(10, abs=0.01)
-    assert replace(EVIDENCE, network=0.98).gain_db == pytest.approx(-10 * np.log10(2 * np.sqrt(2 / 10_000)))
+def test_evidence_of_a_network_that_exploded_is_json_with_null_for_its_numbers():
+    document = json.loads(json.dumps(replace(EVIDENCE, network=float("nan")).document(), allow_nan=False))
+    assert (document["network"], document["trend"]) == (None, 1.5)
 
 
 def test_reestimated_statistics_are_the_mean_and_variance_over_unmasked_frames(looked_at):
