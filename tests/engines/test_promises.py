@@ -62,6 +62,17 @@ def test_a_job_sees_from_inside_what_the_record_promises_and_leaves_nothing(prob
     assert probe.containers(engine) == []
 
 
+@pytest.mark.parametrize("chosen", ["1,0", "", None])
+def test_the_choice_of_gpus_reaches_the_job_as_the_caller_or_the_scheduler_made_it(probe, engine, monkeypatch, chosen):
+    """An empty value hides every GPU and is not the same as none; a comma must survive each engine's own syntax."""
+    if chosen is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
+    _, seen = probe.look(engine)
+    assert seen["visible_gpus"] == chosen
+
+
 def test_a_job_sees_its_inputs_and_nothing_beside_them(probe, image_engine):
     (probe.folder / "secret.txt").write_text("not for the job")
     _, seen = probe.look(image_engine)

@@ -103,6 +103,7 @@ def _look(job):
         "tmp": sorted(path.name for path in Path(tempfile.gettempdir()).iterdir()),
         "tmp_writable": _writable(Path(tempfile.gettempdir())),
         "uid": os.getuid(),
+        "visible_gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
     }
 
 
