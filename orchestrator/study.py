@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from contract.files import write_json
 from contract.stacks import open_stack
-from orchestrator.errors import BadInput
+from orchestrator.errors import AlgorithmFailed
 from orchestrator.evaluate import StackFrames, score_run
 from orchestrator.metrics import STUDY_PROTOCOL, score_movie, si_psnr, summarise
 from orchestrator.metrics.workers import over_files
@@ -54,7 +54,9 @@ def score_study(folder: RunFolder, protocol: ScoreProtocolName) -> Mapping[str, 
     Raises
     ------
     BadInput
-        When a movie or target of the run is no longer where it was, or the study's cast is undefined for a prediction.
+        When a movie or target of the run is no longer where it was.
+    AlgorithmFailed
+        When a prediction holds values for which the study's cast is undefined.
     """
     corrected = score_run(folder)
     basis = {**corrected["basis"], "protocol": protocol, "study_version": VERSION}
@@ -93,7 +95,7 @@ def _score_movie(folder: RunFolder, name: str, movie: Mapping[str, Any], threads
             scores = score_movie(StackFrames(target), StackFrames(prediction), STUDY_PROTOCOL, threads=threads)
         except ValueError as error:
             message = f"{prediction.path}: cannot be scored as the study did: {error}"
-            raise BadInput(message, "The corrected protocol scores it: `calm evaluate`.") from error
+            raise AlgorithmFailed(message, "The corrected protocol scores it: `calm evaluate`.") from error
     return {metric: getattr(scores.frames, metric).tolist() for metric in METRICS["movies"]}
 
 

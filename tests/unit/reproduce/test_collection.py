@@ -10,9 +10,11 @@ import pytest
 import tifffile
 
 from orchestrator.collection import by_experiment, collect
+from orchestrator.errors import AlgorithmFailed
 from orchestrator.experiments import PRESET, load_experiments
 from orchestrator.layout import RunFolder
 from orchestrator.load import in_environment, load_algorithms, resolve_params
+from orchestrator.study import score_study
 
 CONTAINERS = Path(__file__).parents[3] / "containers"
 MOVIE = "movie.tif"
@@ -109,3 +111,11 @@ def test_a_target_ten_times_brighter_is_shown_on_the_scale_of_the_noisy_movie(ex
         run.record.write_text(json.dumps({**record, "dataset": "other"}))
     (movie,) = collect(runs, experiments, algorithms).movies
     assert movie.fit_target
+
+
+def test_a_prediction_that_the_study_could_not_cast_is_a_failure_of_the_algorithm(run_of):
+    run = run_of("mean", "a")
+    path = run.predictions("val") / MOVIE
+    tifffile.imwrite(path, tifffile.imread(path) * np.float32(1e9))
+    with pytest.raises(AlgorithmFailed, match="cannot be scored as the study did"):  # Reproduction puts it in the table
+        score_study(run, "movies")
