@@ -197,6 +197,7 @@ def _convert(archive: Path, image: Image, part: Path) -> dict[str, Any]:
     saved = read_archive(archive)
     _check_label(saved, archive, image)
     _check_disk(archive, part.parent)
+    _check_program()
     scratch = {"APPTAINER_TMPDIR": str(part.parent), "APPTAINER_CACHEDIR": str(part.parent / "cache")}
     process.run(
         ["apptainer", "build", "--disable-cache", "--force", *_FAST, str(part), f"docker-archive:{archive}"],
@@ -227,6 +228,13 @@ def _check_disk(archive: Path, folder: Path) -> None:
     if free < needed:
         message = f"{folder}: expected {needed / 1e9:.1f} GB free to convert {archive.name}, got {free / 1e9:.1f} GB"
         raise BadInput(message, "Free some, or move the cache with CALM_HOME.")
+
+
+def _check_program() -> None:
+    """Ask for the program of the comparison before the minutes of the conversion."""
+    if shutil.which("unsquashfs") is None:
+        message = "unsquashfs: expected it, to compare the SIF with its image, got no program of that name"
+        raise BadInput(message, "Install squashfs-tools, or convert on a machine that has it and carry SIF and .json.")
 
 
 def _delete(folder: Path) -> None:

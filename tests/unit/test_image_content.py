@@ -188,6 +188,15 @@ def test_a_disk_too_small_for_a_conversion_is_refused_before_it_begins(tmp_path,
     assert [one.suffix for one in (tmp_path / "sif").iterdir()] == [".lock"]
 
 
+def test_a_conversion_that_could_not_be_compared_is_refused_before_it_begins(tmp_path, monkeypatch):
+    path, _ = _archive(tmp_path, _tar(("etc/one", "one")))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(BadInput, match="unsquashfs: expected it") as caught:
+        make_sif(tmp_path / "sif", IMAGE, lambda _: path)
+    assert "squashfs-tools" in caught.value.hint
+    assert [one.suffix for one in (tmp_path / "sif").iterdir()] == [".lock"]
+
+
 def test_a_finished_sif_is_reused_while_its_bytes_are_those_that_were_compared(tmp_path):
     path = sif_path(tmp_path, IMAGE)
     path.write_bytes(b"one")
