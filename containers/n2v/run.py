@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from careamics_masking import check_masking, masking, n2v_loss
 from contract.errors import JobRefused
 from unet_denoiser import Example, Recipe, train_denoiser
-from unet_prediction import predict_all
+from unet_prediction import check_memory, predict_all
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +21,9 @@ _SMALLEST_PATCH = 8  # pixels, as careamics 0.3.5 (patch_validators)
 def train(job: Job, events: Events) -> None:
     """Train on all stacks of the job; write network and normalisation to the checkpoint."""
     check(job)
-    train_denoiser(job, events, recipe_of(job))
+    recipe = recipe_of(job)
+    check_memory(job, conv_dims=recipe.conv_dims, n2v2=recipe.n2v2)
+    train_denoiser(job, events, recipe)
 
 
 def predict(job: Job, events: Events) -> None:

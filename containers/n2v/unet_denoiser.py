@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from contract.job import Job
 
 MULTIPLE = 4  # the UNet halves its input twice
-_RECEPTIVE_FIELD = {False: 28, True: 32}  # pixels each way, by n2v2: 26 and 29 measured, rounded up to a multiple of 4
+RECEPTIVE_FIELD = {False: 28, True: 32}  # pixels each way, by n2v2: 26 and 29 measured, rounded up to a multiple of 4
 _DEPTH, _CHANNELS = 2, 32  # UNetConfig of careamics 0.3.5, UNetModel of 0.0.5
 _ORDER, _PATCH, _INPUT, _VALIDATION = 1, 2, 3, 4  # what random numbers are for; each has a stream of its own
 
@@ -154,7 +154,7 @@ def load_denoiser(job: Job) -> Denoiser:
     return Denoiser(
         network=network.eval(),
         conv_dims=document["conv_dims"],
-        halo=_RECEPTIVE_FIELD[document["n2v2"]],
+        halo=RECEPTIVE_FIELD[document["n2v2"]],
         normalisation=Normalisation(mean=document["mean"], std=document["std"]),
     )
 

@@ -17,7 +17,8 @@ from careamics_tiles import place_tiles
 from contract.blocks import pad_by_reflection, stream
 from contract.device import autocast
 from contract.predictions import predictions_of
-from unet_denoiser import MULTIPLE, Denoiser, load_denoiser
+from contract.stacks import open_stack
+from unet_denoiser import MULTIPLE, RECEPTIVE_FIELD, Denoiser, load_denoiser
 from unet_streaming import CHUNK, StreamedUNet
 
 if TYPE_CHECKING:
@@ -56,18 +57,22 @@ def predict_all(job: Job, events: Events) -> None:
 
 def predict_exactly(job: Job, denoiser: Denoiser, stack: Stack, prediction: Prediction) -> None:
     """Predict in blocks with a halo as wide as the receptive field: the values are those of the movie in one piece."""
-    volume = denoiser.conv_dims == _3D
-    halo = (denoiser.halo if volume else 0, denoiser.halo, denoiser.halo)
-    multiple = (MULTIPLE if volume else 1, MULTIPLE, MULTIPLE)
-    core = plan_core(
-        stack.shape,
-        halo=halo,
-        multiple=multiple,
-        footprint=FOOTPRINTS[denoiser.conv_dims],
-        gib=job.params["predict_memory_gib"],
-    )
-    apply = _on_volume(job, denoiser) if volume else _on_frames(job, denoiser)
-    stream(stack, prediction, apply, core=core, halo=halo, multiple=multiple)
+    apply = _on_volume(job, denoiser) if denoiser.conv_dims == _3D else _on_frames(job, denoiser)
+    stream(stack, prediction, apply, **_blocks(job, stack.shape, denoiser.conv_dims, denoiser.halo))
+
+
+def check_memory(job: Job, *, conv_dims: int, n2v2: bool) -> None:
+    """Refuse a train job on movies that predict_memory_gib could not predict afterwards, hours later.
+
+    Raises
+    ------
+    JobRefused
+        When predict_memory_gib does not suffice for the smallest block.
+    """
+    if job.params["predict_tiling"] == "exact":
+        for path in (*job.inputs.train, *job.inputs.val):
+            with open_stack(path, job.axes) as stack:
+                _blocks(job, stack.shape, conv_dims, RECEPTIVE_FIELD[n2v2])
 
 
 def predict_in_tiles(job: Job, denoiser: Denoiser, stack: Stack, prediction: Prediction) -> None:
@@ -93,6 +98,15 @@ def predict_in_tiles(job: Job, denoiser: Denoiser, stack: Stack, prediction: Pre
             for (row, column), tile in zip(some, apply(np.stack(windows)), strict=True):
                 result[:, row.stitch, column.stitch] = tile[time.crop, row.crop, column.crop]
         prediction.write(result)
+
+
+def _blocks(job: Job, shape: tuple[int, int, int], conv_dims: int, halo: int) -> dict[str, tuple[int, int, int]]:
+    """Return core, halo and multiple for `contract.blocks.stream`."""
+    volume = conv_dims == _3D
+    halos, multiples = (halo if volume else 0, halo, halo), (MULTIPLE if volume else 1, MULTIPLE, MULTIPLE)
+    gib = job.params["predict_memory_gib"]
+    core = plan_core(shape, halo=halos, multiple=multiples, footprint=FOOTPRINTS[conv_dims], gib=gib)
+    return {"core": core, "halo": halos, "multiple": multiples}
 
 
 def _on_frames(job: Job, denoiser: Denoiser) -> Callable[[np.ndarray], np.ndarray]:

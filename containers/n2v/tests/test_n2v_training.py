@@ -166,6 +166,14 @@ def test_params_that_cannot_work_are_refused(tmp_path, changes, message):
         train(train_job(tmp_path, [stack], **TINY | changes))
 
 
+def test_a_movie_that_could_not_be_predicted_is_refused_before_training(tmp_path):
+    # The least block, 60 x 60 x 60 with its halo, takes 0.102 GiB beside 60 frames of 300 x 300.
+    stack = write_stack(tmp_path / "movie.tif", np.zeros((60, 300, 300), np.uint16))
+    job = train_job(tmp_path, [stack], **TINY, patch_size_z=8, predict_memory_gib=0.1)
+    with pytest.raises(JobRefused, match="predict_memory_gib: expected enough for one block of a 300 x 300 movie"):
+        train(job)
+
+
 def test_a_pixel_that_is_not_finite_is_refused_with_its_frame(tmp_path):
     movie = clean_movie((20, 16, 16))
     movie[17, 3, 4] = np.nan
