@@ -29,6 +29,14 @@ def test_text_is_read_as_the_type_of_its_parameter(name, text, value):
     assert type(given) is type(value)
 
 
+def test_the_published_preset_of_n2v_keeps_patch_batch_and_tiling_of_the_study():
+    params = resolve_params(N2V, "published", {})
+    # n2v_train.py and n2v_predict.py of the study by default; overlap 3/4 of a tile
+    expected = {"patch_size": 64, "batch_size": 16, "num_epochs": 10, "use_augmentations": False, "num_steps": None}
+    expected |= {"predict_tiling": "study", "tile_overlap": 0.75}
+    assert {name: params[name] for name in expected} == expected
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [("lr", "nan"), ("lr", "inf"), ("lr", ".inf"), ("lr", "fast"), ("lr", "{a"), ("num_epochs", "2.5"), ("lr", "")],
