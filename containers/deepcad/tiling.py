@@ -10,7 +10,7 @@ from contract.blocks import Block, axis_blocks
 from contract.errors import JobRefused
 
 ALIGNMENT = 8  # three poolings by 2: the network is equivariant to shifts by 8 frames or pixels only
-HALO = 24  # frames and pixels of context on each side; README.md says what less or more would change
+HALO = 16  # frames and pixels of context on each side; README.md says what less or more would change
 _BYTES_PER_FRAME_PIXEL = 8  # of frames read (up to 4 bytes) and of the block of results (float32)
 _SMALLEST_CORE = 16
 
