@@ -187,7 +187,8 @@ def _files(record: Mapping[str, Any], folder: Path) -> Iterator[dict[str, Any]]:
                     "sha256": file["sha256"],
                     "contentSize": str(file["bytes"]),
                 }
-                yield entity if in_run else {**entity, "encodingFormat": _TIFF}
+                beside = path.startswith("predictions/extra/")  # of several formats
+                yield entity if in_run or beside else {**entity, "encodingFormat": _TIFF}
     for name in ("run.json", "scores.json", "scores-study.json", "frames.csv", "report.html"):
         if (folder / name).exists():
             yield {"@id": name, "@type": "File", "name": name, "contentSize": str((folder / name).stat().st_size)}

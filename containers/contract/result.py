@@ -13,6 +13,8 @@ from contract import CONTRACT_VERSION
 from contract.files import sha256, write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from contract.events import Events
     from contract.job import Job
 
@@ -91,13 +93,21 @@ def _peak_memory_bytes() -> int:
 
 
 def _outputs(job: Job) -> list[dict[str, Any]]:
-    """List what the job made, with checksums: the checkpoint after training, the predictions after prediction."""
+    """List what the job made, with checksums: the checkpoint, or predictions and what lies beside them."""
     made = job.checkpoint if job.command == "train" else job.predictions
     return [
         {"path": str(path.relative_to(made.parent)), "sha256": sha256(path), "bytes": path.stat().st_size}
-        for path in sorted(made.rglob("*"))
+        for path in sorted((*made.rglob("*"), *(_extras(job) if job.command == "predict" else ())))
         if path.is_file()
     ]
+
+
+def _extras(job: Job) -> Iterator[Path]:
+    """Find what a predict job wrote beside its predictions; jobs of other splits have folders of other names there."""
+    folder = job.predictions.parent / "extra"
+    for path in folder.rglob("*"):
+        if job.predictions.name in path.relative_to(folder).parent.parts:
+            yield path
 
 
 def _started_s() -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import shutil
 
@@ -93,6 +94,20 @@ def test_a_tampered_prediction_is_named_with_frame_and_size(calm, run, tmp_path)
     done = calm("diff", run, other)
     assert done.returncode == 1
     assert "frame 17 differs in 1 pixels, by up to 2.5 grey levels" in done.stdout
+
+
+def test_what_lies_beside_predictions_is_compared_too_though_it_be_no_movie(tmp_path):
+    runs = [RunFolder(path=tmp_path / name) for name in ("one", "other")]
+    name = "extra/train/settling/movie.tif.json"
+    for run, content in zip(runs, (b"1", b"2"), strict=True):
+        path = run.path / "predictions" / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+        listed = {"path": name, "sha256": hashlib.sha256(b"1").hexdigest(), "bytes": 1}
+        run.record.write_text(json.dumps({"jobs": {"predict-train": {"files": [listed]}}}))
+    assert is_untouched(runs[0]) is None
+    assert is_untouched(runs[1]).file == name
+    assert first_difference(*runs).sentence() == f"{name}: other bytes"
 
 
 def test_verify_makes_a_run_again_and_finds_a_tampered_one(calm, run):

@@ -112,6 +112,20 @@ def test_files_that_were_deleted_since_are_left_out(run, algorithms):
     assert "deleted.tif" not in write_crate(run, algorithms["mean"]).read_text()
 
 
+def test_what_lies_beside_predictions_is_listed_and_not_called_a_tiff(run, algorithms):
+    record = json.loads(run.record.read_text())
+    made = run.path / "predictions" / "extra" / "train" / "noise_model.json"
+    made.parent.mkdir(parents=True)
+    made.write_text("{}")
+    digest = hashlib.sha256(b"{}").hexdigest()
+    record["jobs"]["predict-train"]["files"].append(
+        {"path": "extra/train/noise_model.json", "sha256": digest, "bytes": 2}
+    )
+    run.record.write_text(json.dumps(record))
+    entity = _entities(write_crate(run, algorithms["mean"]))["predictions/extra/train/noise_model.json"]
+    assert (entity["sha256"], entity["contentSize"], entity.get("encodingFormat")) == (digest, "2", None)
+
+
 def test_the_same_run_gives_the_same_bytes(run, algorithms):
     first = write_crate(run, algorithms["mean"]).read_bytes()
     assert write_crate(run, algorithms["mean"]).read_bytes() == first
