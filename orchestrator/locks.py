@@ -16,9 +16,11 @@ from urllib.parse import unquote, urlparse
 from contract.files import atomic, sha256
 from orchestrator import process
 from orchestrator.errors import AlgorithmFailed, BadInput, CalmError
+from orchestrator.failures import diagnose_words
 
 if TYPE_CHECKING:
     from orchestrator.domain import Algorithm, Device
+    from orchestrator.failures import Failure
 
 PYTHON = (3, 11)  # the one Python of every environment, so that one lock serves all engines
 NO_DEPS = "# no-deps"
@@ -174,11 +176,13 @@ def _download(lock: Path, folder: Path) -> None:
     try:
         _pip(*arguments)
     except CalmError as first:
-        if "+cpu" not in lock.read_text():
+        if "+cpu" not in lock.read_text() or _no_space(first):
             raise
         try:
             _pip(*arguments, "--extra-index-url", _CPU_WHEELS)
-        except CalmError:
+        except CalmError as second:
+            if _no_space(second):
+                raise
             raise first from None
 
 
@@ -203,8 +207,19 @@ def _pip(*arguments: str) -> str:
     try:
         return process.run([str(python()), "-m", "pip", *arguments], environment=environment)
     except AlgorithmFailed as error:
+        full = _no_space(error)
+        if full is not None:
+            message = f"pip {arguments[0]}: {full.sentence}"
+            hint = "Free some below CALM_HOME or the temporary folder; `calm doctor` shows the disk."
+            raise AlgorithmFailed(message, hint) from error
         hint = (
             "Packages come from wherever pip is configured to look (pip config list): "
             "check the connection, the index, the proxy and the CA bundle."
         )
         raise AlgorithmFailed(error.message, hint) from error
+
+
+def _no_space(error: CalmError) -> Failure | None:
+    """Return what the last line of pip that tells of a full disk means; None where none does."""
+    found = (diagnose_words(line) for line in reversed(error.message.splitlines()))
+    return next((failure for failure in found if failure is not None and failure.kind == "no space"), None)
