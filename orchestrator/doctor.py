@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from orchestrator import process
-from orchestrator.domain import EngineName
+from orchestrator.domain import CURRENT, EngineName
 from orchestrator.engines import engine_named
 from orchestrator.engines.kernel import allows_user_namespaces
 from orchestrator.errors import CalmError
 from orchestrator.hardware import gpus
 from orchestrator.leftovers import leftovers
-from orchestrator.load import load_algorithms
+from orchestrator.load import in_environment, load_algorithms
 from orchestrator.locks import python, read_lock
 from orchestrator.machine import FAST_FLAGS, NEEDED_FLAGS, SUBIDS, processor_flags, subordinate_ids
-from orchestrator.nvidia import QUERY, misfit, read_gpus
+from orchestrator.nvidia import QUERY, CudaBuild, cuda_build, misfit, read_gpus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -211,15 +211,10 @@ def _gpu(_: Layout) -> Finding:
 
 
 def _cuda(layout: Layout) -> Finding:
-    """Compare the CUDA of every cuda lock with the driver and the GPUs."""
-    wanted = {
-        algorithm.name: pin.version
-        for algorithm in load_algorithms(layout.containers).values()
-        if (lock := algorithm.folder / "requirements-cuda.lock").exists()
-        for pin in read_lock(lock)
-        if pin.name.startswith("nvidia-cuda-runtime")
-    }
-    message = ", ".join(f"{name} {version}" for name, version in wanted.items()) or "no lock holds CUDA"
+    """Compare what every cuda lock holds with the driver and the GPUs."""
+    builds = _cuda_builds(layout)
+    message = "; ".join(f"{build.sentence()}: {', '.join(names)}" for build, names in builds.items())
+    message = message or "no lock holds CUDA"
     if not gpus():
         return Finding(check="cuda", severity="note", message=f"{message}; no GPU to compare with")
     try:
@@ -229,11 +224,26 @@ def _cuda(layout: Layout) -> Finding:
     if not found:
         remedy = "See the check of the GPU: whether they fit can be told once nvidia-smi answers."
         return Finding(check="cuda", severity="warning", message=f"{message}; no driver answers", remedy=remedy)
-    reasons = sorted({reason for gpu in found for cuda in wanted.values() if (reason := misfit(gpu, cuda))})
+    reasons = sorted({reason for gpu in found for build in builds if (reason := misfit(gpu, build))})
     if reasons:
-        remedy = "Update the driver, or use --device cpu; calm never falls back by itself."
+        remedy = (
+            "Update a driver that is too old; instead of a GPU without code choose another with CUDA_VISIBLE_DEVICES, "
+            "or use --device cpu; calm never falls back by itself."
+        )
         return Finding(check="cuda", severity="warning", message="; ".join(reasons), remedy=remedy)
     return Finding(check="cuda", severity="ok", message=message)
+
+
+def _cuda_builds(layout: Layout) -> dict[CudaBuild, list[str]]:
+    """Return what the cuda locks hold, and in which environments of which algorithms."""
+    found: dict[CudaBuild, list[str]] = {}
+    for plain in load_algorithms(layout.containers).values():
+        for one in (in_environment(plain, name) for name in (CURRENT, *plain.environments)):
+            lock = one.lock("cuda")
+            versions = {pin.name: pin.version for pin in read_lock(lock)} if lock.exists() else {}
+            if (build := cuda_build(versions)) is not None:
+                found.setdefault(build, []).append(one.full_name)
+    return found
 
 
 def _cdi(_: Layout) -> Finding:

@@ -1,9 +1,13 @@
-"""What `nvidia-smi` prints, read into data, and whether a driver and a GPU fit a version of CUDA. Pure functions."""
+"""What `nvidia-smi` prints, read into data, and whether a driver and a GPU fit what a lock holds. Pure functions."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 FIELDS = ("index", "name", "driver_version", "memory.total", "compute_cap")
 QUERY = ("nvidia-smi", f"--query-gpu={','.join(FIELDS)}", "--format=csv,noheader,nounits")
@@ -11,8 +15,9 @@ QUERY = ("nvidia-smi", f"--query-gpu={','.join(FIELDS)}", "--format=csv,noheader
 # Oldest driver branch for each major version of CUDA:
 # https://docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html
 _OLDEST_DRIVER = {11: 450, 12: 525, 13: 580}
-# Oldest compute capability that each major version still compiles for, from the release notes of CUDA 11.0, 12.0, 13.0.
-_OLDEST_CAPABILITY = {11: (3, 5), 12: (5, 0), 13: (7, 5)}
+# What the CUDA build of each version of torch is compiled for, as its wheel says: torch.cuda.get_arch_list().
+ARCHITECTURES = {"2.13.0": ("sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120")}
+_ARCHITECTURE = re.compile(r"(?P<kind>sm|compute)_(?P<major>\d+)(?P<minor>\d)")
 _MIB = 2**20
 
 
@@ -66,30 +71,90 @@ def read_gpus(printed: str) -> tuple[Gpu, ...]:
     return tuple(_gpu(words) for words in lines if len(words) == len(FIELDS) and words[0].isdecimal())
 
 
-def misfit(gpu: Gpu, cuda: str) -> str | None:
-    """Say why a GPU cannot run programs of a version of CUDA.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CudaBuild:
+    """What programs of a lock are compiled for.
+
+    Parameters
+    ----------
+    cuda : str
+        Version of the CUDA runtime, for instance 13.0.96.
+    torch : str
+        Version of torch; empty where the lock holds none.
+    """
+
+    cuda: str
+    torch: str
+
+    def sentence(self) -> str:
+        """Return the build in words."""
+        architectures = " ".join(ARCHITECTURES.get(self.torch, ("nobody knows which GPUs",)))
+        return f"CUDA {self.cuda} with torch {self.torch or 'none'} for {architectures}"
+
+
+def cuda_build(versions: Mapping[str, str]) -> CudaBuild | None:
+    """Find CUDA and torch among the packages of a lock.
+
+    Parameters
+    ----------
+    versions : mapping of str to str
+        Version by name of package.
+
+    Returns
+    -------
+    CudaBuild or None
+        None where the lock holds no CUDA.
+    """
+    runtimes = [version for name, version in versions.items() if name.startswith("nvidia-cuda-runtime")]
+    return CudaBuild(cuda=runtimes[0], torch=versions.get("torch", "")) if runtimes else None
+
+
+def misfit(gpu: Gpu, build: CudaBuild) -> str | None:
+    """Say why a GPU cannot run the programs of a lock.
 
     Parameters
     ----------
     gpu : Gpu
         The GPU and its driver.
-    cuda : str
-        Version of the CUDA runtime in a lock, for instance 13.0.96.
+    build : CudaBuild
+        What the lock holds.
 
     Returns
     -------
     str or None
         None where they fit, or where nothing is known of that version.
     """
-    major = int(cuda.split(".", maxsplit=1)[0])
+    major = int(build.cuda.split(".", maxsplit=1)[0])
     branch = int(re.split(r"\D", gpu.driver, maxsplit=1)[0] or 0)
-    oldest, capability = _OLDEST_DRIVER.get(major), _OLDEST_CAPABILITY.get(major)
+    oldest, architectures = _OLDEST_DRIVER.get(major), ARCHITECTURES.get(build.torch)
     if oldest is not None and branch < oldest:
         return f"CUDA {major} needs driver {oldest} or newer, GPU {gpu.index} has {gpu.driver}"
-    if capability is not None and gpu.capability is not None and gpu.capability < capability:
-        needed, found = (f"{one[0]}.{one[1]}" for one in (capability, gpu.capability))
-        return f"CUDA {major} holds no code for compute capability {found} ({gpu.name}); it begins at {needed}"
-    return None
+    if architectures is None or gpu.capability is None or runs_on(gpu.capability, architectures):
+        return None
+    capability = ".".join(map(str, gpu.capability))
+    return (
+        f"torch {build.torch} holds no code for GPU {gpu.index} ({gpu.name}, compute capability {capability}); "
+        f"it is compiled for {' '.join(architectures)}"
+    )
+
+
+def runs_on(capability: tuple[int, int], architectures: tuple[str, ...]) -> bool:
+    """Say whether a GPU runs a program.
+
+    Parameters
+    ----------
+    capability : tuple of int
+        Compute capability of the GPU, major and minor.
+    architectures : tuple of str
+        What the program is compiled for: sm_86 is machine code, for GPUs of that major version from that minor version
+        on; compute_86 is PTX, which the driver compiles for any GPU that is as new or newer.
+        https://docs.nvidia.com/cuda/cuda-c-programming-guide/#application-compatibility
+    """
+    for match in filter(None, map(_ARCHITECTURE.fullmatch, architectures)):
+        built = int(match["major"]), int(match["minor"])
+        if built <= capability and (match["kind"] == "compute" or built[0] == capability[0]):
+            return True
+    return False
 
 
 def _gpu(words: list[str]) -> Gpu:

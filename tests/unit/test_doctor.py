@@ -16,8 +16,9 @@ from orchestrator.images import image_of
 from orchestrator.layout import layout
 from orchestrator.leftovers import leftovers
 from orchestrator.load import load_algorithms
+from orchestrator.locks import read_lock
 from orchestrator.machine import processor_flags, subordinate_ids
-from orchestrator.nvidia import Gpu, misfit, read_gpus
+from orchestrator.nvidia import ARCHITECTURES, CudaBuild, Gpu, cuda_build, misfit, read_gpus, runs_on
 
 GIB = 2**30
 H200 = Gpu(index=0, name="NVIDIA H200", driver="580.95.05", memory_bytes=143771 * 2**20, capability=(9, 0))
@@ -61,22 +62,47 @@ def test_every_gpu_that_nvidia_smi_prints_is_read(printed, expected):
 
 
 @pytest.mark.parametrize(
-    ("driver", "capability", "cuda", "words"),
+    ("driver", "capability", "cuda", "torch", "words"),
     [
-        ("580.95.05", (9, 0), "13.0.96", None),
-        ("575.57.08", (9, 0), "13.0.96", "CUDA 13 needs driver 580"),
-        ("525.60.13", (9, 0), "12.8.90", None),
-        ("470.182.03", (8, 0), "12.8.90", "CUDA 12 needs driver 525"),
-        ("580.95.05", (7, 0), "13.0.96", "no code for compute capability 7.0"),
-        ("580.95.05", (7, 0), "12.8.90", None),
-        ("580.95.05", None, "13.0.96", None),
-        ("580.95.05", (9, 0), "14.0.1", None),
+        ("580.95.05", (9, 0), "13.0.96", "2.13.0", None),
+        ("575.57.08", (9, 0), "13.0.96", "2.13.0", "CUDA 13 needs driver 580"),
+        ("525.60.13", (9, 0), "12.8.90", "2.13.0", None),
+        ("470.182.03", (8, 0), "12.8.90", "2.13.0", "CUDA 12 needs driver 525"),
+        ("580.95.05", (7, 0), "13.0.96", "2.13.0", "no code for GPU 0 (GPU, compute capability 7.0)"),
+        ("600.10", (13, 0), "13.0.96", "2.13.0", "no code for GPU 0 (GPU, compute capability 13.0)"),
+        ("580.95.05", None, "13.0.96", "2.13.0", None),
+        ("580.95.05", (7, 0), "13.0.96", "0.1", None),
+        ("580.95.05", (9, 0), "14.0.1", "2.13.0", None),
     ],
 )
-def test_a_driver_or_gpu_that_does_not_fit_is_named(driver, capability, cuda, words):
+def test_a_driver_or_gpu_that_does_not_fit_is_named(driver, capability, cuda, torch, words):
     gpu = Gpu(index=0, name="GPU", driver=driver, memory_bytes=GIB, capability=capability)
-    found = misfit(gpu, cuda)
+    found = misfit(gpu, CudaBuild(cuda=cuda, torch=torch))
     assert found is None if words is None else words in found
+
+
+@pytest.mark.parametrize(
+    ("architectures", "fitting", "others"),
+    [
+        # Machine code runs on GPUs of its major version from its minor version on.
+        (("sm_75", "sm_86"), [(7, 5), (8, 6), (8, 9)], [(6, 1), (7, 0), (8, 0), (9, 0), (12, 0)]),
+        # PTX is compiled by the driver for whatever is as new or newer.
+        (("sm_80", "compute_90"), [(8, 0), (8, 9), (9, 0), (10, 3), (13, 0)], [(7, 5)]),
+        ((), [], [(9, 0)]),
+    ],
+)
+def test_machine_code_runs_within_its_generation_and_ptx_on_all_that_follow(architectures, fitting, others):
+    """The rules of the CUDA programming guide, section on application compatibility."""
+    assert [one for one in (*fitting, *others) if runs_on(one, architectures)] == fitting
+
+
+def test_it_is_known_which_gpus_the_torch_of_every_cuda_lock_is_compiled_for():
+    """Who pins another torch asks its wheel: torch.cuda.get_arch_list(); compute capability 9.0 is that of H100."""
+    locks = sorted(layout().containers.glob("*/requirements*-cuda.lock"))
+    builds = {lock.parent.name: cuda_build({pin.name: pin.version for pin in read_lock(lock)}) for lock in locks}
+    assert {"cellmincer", "deepcad", "hdn", "n2n", "n2v"} == {name for name, build in builds.items() if build}
+    for build in filter(None, builds.values()):
+        assert runs_on((9, 0), ARCHITECTURES[build.torch])
 
 
 def test_the_first_processor_tells_the_instruction_sets():
@@ -136,15 +162,28 @@ def gpu_machine(tmp_path, monkeypatch, no_server):  # noqa: ARG001 - fixtures ar
 @pytest.mark.parametrize(
     ("printed", "code", "severities", "words"),
     [
-        ("0, NVIDIA H200, 580.95.05, 143771, 9.0", 0, ("ok", "ok"), "n2v 13.0"),
+        ("0, NVIDIA H200, 580.95.05, 143771, 9.0", 0, ("ok", "ok"), "CUDA 13.0.96 with torch 2.13.0 for sm_75 sm_80"),
+        ("0, NVIDIA A40, 580.95.05, 46068, 8.6", 0, ("ok", "ok"), "n2n, n2n@study, n2v, n2v@study"),
+        # sm_86 runs on 8.9, sm_120 on 12.1.
+        (
+            "0, NVIDIA RTX 5880 Ada Generation, 580.95.05, 49140, 8.9\n1, NVIDIA GB10, 580.95.05, [N/A], 12.1",
+            0, ("ok", "ok"), "sm_90 sm_100 sm_120: cellmincer",
+        ),
         ("0, NVIDIA H200, 570.86.15, 143771, 9.0", 0, ("ok", "warning"), "CUDA 13 needs driver 580"),
-        ("0, NVIDIA TITAN V, 580.95.05, 12288, 7.0", 0, ("ok", "warning"), "no code for compute capability 7.0"),
+        (
+            "0, NVIDIA GeForce GTX 1080 Ti, 580.95.05, 11264, 6.1",
+            0, ("ok", "warning"), "no code for GPU 0 (NVIDIA GeForce GTX 1080 Ti, compute capability 6.1)",
+        ),
+        (
+            "0, NVIDIA H200, 600.10, 143771, 9.0\n1, Successor, 600.10, 500000, 13.0",
+            0, ("ok", "warning"), "no code for GPU 1 (Successor, compute capability 13.0)",
+        ),
         ("No devices were found", 6, ("warning", "warning"), "no driver answers"),
         (None, 0, ("warning", "warning"), "no driver answers"),
     ],
-)
+)  # fmt: skip
 def test_gpu_and_driver_are_compared_with_the_cuda_of_the_locks(gpu_machine, printed, code, severities, words):
-    """The locks hold CUDA 13.0; what nvidia-smi cannot tell is never called well."""
+    """The locks hold CUDA 13.0 and torch 2.13.0; what nvidia-smi cannot tell is never called well."""
     found = gpu_machine(printed, code)
     assert (found["gpu"].severity, found["cuda"].severity) == severities
     assert words in found["cuda"].message
