@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,10 +13,13 @@ from contract.stacks import open_stack
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from contract.stacks import Stack
     from orchestrator.domain import Movie
+
+    Checked = Callable[[Path, str, Callable[[], None]], None]
 
 _BLOCK_FRAMES = 16
 _SMALLEST = 11  # pixels a side; the window of SSIM
@@ -76,7 +80,48 @@ def check_path(path: Path) -> None:
             raise BadInput(message, "Rename or move the file; a symbolic link elsewhere will not do.")
 
 
-def inspect(path: Path, axes: str | None) -> Facts:
+def check_movies(name: str, movies: Sequence[Movie], axes: str | None, checked: Checked) -> dict[Path, Facts]:
+    """Look at every movie of a run, and at their targets.
+
+    Parameters
+    ----------
+    name : str
+        Of the dataset, for messages.
+    movies : sequence of Movie
+        Noisy stacks and their targets.
+    axes : str or None
+        Axes as stored, None to believe the files.
+    checked : callable
+        Runs a check of a file unless its content has passed it before (`Checksums.checked`).
+
+    Returns
+    -------
+    dict of Path to Facts
+        Of every noisy stack.
+
+    Raises
+    ------
+    BadInput
+        For a stack that cannot be used, one frame where a movie is expected, a target of another shape than its
+        noisy stack, or stacks of different axes.
+    """
+    facts = {}
+    for movie in movies:
+        check_path(movie.noisy)
+        facts[movie.noisy] = inspect(movie.noisy, axes, checked)
+        if facts[movie.noisy].shape[0] == 1 and axes != "YX":
+            message = f"{movie.noisy}: expected a movie of at least 2 frames, got 1"
+            raise BadInput(message, "Denoisers learn from time; for single images say so with --axes YX.")
+        if movie.target is not None:
+            _check_target(movie.target, inspect(movie.target, axes, checked), movie, facts[movie.noisy])
+    found = {one.axes for one in facts.values()}
+    if len(found) > 1:
+        message = f"{name}: expected movies of the same axes, got {', '.join(sorted(found))}"
+        raise BadInput(message, "Run them as separate datasets.")
+    return facts
+
+
+def inspect(path: Path, axes: str | None, checked: Checked) -> Facts:
     """Open a stack, check it, and say what it is.
 
     Parameters
@@ -85,6 +130,8 @@ def inspect(path: Path, axes: str | None) -> Facts:
         TIFF stack.
     axes : str or None
         Axes as stored, None to believe the file.
+    checked : callable
+        Runs a check of a file unless its content has passed it before (`Checksums.checked`).
 
     Returns
     -------
@@ -99,7 +146,7 @@ def inspect(path: Path, axes: str | None) -> Facts:
     try:
         with open_stack(path, axes) as stack:
             if stack.dtype.kind == "f":
-                _check_finite(stack)
+                checked(path, "finite", partial(_check_finite, stack))
             frames, height, width = stack.shape
             if min(height, width) < _SMALLEST:
                 message = f"{path}: expected frames of at least {_SMALLEST} pixels a side, got {height} x {width}"
@@ -110,19 +157,9 @@ def inspect(path: Path, axes: str | None) -> Facts:
         raise BadInput(str(error), _hint(str(error))) from error
 
 
-def check_movie(movie: Movie, facts: Facts, axes: str | None) -> None:
-    """Refuse a target that does not fit its noisy movie.
-
-    Raises
-    ------
-    BadInput
-        When shapes differ.
-    """
-    if movie.target is None:
-        return
-    target = inspect(movie.target, axes)
+def _check_target(path: Path, target: Facts, movie: Movie, facts: Facts) -> None:
     if target.shape != facts.shape:
-        message = f"{movie.target}: expected the shape of {movie.noisy.name}, {facts.shape}, got {target.shape}"
+        message = f"{path}: expected the shape of {movie.noisy.name}, {facts.shape}, got {target.shape}"
         raise BadInput(message, "A target has the same frames and size as its noisy movie.")
 
 

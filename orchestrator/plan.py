@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from contract import CONTRACT_VERSION
 from contract.job import Inputs, Job
 from orchestrator.errors import BadInput, DeviceMissing
-from orchestrator.inputs import check_movie, check_path, inspect
+from orchestrator.inputs import check_movies, check_path
 from orchestrator.load import resolve_params
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def make_plan(  # noqa: PLR0913 - everything a run depends on
         message = f"{algorithm.name}: expected a device of {', '.join(algorithm.devices)}, got {settings.device}"
         raise DeviceMissing(message, f"Use --device {algorithm.devices[0]}.")
     params = resolve_params(algorithm, settings.preset, dict(settings.overrides))
-    facts = _checked(source)
+    facts = check_movies(source.name, source.movies, source.axes, checksums.checked)
     inputs = _input_checksums(source, prior, checksums)
     experiment = f"{algorithm.folder_name}-{source.name}-{settings.preset}"
     key = _key(image, params, inputs, settings, source)
@@ -243,22 +243,6 @@ def check_writable(outputs: Path) -> None:
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         message = f"{outputs}: expected a folder that can be written to, got one that cannot"
         raise BadInput(message, "Choose another folder with CALM_OUTPUTS.")
-
-
-def _checked(source: Source) -> dict[Path, Facts]:
-    facts = {}
-    for movie in source.movies:
-        check_path(movie.noisy)
-        facts[movie.noisy] = inspect(movie.noisy, source.axes)
-        if facts[movie.noisy].shape[0] == 1 and source.axes != "YX":
-            message = f"{movie.noisy}: expected a movie of at least 2 frames, got 1"
-            raise BadInput(message, "Denoisers learn from time; for single images say so with --axes YX.")
-        check_movie(movie, facts[movie.noisy], source.axes)
-    axes = {one.axes for one in facts.values()}
-    if len(axes) > 1:
-        message = f"{source.name}: expected movies of the same axes, got {', '.join(sorted(axes))}"
-        raise BadInput(message, "Run them as separate datasets.")
-    return facts
 
 
 def _input_checksums(source: Source, prior: tuple[Path, ...], checksums: Checksums) -> dict[str, str]:

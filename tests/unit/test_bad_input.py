@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import tifffile
 
+from orchestrator.checksums import Checksums
+from orchestrator.errors import BadInput
 from orchestrator.hardware import gpus
 from orchestrator.inputs import inspect
 
@@ -206,7 +208,24 @@ def test_a_disk_too_small_for_the_predictions_is_refused_with_both_sizes(calm, m
 @pytest.mark.parametrize(("compression", "copy_bytes"), [(None, 0), ("zlib", 20 * 32 * 40 * 2)])
 def test_the_decoded_copy_of_a_compressed_movie_counts_as_disk(tmp_path, compression, copy_bytes):
     tifffile.imwrite(tmp_path / "movie.tif", MOVIE, compression=compression)
-    assert inspect(tmp_path / "movie.tif", None).copy_bytes == copy_bytes
+    checked = Checksums(tmp_path / "checksums.json").checked
+    assert inspect(tmp_path / "movie.tif", None, checked).copy_bytes == copy_bytes
+
+
+def test_the_pixels_of_a_float_movie_are_scanned_once_for_each_state_of_the_file(tmp_path):
+    path, memory = tmp_path / "movie.tif", tmp_path / "checksums.json"
+    _nan(path)
+    for _ in range(2):  # what was refused is scanned again, and refused again
+        with pytest.raises(BadInput, match="NaN or infinity in frame 7"):
+            inspect(path, None, Checksums(memory).checked)
+    tifffile.imwrite(path, MOVIE.astype(np.float32))
+    inspect(path, None, Checksums(memory).checked)
+    scans = []
+    inspect(path, None, lambda *check: Checksums(memory).checked(*check[:2], lambda: scans.append(check[2])))
+    assert not scans
+    _nan(path)
+    with pytest.raises(BadInput, match="NaN or infinity in frame 7"):
+        inspect(path, None, Checksums(memory).checked)
 
 
 def test_a_run_folder_in_use_by_another_process_is_refused(calm, movie):
