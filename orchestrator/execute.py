@@ -177,7 +177,10 @@ def _ending(job: Job, result: Mapping[str, Any] | None, ended: Exit, limit: int)
         "refused": (errors.BadInput, "Change the movie or the parameter that the message names."),
         "out of memory": (errors.OutOfMemory, "Raise --memory, or lower the batch or block size of the algorithm."),
         "device missing": (errors.DeviceMissing, "`calm doctor` checks the GPU; or use --device cpu."),
-        "did not converge": (errors.DidNotConverge, f"The evidence is in {job.folder}; try another preset or seed."),
+        "did not converge": (
+            errors.DidNotConverge,
+            f"The evidence is in {_evidence(job)}; try another preset or seed.",
+        ),
         "interrupted": (errors.Interrupted, "The same command goes on where this one stopped."),
     }
     failure = diagnose_words(message) if result["status"] == "failed" else None
@@ -185,6 +188,12 @@ def _ending(job: Job, result: Mapping[str, Any] | None, ended: Exit, limit: int)
         return failure.error(failure.sentence, f"{failure.hint} The log is {log}.")
     kind, hint = kinds.get(result["status"], (errors.AlgorithmFailed, f"The whole story is in {log}."))
     return kind(message, hint)
+
+
+def _evidence(job: Job) -> Path:
+    """Return the figures that an algorithm judged its network by; its log where it wrote none."""
+    figures = job.checkpoint / "evidence.json"
+    return figures if figures.exists() else job.folder / "log.txt"
 
 
 def _crash(job: Job, ended: Exit, limit: int, log: Path) -> errors.CalmError:

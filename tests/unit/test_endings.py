@@ -1,0 +1,75 @@
+"""How a job ended is told with a hint that names files which are there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from contract.files import write_json
+from contract.job import read_job
+from orchestrator.checksums import Checksums
+from orchestrator.domain import Exit, Image
+from orchestrator.errors import DidNotConverge
+from orchestrator.execute import execute
+from orchestrator.layout import layout
+from orchestrator.load import load_algorithms
+from orchestrator.plan import Settings, make_plan
+from orchestrator.sources import input_source
+
+IMAGE = Image(
+    algorithm="identity", variant="cpu", digest="d" * 64, lock=Path("/l"), wheelhouse=Path("/w"), context=Path("/c")
+)
+
+
+class Silent:
+    """A progress that nobody watches."""
+
+    def begin(self, title):
+        """Print nothing."""
+
+    def event(self, event):
+        """Print nothing."""
+
+    def end(self):
+        """Print nothing."""
+
+
+class Ending:
+    """An engine whose training ends without a usable network, after it wrote some files."""
+
+    name = "venv"
+
+    def __init__(self, *written):
+        self._written = written
+
+    def run(self, launch, _):
+        """End as an image does."""
+        job = read_job(Path(launch.arguments[1]))
+        (job.folder / "log.txt").touch()
+        for name in self._written:
+            job.checkpoint.mkdir(exist_ok=True)
+            write_json(job.checkpoint / name, {})
+        error = {"kind": "DidNotConverge", "message": "the network copies noise"}
+        write_json(job.folder / "result.json", {"status": "did not converge", "error": error})
+        return Exit(code=5)
+
+
+@pytest.mark.parametrize(
+    ("written", "evidence"), [(["evidence.json"], "checkpoint/evidence.json"), ([], "train/log.txt")]
+)
+def test_training_that_did_not_converge_says_where_the_evidence_is(tmp_path, movie, written, evidence):
+    plan = make_plan(
+        load_algorithms(layout().containers)["identity"],
+        IMAGE,
+        source=input_source([movie], None, None),
+        settings=Settings(preset="default", overrides={}, seed=1, threads=1),
+        layout=replace(layout(), outputs=tmp_path / "outputs"),
+        checksums=Checksums(tmp_path / "sums.json"),
+    )
+    with pytest.raises(DidNotConverge, match="the network copies noise") as caught:
+        execute(plan, Ending(*written), Silent())
+    path = plan.folder.path / evidence
+    assert path.is_file()
+    assert caught.value.hint == f"The evidence is in {path}; try another preset or seed."
