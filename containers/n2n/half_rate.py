@@ -14,7 +14,8 @@ from block_plan import FOOTPRINTS, plan_core
 from contract.blocks import stream
 from contract.device import autocast
 from contract.predictions import predictions_of
-from unet_denoiser import MULTIPLE, Denoiser, load_denoiser
+from contract.stacks import open_stack
+from unet_denoiser import MULTIPLE, RECEPTIVE_FIELD, Denoiser, load_denoiser
 from unet_streaming import CHUNK, StreamedUNet
 
 if TYPE_CHECKING:
@@ -42,13 +43,21 @@ def predict_volumes(job: Job, events: Events) -> None:
         When predict_memory_gib does not suffice for the smallest block.
     """
     denoiser = load_denoiser(job)
-    halo = (2 * denoiser.halo, denoiser.halo, denoiser.halo)
-    multiple = (2 * MULTIPLE, MULTIPLE, MULTIPLE)
     for stack, prediction in predictions_of(job, events):
-        core = plan_core(
-            stack.shape, halo=halo, multiple=multiple, footprint=FOOTPRINTS[_3D], gib=job.params["predict_memory_gib"]
-        )
-        stream(stack, prediction, on_both_halves(job, denoiser), core=core, halo=halo, multiple=multiple)
+        stream(stack, prediction, on_both_halves(job, denoiser), **_blocks(job, stack.shape, denoiser.halo))
+
+
+def check_volume_memory(job: Job) -> None:
+    """Refuse a train job on movies that predict_memory_gib could not predict afterwards, hours later.
+
+    Raises
+    ------
+    JobRefused
+        When predict_memory_gib does not suffice for the smallest block.
+    """
+    for path in (*job.inputs.train, *job.inputs.val):
+        with open_stack(path, job.axes) as stack:
+            _blocks(job, stack.shape, RECEPTIVE_FIELD[False])
 
 
 def on_both_halves(job: Job, denoiser: Denoiser) -> Callable[[np.ndarray], np.ndarray]:
@@ -67,6 +76,14 @@ def on_both_halves(job: Job, denoiser: Denoiser) -> Callable[[np.ndarray], np.nd
         return result
 
     return apply
+
+
+def _blocks(job: Job, shape: tuple[int, int, int], halo: int) -> dict[str, tuple[int, int, int]]:
+    """Return core, halo and multiple for `contract.blocks.stream`, both halves of the frames counted."""
+    halos, multiples = (2 * halo, halo, halo), (2 * MULTIPLE, MULTIPLE, MULTIPLE)
+    gib = job.params["predict_memory_gib"]
+    core = plan_core(shape, halo=halos, multiple=multiples, footprint=FOOTPRINTS[_3D], gib=gib)
+    return {"core": core, "halo": halos, "multiple": multiples}
 
 
 def _predict_volume(job: Job, denoiser: Denoiser, volume: np.ndarray) -> np.ndarray:

@@ -10,10 +10,10 @@ from torch.nn import functional
 from contract.errors import JobRefused
 from convergence import judge
 from frame_pairs import measure_change, split_pairs
-from half_rate import predict_volumes
+from half_rate import check_volume_memory, predict_volumes
 from settling import settle
 from unet_denoiser import MULTIPLE, Example, Recipe, train_denoiser
-from unet_prediction import predict_all
+from unet_prediction import check_memory, predict_all
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +30,7 @@ def train(job: Job, events: Events) -> None:
     """Say how still the movies hold, train on pairs of their frames, settle the network, see whether it denoises."""
     check(job)
     recipe = _recipe(job)
+    _check_memory(job)
     tell_change(job, events)
     train_denoiser(job, events, recipe)
     if job.params["settle"]:
@@ -67,6 +68,13 @@ def check(job: Job) -> None:
     if params["patch_size_z"] is not None and params["predict_tiling"] == "study":
         message = "predict_tiling: expected exact with patch_size_z, as the study had no 3D Noise2Noise, got study"
         raise JobRefused(message)
+
+
+def _check_memory(job: Job) -> None:
+    if job.params["patch_size_z"] is None:
+        check_memory(job, conv_dims=2, n2v2=False)
+    else:
+        check_volume_memory(job)
 
 
 def tell_change(job: Job, events: Events) -> None:

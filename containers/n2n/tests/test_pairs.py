@@ -1,19 +1,22 @@
 """Which frames are paired, and how still a movie must hold; no training."""
 
 import sys
+from contextlib import closing
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from n2n_jobs import clean_movie, make_job, noisy_movie, write_movie
 
 from contract.errors import JobRefused
+from contract.events import Events
 from frame_pairs import measure_change, split_pairs
 from patch_sampling import PatchSource
-from run import check
+from run import check, train
 
 MOVIES = [np.arange(7) + 1000.0, np.arange(8) + 2000.0]  # every frame holds its movie and number
 
@@ -88,3 +91,22 @@ def test_a_single_frame_is_refused(tmp_path):
 def test_params_that_do_not_fit_are_refused(tmp_path, changes, expected):
     with pytest.raises(JobRefused, match=expected):
         check(make_job(tmp_path / "train", "train", "quick", inputs={}, **changes))
+
+
+@pytest.mark.parametrize(
+    ("shape", "changes"),
+    [
+        # The least block, 60 x 64 x 64 with its halo, takes 0.112 GiB beside 60 frames of 300 x 300.
+        ((60, 300, 300), {"patch_size_z": 8}),
+        # One frame that is read and written takes 0.107 GiB.
+        ((2, 4000, 3600), {}),
+    ],
+)
+def test_a_movie_that_could_not_be_predicted_is_refused_before_training(tmp_path, shape, changes):
+    path = tmp_path / "movie.tif"
+    tifffile.imwrite(path, np.zeros(shape, np.uint16), compression="zlib", metadata={"axes": "TYX"})
+    job = make_job(tmp_path / "train", "train", "quick", inputs={"train": [path]}, predict_memory_gib=0.1, **changes)
+    expected = f"predict_memory_gib: expected enough for one block of a {shape[1]} x {shape[2]} movie"
+    with closing(Events(job.folder / "events.jsonl")) as events, pytest.raises(JobRefused, match=expected):
+        train(job, events)
+    assert not job.checkpoint.exists()
