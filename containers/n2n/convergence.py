@@ -94,7 +94,7 @@ def _held_out(job: Job, recipe: Recipe, denoiser: Denoiser) -> Iterator[Example]
     """Draw batches of pairs that were not trained on, if there are any."""
     movies = open_movies(job, job.inputs.val or job.inputs.train, recipe.window)
     if not job.inputs.val:
-        movies = hold_out(movies, recipe.window, job.params["n_val_patches"])[1]
+        movies = hold_out(movies, recipe.window, job.params["n_val_patches"], recipe.stride_t)[1]
     source = PatchSource(movies, recipe.window, recipe.stride_t)
     rng, device = generator(job.seed, _JUDGED), next(denoiser.network.parameters()).device
     indices = rng.permutation(len(source))[: job.params["n_val_patches"]]

@@ -116,7 +116,7 @@ def open_movies(job: Job, paths: Sequence[Path], window: tuple[int, int, int]) -
 
 
 def hold_out(
-    movies: list[np.ndarray], window: tuple[int, int, int], patches: int
+    movies: list[np.ndarray], window: tuple[int, int, int], patches: int, stride_t: int = 1
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Keep the last frames of the longest movie from training.
 
@@ -128,6 +128,8 @@ def hold_out(
         Size of a patch.
     patches : int
         How many patches validation looks at.
+    stride_t : int
+        Patches begin at multiples of so many frames of the whole movie, those held out too.
 
     Returns
     -------
@@ -142,8 +144,9 @@ def hold_out(
     frames = min(spare, depth * -(-patches // cells))
     if frames < depth:
         return movies, movies
-    train = [one[:-frames] if number == longest else one for number, one in enumerate(movies)]
-    return train, [movie[-frames:]]
+    first = (len(movie) - frames) // stride_t * stride_t
+    train = [one[:first] if number == longest else one for number, one in enumerate(movies)]
+    return train, [movie[first:]]
 
 
 class PatchSource:

@@ -178,7 +178,7 @@ class _Training:
         movies = open_movies(job, job.inputs.train, recipe.window)
         val = open_movies(job, job.inputs.val, recipe.window) if job.inputs.val else None
         if val is None:
-            movies, val = hold_out(movies, recipe.window, job.params["n_val_patches"])
+            movies, val = hold_out(movies, recipe.window, job.params["n_val_patches"], recipe.stride_t)
             events.message(_what_is_held_out(movies, val))
         self._source = PatchSource(movies, recipe.window, recipe.stride_t)
         self._val = PatchSource(val, recipe.window, recipe.stride_t)

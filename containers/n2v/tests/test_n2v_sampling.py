@@ -65,6 +65,14 @@ def test_the_last_frames_of_the_longest_movie_are_held_out():
     assert [movie[:, 0, 0].tolist() for movie in val] == [[57, 58, 59]]
 
 
+# Two pairs are 4 frames, and a tenth of 50 frames is 5: all but those, down to an even number.
+@pytest.mark.parametrize(("frames", "patches", "first"), [(60, 2, 56), (61, 2, 56), (50, 9, 44)])
+def test_pairs_that_are_held_out_begin_at_even_frames_of_the_whole_movie_too(frames, patches, first):
+    train, val = hold_out([numbered(frames, 8, 8)], (2, 8, 8), patches, stride_t=2)
+    assert [len(train[0]), int(val[0][0, 0, 0])] == [first, first]
+    assert len(train[0]) + len(val[0]) == frames
+
+
 def test_a_3d_patch_is_held_out_where_a_quarter_of_the_frames_suffices():
     train, val = hold_out([numbered(32, 8, 8)], (8, 8, 8), 5)
     assert [len(train[0]), len(val[0])] == [24, 8]
