@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.attempts import ANCHOR, Attempt
 from orchestrator.catalogue import METRICS
 from orchestrator.errors import BadInput
-from orchestrator.evaluate import read_frames, score_run
+from orchestrator.evaluate import score_run
 from orchestrator.experiments import PRESET
 from orchestrator.judgements import score_of, shown
 from orchestrator.layout import RunFolder
 from orchestrator.load import in_environment, resolve_params
-from orchestrator.presentation import has_own_scale, resources_of
+from orchestrator.movie_tables import read_frames
+from orchestrator.presentation import control_scores, control_title, has_own_scale, resources_of
 from orchestrator.report.content import Comparison, Entry, MovieContent
 from orchestrator.study import score_study
 from orchestrator.verdict_board import CORRECTED, board_of, environment_of
@@ -50,7 +51,7 @@ def collect(
     everything = {run.path: run for run in (*runs, *_controls(runs, algorithms))}.values()
     of_experiments, others = by_experiment(tuple(everything), experiments, algorithms)
     for run in everything:
-        score_run(run)
+        score_run(run, algorithms)
     attempts = tuple(
         Attempt(experiment=experiments[name], runs=found, controls=_controls_of(found, others, algorithms))
         for name, found in of_experiments.items()
@@ -59,7 +60,7 @@ def collect(
     others = tuple(run for run in others if run.path not in beside)
     for attempt in attempts:
         for run in (*attempt.runs, *attempt.controls):
-            score_study(run, attempt.experiment.protocol)
+            score_study(run, attempt.experiment.protocol, algorithms)
     board = board_of(attempts, experiments)
     studied = {one.experiment.dataset for one in attempts}
     entries = [entry for run in others for entry in _entries(run, algorithms, studied)]
@@ -154,22 +155,31 @@ def _entries(run: RunFolder, algorithms: Mapping[str, Algorithm], studied: set[s
         message = f"{run.path}: expected a run of {', '.join(algorithms)}, got one of {record['algorithm']}"
         raise BadInput(message, "Its folder in containers/ is not there any more.")
     dataset = f"{record['dataset']}, {CORRECTED}" if record["dataset"] in studied else record["dataset"]
+    entry = Entry(
+        run=_title(run),
+        title=_title(run),
+        role="control" if algorithms[record["algorithm"]].kind == "control" else "algorithm",
+        dataset=dataset,
+        split="",
+        comparisons={},
+        environment=environment_of(run),
+    )
+    for control, splits in control_scores(run).items():
+        title = control_title(control, _title(run))
+        yield from _on_splits(replace(entry, run=title, title=title, role="control"), splits)
+    splits = json.loads(run.scores.read_text())["splits"]
+    yield from _on_splits(replace(entry, resources=resources_of(record)), splits)
+
+
+def _on_splits(entry: Entry, splits: Mapping[str, Mapping[str, Any]]) -> Iterator[Entry]:
     known = {metric.name for metric in METRICS}
-    for split, scores in json.loads(run.scores.read_text())["splits"].items():
-        yield Entry(
-            run=_title(run),
-            title=_title(run),
-            role="control" if algorithms[record["algorithm"]].kind == "control" else "algorithm",
-            dataset=dataset,
-            split=split,
-            comparisons={
-                metric: Comparison(ours=shown(score_of(one)), published=None, verdict="not published")
-                for metric, one in scores.items()
-                if metric in known
-            },
-            environment=environment_of(run),
-            resources=resources_of(record),
-        )
+    for split, scores in splits.items():
+        comparisons = {
+            metric: Comparison(ours=shown(score_of(one)), published=None, verdict="not published")
+            for metric, one in scores.items()
+            if metric in known
+        }
+        yield replace(entry, split=split, comparisons=comparisons)
 
 
 def _movies(runs: Sequence[RunFolder]) -> Iterator[MovieContent]:
@@ -188,7 +198,7 @@ def _movies(runs: Sequence[RunFolder]) -> Iterator[MovieContent]:
                 target=None if movie["target"] is None else Path(movie["target"]),
                 frame_rate_hz=record["frame_rate_hz"],
                 fit_target=any(has_own_scale(one, name) for one in same),
-                frame_scores={_title(run): read_frames(run).get(name, {})},
+                frame_scores={_title(run): read_frames(run.frames).get(name, {})},
             )
 
 

@@ -189,7 +189,8 @@ def _files(record: Mapping[str, Any], folder: Path) -> Iterator[dict[str, Any]]:
                 }
                 beside = path.startswith("predictions/extra/")  # of several formats
                 yield entity if in_run or beside else {**entity, "encodingFormat": _TIFF}
-    for name in ("run.json", "scores.json", "scores-study.json", "frames.csv", "report.html"):
+    frames = sorted(path.name for path in folder.glob("frames*.csv"))
+    for name in ("run.json", "scores.json", "scores-study.json", *frames, "report.html"):
         if (folder / name).exists():
             yield {"@id": name, "@type": "File", "name": name, "contentSize": str((folder / name).stat().st_size)}
 

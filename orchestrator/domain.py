@@ -82,6 +82,8 @@ class Algorithm:
         Values by preset name.
     shares : tuple of Path
         Files of other folders that its image holds too.
+    controls : mapping of str to str
+        Titles of the controls that its prediction writes beside its result, by the name of their folder.
     document : mapping
         The whole algorithm.yaml, for `algorithm.json` in the image.
     """
@@ -102,6 +104,7 @@ class Algorithm:
     params: Mapping[str, Param]
     presets: Mapping[str, Mapping[str, Any]]
     shares: tuple[Path, ...]
+    controls: Mapping[str, str]
     document: Mapping[str, Any]
 
     @property

@@ -1,51 +1,32 @@
-"""Score the predictions of a finished run: one summary for each movie and split, one row for each frame."""
+"""Score the predictions of a finished run, and beside them the controls that its prediction wrote."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from contract.files import atomic, write_json
+from contract.files import write_json
 from contract.stacks import open_stack
 from orchestrator.errors import BadInput
+from orchestrator.movie_tables import MovieTable, finite, summaries_of, write_frames
 from orchestrator.truth import activity_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from contract.stacks import Stack
+    from orchestrator.domain import Algorithm
     from orchestrator.layout import RunFolder
     from orchestrator.metrics import MovieScores
 
 VERSION = 2  # of the scores; a change scores every run again
 FIT_EVERY = 10  # MicroSSIM is fitted to every 10th frame, as in the study
 _BLOCK_FRAMES = 32
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MovieTable:
-    """Scores of one movie.
-
-    Parameters
-    ----------
-    frames : mapping of str to list
-        One value per frame for each frame metric.
-    movie : mapping of str to float or None
-        Metrics of the whole movie; None where one is not defined.
-    data_range : float or None
-        Intensity range used by psnr and ssim: largest minus smallest target value; None without a target.
-    """
-
-    frames: Mapping[str, list[float]]
-    movie: Mapping[str, float | None]
-    data_range: float | None
 
 
 class StackFrames:
@@ -73,18 +54,21 @@ class StackFrames:
         return frame
 
 
-def score_run(folder: RunFolder) -> Mapping[str, Any]:
+def score_run(folder: RunFolder, algorithms: Mapping[str, Algorithm]) -> Mapping[str, Any]:
     """Score every prediction of a run and write scores.json and frames.csv; a run scored before is left alone.
 
     Parameters
     ----------
     folder : RunFolder
         A finished run.
+    algorithms : mapping of str to Algorithm
+        All algorithms; that of the run says which controls its prediction may have written.
 
     Returns
     -------
     mapping
-        The document of scores.json.
+        The document of scores.json; `controls` holds the scores of each control, as `movies` and `splits` hold those
+        of the predictions.
 
     Raises
     ------
@@ -92,49 +76,48 @@ def score_run(folder: RunFolder) -> Mapping[str, Any]:
         When a movie of the run is no longer where it was.
     """
     record = json.loads(folder.record.read_text())
-    basis = _basis(record)
+    controls = _controls(folder, record, algorithms)
+    basis = _basis(record, controls)
     known = _known(folder)
     if known is not None and known["basis"] == basis:
         return known
     from orchestrator.metrics.workers import over_files  # noqa: PLC0415 - a scored run needs no SciPy
 
-    rate_hz = record["frame_rate_hz"]
-    tables = over_files(record["movies"], lambda name, movie, cores: _score(folder, name, movie, rate_hz, cores))
+    def scored(paths: Mapping[str, Path], to: Path) -> dict[str, Any]:
+        movies = {name: record["movies"][name] for name in paths}
+        rate_hz = record["frame_rate_hz"]
+        tables = over_files(movies, lambda name, movie, cores: _score(paths[name], movie, rate_hz, cores))
+        write_frames(to, tables)
+        return summaries_of(tables)
+
     document = {
+        **scored({name: folder.prediction(name) for name in record["movies"]}, folder.frames),
         "basis": basis,
-        "movies": {
-            name: {
-                "data_range": table.data_range,
-                "movie": dict(table.movie),
-                "frames": {metric: _summary(values) for metric, values in table.frames.items()},
-            }
-            for name, table in tables.items()
-        },
-        "splits": _splits(tables),
+        "controls": {name: scored(paths, folder.control_frames(name)) for name, paths in controls.items()},
     }
-    _write_frames(folder.frames, tables)
     write_json(folder.scores, document)
     return document
 
 
-def read_frames(folder: RunFolder) -> dict[str, dict[str, list[float]]]:
-    """Return the scores of every frame: movie name to metric to one value per frame."""
-    found: dict[str, dict[str, list[float]]] = {}
-    with folder.frames.open(newline="") as stream:
-        for row in csv.DictReader(stream):
-            metrics = found.setdefault(row["movie"], {})
-            for metric, value in row.items():
-                if metric not in {"movie", "frame"} and value != "":
-                    metrics.setdefault(metric, []).append(float(value))
-    return found
+def _controls(
+    folder: RunFolder, record: Mapping[str, Any], algorithms: Mapping[str, Algorithm]
+) -> dict[str, dict[str, Path]]:
+    """Find the movies of each control that the algorithm declares; a parameter may have left them out."""
+    algorithm = algorithms.get(record["algorithm"])
+    declared = sorted(algorithm.controls) if algorithm is not None else []
+    found = {}
+    for control in declared:
+        paths = {name: folder.control(control, name) for name in record["movies"]}
+        found[control] = {name: path for name, path in paths.items() if path.exists()}
+    return {control: paths for control, paths in found.items() if paths}
 
 
-def _basis(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the scores depend on beside the run itself: targets and truths, by path, size and time."""
+def _basis(record: Mapping[str, Any], controls: Iterable[str]) -> dict[str, Any]:
+    """Return what the scores depend on beside the run itself: targets and truths by path, size and time; controls."""
     movies = record["movies"]
     targets = {name: _state(Path(movie["target"] or movie["noisy"])) for name, movie in movies.items()}
     truths = {name: _state(Path(movie["truth"])) for name, movie in movies.items() if movie.get("truth")}
-    return {"targets": targets, "truths": truths, "version": VERSION}
+    return {"controls": sorted(controls), "targets": targets, "truths": truths, "version": VERSION}
 
 
 def _state(path: Path) -> list[Any]:
@@ -154,18 +137,15 @@ def _known(folder: RunFolder) -> dict[str, Any] | None:
     return document
 
 
-def _score(
-    folder: RunFolder, name: str, movie: Mapping[str, Any], frame_rate_hz: float | None, threads: int
-) -> MovieTable:
-    split, _, file = name.partition("/")
-    with open_stack(folder.predictions(split) / file) as prediction:
+def _score(path: Path, movie: Mapping[str, Any], frame_rate_hz: float | None, threads: int) -> MovieTable:
+    with open_stack(path) as prediction:
         if movie["target"] is None:
             with open_stack(Path(movie["noisy"])) as noisy:
                 return _without_target(noisy, prediction, frame_rate_hz)
         with open_stack(Path(movie["target"])) as target, open_stack(Path(movie["noisy"])) as noisy:
             table = _with_target(target, prediction, noisy, threads)
             truth = movie.get("truth")
-            more = {} if truth is None else _finite(activity_of(Path(truth), target, prediction))
+            more = {} if truth is None else finite(activity_of(Path(truth), target, prediction))
     return replace(table, movie={**table.movie, **more})
 
 
@@ -188,7 +168,7 @@ def _with_target(target: Stack, prediction: Stack, noisy: Stack, threads: int) -
         "offset": scores.regression.offset,
         **_unbiased(target, noisy, scores, data_range),
     }
-    return MovieTable(frames=frames, movie=_finite(movie), data_range=data_range)
+    return MovieTable(frames=frames, movie=finite(movie), data_range=data_range)
 
 
 def _unbiased(target: Stack, noisy: Stack, scores: MovieScores, data_range: float) -> dict[str, float]:
@@ -231,7 +211,7 @@ def _without_target(noisy: Stack, prediction: Stack, frame_rate_hz: float | None
     }
     movie |= {"noise_level": scores.noise_level_after, "temporal_smoothness": scores.temporal_smoothness}
     frames = {"residual_mean": scores.frame_mean.tolist()}
-    return MovieTable(frames=frames, movie=_finite(movie), data_range=None)
+    return MovieTable(frames=frames, movie=finite(movie), data_range=None)
 
 
 def _range(target: Stack) -> float:
@@ -242,52 +222,3 @@ def _range(target: Stack) -> float:
         message = f"{target.path}: expected a target with structure, got one grey value, {low}"
         raise BadInput(message, "No metric is defined against a constant target.")
     return high - low
-
-
-def _finite(values: Mapping[str, float | None]) -> dict[str, float | None]:
-    return {name: value if value is not None and math.isfinite(value) else None for name, value in values.items()}
-
-
-def _summary(values: list[float]) -> dict[str, Any]:
-    from orchestrator.metrics import summarise  # noqa: PLC0415 - a scored run needs no SciPy
-
-    summary = summarise(values)
-    return {**_finite({"mean": summary.mean, "sd": summary.sd}), "n": summary.n}
-
-
-def _bounds(values: list[float], movies: int) -> dict[str, float | None]:
-    from orchestrator.metrics import frames_interval  # noqa: PLC0415 - a scored run needs no SciPy
-
-    interval = frames_interval(values, movies)
-    return _finite({"low": interval.low, "high": interval.high})
-
-
-def _splits(tables: Mapping[str, MovieTable]) -> dict[str, Any]:
-    """Pool the frames of all movies of a split, and average movie metrics over its movies."""
-    pooled: dict[str, dict[str, list[float]]] = {}
-    movies: dict[str, int] = {}
-    for name, table in tables.items():
-        split = pooled.setdefault(name.partition("/")[0], {})
-        movies[name.partition("/")[0]] = movies.get(name.partition("/")[0], 0) + 1
-        for metric, values in table.frames.items():
-            split.setdefault(metric, []).extend(values)
-        for metric, value in table.movie.items():
-            split.setdefault(metric, []).append(math.nan if value is None else value)
-    return {
-        split: {metric: _summary(values) | _bounds(values, movies[split]) for metric, values in metrics.items()}
-        for split, metrics in pooled.items()
-    }
-
-
-def _write_frames(path: Path, tables: Mapping[str, MovieTable]) -> None:
-    columns = sorted({metric for table in tables.values() for metric in table.frames})
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["movie", "frame", *columns])
-    for name, table in tables.items():
-        length = len(next(iter(table.frames.values())))
-        for frame in range(length):
-            values = [repr(table.frames[column][frame]) if column in table.frames else "" for column in columns]
-            writer.writerow([name, frame, *values])
-    with atomic(path) as part:
-        part.write_text(text.getvalue())

@@ -115,8 +115,12 @@ class RunFolder:
 
     @property
     def frames(self) -> Path:
-        """Scores of every frame."""
+        """Scores of every frame of the predictions."""
         return self.path / "frames.csv"
+
+    def control_frames(self, control: str) -> Path:
+        """Scores of every frame of a control that prediction wrote."""
+        return self.path / f"frames-{control}.csv"
 
     @property
     def crate(self) -> Path:
@@ -149,6 +153,14 @@ class RunFolder:
     def predictions(self, split: str) -> Path:
         """Return the folder of the predictions of a split."""
         return self.path / "predictions" / split
+
+    def prediction(self, movie: str) -> Path:
+        """Return the prediction of a movie, which is named as in run.json: SPLIT/NAME."""
+        return self.path / "predictions" / movie
+
+    def control(self, control: str, movie: str) -> Path:
+        """Return where prediction writes a control that the algorithm declares, for a movie named SPLIT/NAME."""
+        return self.path / "predictions" / "extra" / control / movie
 
 
 def layout() -> Layout:

@@ -187,6 +187,7 @@ def _algorithm(folder: Path, document: dict[str, Any]) -> Algorithm:
         memory_bytes=document["resources"]["memory_bytes"],
         params=params,
         shares=tuple((folder / path).resolve() for path in document.get("shares", ())),
+        controls=document.get("controls", {}),
         document=document,
         **{name: document[name] for name in same},
     )

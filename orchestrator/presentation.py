@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.catalogue import METRICS
-from orchestrator.evaluate import read_frames
 from orchestrator.metrics import frames_interval, summarise
+from orchestrator.movie_tables import read_frames
 from orchestrator.report.content import (
     NOISY,
     MovieContent,
@@ -22,7 +22,7 @@ from orchestrator.report.content import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from orchestrator.domain import Algorithm
     from orchestrator.layout import RunFolder
@@ -51,11 +51,16 @@ def report_of(folders: Sequence[RunFolder], algorithms: Mapping[str, Algorithm])
     """
     runs = _named(_identity_first(folders))
     records = {name: json.loads(folder.record.read_text()) for name, folder in runs.items()}
-    frames = {name: read_frames(folder) for name, folder in runs.items()}
+    frames = {name: read_frames(path) for run, folder in runs.items() for name, path in _frame_tables(run, folder)}
     subject = json.loads(folders[0].record.read_text())
-    noisy = frames.get(NOISY, {})
+    gains = {name: _gains(scored, frames.get(NOISY, {})) for name, scored in frames.items()}
     rows = tuple(
-        _row(name, folder, records[name], algorithms, _gains(frames[name], noisy)) for name, folder in runs.items()
+        row
+        for name, folder in runs.items()
+        for row in (
+            *_control_rows(name, folder, algorithms[records[name]["algorithm"]], records[name]["preset"], gains),
+            _row(name, folder, records[name], algorithms, gains[name]),
+        )
     )
     if NOISY not in runs:
         rows = (RunContent(name=NOISY, title="Noisy input", role="noisy"), *rows)
@@ -91,6 +96,48 @@ def _named(folders: Sequence[RunFolder]) -> dict[str, RunFolder]:
             alone = algorithms.count(algorithm) == 1
             named[algorithm if alone else f"{algorithm}-{folder.path.name[:6]}"] = folder
     return named
+
+
+def control_scores(folder: RunFolder) -> dict[str, Mapping[str, Any]]:
+    """Return the scores of each control that the prediction of a scored run wrote: split to metric to summary."""
+    controls = json.loads(folder.scores.read_text())["controls"]
+    return {name: one["splits"] for name, one in sorted(controls.items())}
+
+
+def control_title(title: str, writer: str) -> str:
+    """Name a control after its title and the run whose prediction wrote it."""
+    return f"{title} (control of {writer})"
+
+
+def _beside(name: str, control: str) -> str:
+    return f"{name}-{control}"
+
+
+def _frame_tables(name: str, folder: RunFolder) -> Iterator[tuple[str, Path]]:
+    """Yield the rows that a run has, and where the scores of their frames are."""
+    for control in control_scores(folder):
+        yield _beside(name, control), folder.control_frames(control)
+    yield name, folder.frames
+
+
+def _control_rows(
+    name: str,
+    folder: RunFolder,
+    algorithm: Algorithm,
+    preset: str,
+    gains: Mapping[str, Mapping[str, Mapping[str, Summary]]],
+) -> Iterator[RunContent]:
+    """Yield a row for each control that prediction wrote beside its result."""
+    short = algorithm.title.partition(" (")[0]
+    for control, scores in control_scores(folder).items():
+        row = _beside(name, control)
+        yield RunContent(
+            name=row,
+            title=control_title(algorithm.controls[control], f"{short}, {preset}"),
+            role="control",
+            scores=_summaries(scores),
+            gains=gains[row],
+        )
 
 
 def _row(
@@ -215,8 +262,11 @@ def _movie(
     frames: Mapping[str, Mapping[str, Mapping[str, list[float]]]],
 ) -> MovieContent:
     split, _, file = name.partition("/")
-    # The subject is the last row of a table and the first picture.
-    paths = {run: folder.predictions(split) / file for run, folder in reversed(list(runs.items())) if run != NOISY}
+    # The subject is the last row of a table and the first picture; its controls follow it.
+    paths: dict[str, Path] = {}
+    for run, folder in reversed(list(runs.items())):
+        controls = {_beside(run, control): folder.control(control, name) for control in control_scores(folder)}
+        paths |= controls if run == NOISY else {run: folder.prediction(name), **controls}
     return MovieContent(
         name=file,
         split=split,

@@ -144,7 +144,7 @@ class Reproduction:
         folders = [self.session.run(plan).folder for plan in plans]
         for plan, folder in zip(plans, folders, strict=True):
             if any(movie.target is not None for movie in plan.source.movies):
-                score_study(folder, experiment.protocol)
+                score_study(folder, experiment.protocol, load_algorithms(self.session.layout.containers))
         return tuple(folders)
 
     def _check_data(self, experiment: Experiment, plans: Sequence[Plan]) -> None:

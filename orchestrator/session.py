@@ -76,7 +76,7 @@ class Session:
         if outcome is None:
             engine = self.build(plan.algorithm, plan.image)
             outcome = execute(plan, engine, self.progress, self.memory_bytes)
-        score_run(outcome.folder)
+        score_run(outcome.folder, load_algorithms(self.layout.containers))
         return outcome
 
     def write_report(self, folders: Sequence[RunFolder], target: Path | None = None) -> str:

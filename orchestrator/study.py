@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from contract.stacks import Stack
+    from orchestrator.domain import Algorithm
     from orchestrator.experiments import ScoreProtocolName
     from orchestrator.layout import RunFolder
     from orchestrator.metrics import Summary
@@ -33,7 +34,9 @@ METRICS: Mapping[ScoreProtocolName, tuple[str, ...]] = {
 _Table = dict[str, list[float]]
 
 
-def score_study(folder: RunFolder, protocol: ScoreProtocolName) -> Mapping[str, Any]:
+def score_study(
+    folder: RunFolder, protocol: ScoreProtocolName, algorithms: Mapping[str, Algorithm]
+) -> Mapping[str, Any]:
     """Score every prediction of a run by the study's protocol and write scores-study.json, where it is not there yet.
 
     Parameters
@@ -44,6 +47,8 @@ def score_study(folder: RunFolder, protocol: ScoreProtocolName) -> Mapping[str, 
         movies: both sides cast to uint16 as the study casts, data range 65535, MicroSSIM fitted to every 10th frame of
         each video (MOUSENEU_LP_EVALUATION.ipynb, cell 3). images: SI-PSNR of each image without a cast, and its gain
         over the noisy image (NIDDL_N2V_evaluation.ipynb, cell 1). Both at commit 50970a3 of the study.
+    algorithms : mapping of str to Algorithm
+        As in `score_run`, which gives the corrected scores.
 
     Returns
     -------
@@ -58,7 +63,7 @@ def score_study(folder: RunFolder, protocol: ScoreProtocolName) -> Mapping[str, 
     AlgorithmFailed
         When a prediction holds values for which the study's cast is undefined.
     """
-    corrected = score_run(folder)
+    corrected = score_run(folder, algorithms)
     basis = {**corrected["basis"], "protocol": protocol, "study_version": VERSION}
     known = _known(folder)
     if known is not None and known["basis"] == basis:

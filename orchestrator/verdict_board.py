@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.attempts import ANCHOR
 from orchestrator.catalogue import METRICS
 from orchestrator.domain import CURRENT
-from orchestrator.evaluate import read_frames
 from orchestrator.judgements import WITHOUT_TARGET, judged, score_of, shown, study_scores
-from orchestrator.presentation import resources_of
+from orchestrator.movie_tables import read_frames
+from orchestrator.presentation import control_scores, control_title, resources_of
 from orchestrator.report.content import Comparison, Entry, Leaderboard, Metric, MovieContent
 from orchestrator.study import METRICS as SCORED
 from orchestrator.verdict import over_seeds
@@ -85,6 +85,7 @@ def reasons(board: Leaderboard) -> tuple[str, ...]:
 def _entries(attempt: Attempt, experiments: Mapping[str, Experiment]) -> Iterator[Entry]:
     for split, comparisons in judged(attempt, experiments).items():
         yield _entry(attempt, split, comparisons)
+    yield from _written_controls(attempt)
     yield from _corrected_entries(attempt, attempt.experiment.name, attempt.runs)
 
 
@@ -123,6 +124,18 @@ def _corrected_entries(attempt: Attempt, title: str, runs: Sequence[RunFolder]) 
         yield replace(entry, run=title, title=title, dataset=f"{entry.dataset}, {CORRECTED}{without}")
 
 
+def _written_controls(attempt: Attempt) -> Iterator[Entry]:
+    """Yield the controls that prediction of the first run wrote beside its result, which only `score_run` scores."""
+    for run in attempt.runs[:1]:
+        for control, splits in control_scores(run).items():
+            name = control_title(control, attempt.experiment.name)
+            plain = replace(attempt, status="ok", reason="")
+            for split, metrics in splits.items():
+                entry = replace(_control_entry(plain, name, split, metrics), resources=None)
+                corrected = f"{entry.dataset}, {CORRECTED}" if run.study_scores.exists() else entry.dataset
+                yield replace(entry, dataset=corrected)
+
+
 def _other_controls(attempts: Sequence[Attempt]) -> Iterator[tuple[Attempt, RunFolder]]:
     """Yield the runs of controls that are no experiment themselves, each once."""
     seen = {run.path for attempt in attempts for run in attempt.runs}
@@ -137,14 +150,18 @@ def _control_entries(attempt: Attempt, run: RunFolder) -> Iterator[Entry]:
     name = _control_title(attempt, run)
     plain = replace(attempt, runs=(run,), status="ok", reason="")
     for split, metrics in study_scores(run).items():
-        comparisons = {
-            metric: Comparison(ours=shown(score_of(one)), published=None, verdict="not published", reason="a control")
-            for metric, one in metrics.items()
-            if metric in (*SCORED[attempt.experiment.protocol], *WITHOUT_TARGET)
-        }
-        yield replace(_entry(plain, split, comparisons), run=name, title=name, role="control")
+        yield _control_entry(plain, name, split, metrics)
     for entry in _corrected_entries(plain, name, (run,)):
         yield replace(entry, role="control")
+
+
+def _control_entry(attempt: Attempt, name: str, split: str, metrics: Mapping[str, Any]) -> Entry:
+    comparisons = {
+        metric: Comparison(ours=shown(score_of(one)), published=None, verdict="not published", reason="a control")
+        for metric, one in metrics.items()
+        if metric in (*SCORED[attempt.experiment.protocol], *WITHOUT_TARGET)
+    }
+    return replace(_entry(attempt, split, comparisons), run=name, title=name, role="control")
 
 
 def _movies(attempts: Sequence[Attempt]) -> Iterator[MovieContent]:
@@ -185,7 +202,7 @@ def _drawn(attempts: Sequence[Attempt], dataset: str, movie: str) -> Iterator[tu
 def _frame_scores(runs: Mapping[str, RunFolder], movie: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield SI-PSNR of every frame, the one score for which neither cast nor data range of the study matter."""
     for title, run in runs.items():
-        scores = read_frames(run).get(movie, {}) if run.frames.exists() else {}
+        scores = read_frames(run.frames).get(movie, {}) if run.frames.exists() else {}
         if _PER_FRAME in scores:
             yield title, {_PER_FRAME: scores[_PER_FRAME]}
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.data import BytesProgress
-from orchestrator.cli.root import ENGINES, absolute, algorithm, main, run_folders, session
+from orchestrator.cli.root import ENGINES, absolute, algorithm, algorithms, main, run_folders, session
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
@@ -88,10 +88,13 @@ def evaluate(runs: tuple[Path, ...]) -> None:
     from orchestrator.evaluate import score_run
 
     for folder in run_folders(runs):
-        for split, metrics in score_run(folder)["splits"].items():
-            for metric, one in metrics.items():
-                name = folder.path.parent.name
-                click.echo(f"{name} {split} {metric}: mean {one['mean']} sd {one['sd']} n {one['n']}")
+        scores = score_run(folder, algorithms())
+        name = folder.path.parent.name
+        named = {name: scores, **{f"{name} {control}": one for control, one in scores["controls"].items()}}
+        for title, scored in named.items():
+            for split, metrics in scored["splits"].items():
+                for metric, one in metrics.items():
+                    click.echo(f"{title} {split} {metric}: mean {one['mean']} sd {one['sd']} n {one['n']}")
 
 
 @main.command()
@@ -108,7 +111,7 @@ def report(runs: tuple[Path, ...], target: Path | None) -> None:
 
     folders = run_folders(runs)
     for folder in folders:
-        score_run(folder)
+        score_run(folder, algorithms())
     _show(session("auto"), folders, target)
 
 

@@ -83,6 +83,11 @@ def test_a_smoke_run_keeps_every_promise_of_the_contract(shared_calm, tiny_movie
     mean = tifffile.imread(tiny_movie).mean()
     assert abs(prediction.mean() - mean) < 0.5 * mean  # in the intensity units of the input, not normalised
 
+    for control in load_algorithm(CONTAINERS / name).controls:
+        beside = tifffile.imread(folder / "predictions" / "extra" / control / "train" / "tiny.tif")
+        assert (beside.shape, beside.dtype) == (prediction.shape, prediction.dtype)
+        assert np.isfinite(beside).all()
+
     for job in ("train", "predict-train"):
         result = json.loads((folder / job / "result.json").read_text())
         assert result["status"] == "ok"

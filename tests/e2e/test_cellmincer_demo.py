@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
-import numpy as np
 import pytest
 import tifffile
-
-from orchestrator.metrics import si_psnr
 
 # Gains of quick CellMincer in SI-PSNR on the demo, mean over frames. Measured 2026-11-23 on 2 cores: over noisy
 # 10.3 dB (train) and 8.3 dB (val), over the trend alone 8.0 dB and 6.2 dB. The margins leave room for other processors.
@@ -29,11 +27,9 @@ def _si_psnr_db(folder, split):
 
 
 def _trend_si_psnr_db(folder, split):
-    """Score the control that prediction wrote beside the result, as the result itself is scored."""
-    movies = json.loads((folder / "run.json").read_text())["movies"]
-    ((name, movie),) = ((name, movie) for name, movie in movies.items() if name.startswith(f"{split}/"))
-    trend = tifffile.imread(folder / "predictions" / "extra" / "trend_only" / name)
-    return np.mean([si_psnr(*frames) for frames in zip(tifffile.imread(movie["target"]), trend, strict=True)])
+    """Return the score of the control that prediction wrote beside the result."""
+    controls = json.loads((folder / "scores.json").read_text())["controls"]
+    return controls["trend_only"]["splits"][split]["si_psnr"]["mean"]
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
@@ -46,8 +42,17 @@ def test_cellmincer_gains_over_noisy_and_over_the_trend_alone(demo, shared_calm,
 
 
 def test_the_report_shows_the_trend_alone_beside_the_prediction(demo):
-    """Against the targets and on masked pixels, for both splits."""
+    """As a row of its own above the prediction; against the targets and on masked pixels, for both splits."""
     page = (demo / "report.html").read_text()
+    assert "Trend alone (control of CellMincer, quick)" in page
+    rows = [line.split()[:2] for line in (demo / "report.txt").read_text().splitlines()]
+    above = [
+        one
+        for one, other in itertools.pairwise(row for row in rows if row and row[-1] in {"control", "algorithm"})
+        if other == ["cellmincer", "algorithm"]
+    ]
+    assert above
+    assert {one[0] for one in above} == {"cellmincer-trend_only"}
     for place in ("against the target", "on masked pixels"):
         for split in ("train", "val"):
             assert f"From the trend alone to the prediction, {place} ({split})" in page

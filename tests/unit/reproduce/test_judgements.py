@@ -41,7 +41,7 @@ def run_of(tmp_path, experiments):
         job = {"seconds": 60.0, "peak_memory_bytes": 2**30, "peak_gpu_bytes": 0}
         record |= {"movies": {}, "seed": seed, "threads": 2, "device": {"found": "x86_64 CPU"}, "jobs": {"train": job}}
         folder.record.write_text(json.dumps(record))
-        folder.scores.write_text(json.dumps({"splits": splits}))
+        folder.scores.write_text(json.dumps({"splits": splits, "controls": {}}))
         folder.study_scores.write_text(json.dumps({"study": splits, "corrected": splits, "copies": []}))
         return folder
 

@@ -1,0 +1,66 @@
+"""What tests of several runs share: finished runs on a movie with a target, written without running anything."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from orchestrator.experiments import load_experiments
+from orchestrator.layout import RunFolder
+from orchestrator.load import in_environment, load_algorithms, resolve_params
+
+CONTAINERS = Path(__file__).parents[3] / "containers"
+MOVIE = "movie.tif"
+
+
+@pytest.fixture(scope="module")
+def experiments():
+    return load_experiments(CONTAINERS)
+
+
+@pytest.fixture(scope="module")
+def algorithms():
+    return load_algorithms(CONTAINERS)
+
+
+@pytest.fixture
+def run_of(tmp_path, algorithms):
+    """Return a function that writes a finished run on a movie whose target is ten times brighter."""
+    generator = np.random.default_rng(0)
+    scene = generator.random((16, 16)) * (1 + np.arange(12) % 4)[:, None, None]
+    movies = {"noisy": tmp_path / "low.tif", "target": tmp_path / "high.tif"}
+    tifffile.imwrite(movies["target"], (1000 * scene).astype(np.uint16))
+    tifffile.imwrite(movies["noisy"], (100 * scene + 5 * generator.random(scene.shape)).astype(np.uint16))
+
+    def write(name, key, params=None, environment="current", seed=42):
+        algorithm = in_environment(algorithms[name], environment)
+        folder = RunFolder(path=tmp_path / "outputs" / f"{name}-mouseneu_lp-default" / key)
+        folder.predictions("val").mkdir(parents=True)
+        tifffile.imwrite(folder.predictions("val") / MOVIE, (100 * scene + 1).astype(np.float32))
+        movie = {**{role: str(path) for role, path in movies.items()}, "truth": None, "shape": [12, 16, 16]}
+        job = {"seconds": 1.0, "peak_memory_bytes": 2**20, "peak_gpu_bytes": 0, "clipped_pixels": {}}
+        record = {
+            "algorithm": name,
+            "dataset": "mouseneu_lp",
+            "device": {"asked": "cpu", "found": "x86_64 CPU"},
+            "environment": environment,
+            "experiment": folder.path.parent.name,
+            "frame_rate_hz": 30.0,
+            "inputs": {f"val/{MOVIE}": "ab" * 32},
+            "jobs": {"train": job, "predict-val": job},
+            "key": key,
+            "movies": {f"val/{MOVIE}": movie},
+            "params": resolve_params(algorithm, "default", {}) if params is None else params,
+            "preset": "default",
+            "seed": seed,
+            "threads": 1,
+            "upstream": {"name": "calm", "version": "1"},
+        }
+        folder.record.write_text(json.dumps(record))
+        return folder
+
+    return write
