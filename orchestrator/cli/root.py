@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +16,6 @@ from orchestrator.errors import BadInput, CalmError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from orchestrator.domain import Algorithm
     from orchestrator.layout import RunFolder
@@ -23,8 +24,31 @@ if TYPE_CHECKING:
 ENGINES = ("auto", "docker", "podman", "apptainer", "venv")
 
 
-class _Group(click.Group):
+class _Command(click.Command):
+    """A command that knows where it writes, to tell which disk refused it."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as click declares it
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            from orchestrator.cli.disk_errors import disk_error
+
+            told = disk_error(error, _places(ctx))
+            if told is None:
+                raise
+            raise told from error
+
+
+class _Subgroup(click.Group):
+    """A group of such commands."""
+
+    command_class = _Command
+
+
+class _Group(_Subgroup):
     """A group that turns a `CalmError` into one sentence, a hint and its exit code."""
+
+    group_class = _Subgroup
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as click declares it
         try:
@@ -50,6 +74,17 @@ def main(*, debug: bool) -> None:
     """  # noqa: D301 - click reads \b as "do not wrap"
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop ends jobs as Ctrl-C does
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(name)s: %(message)s")
+
+
+def _places(ctx: click.Context) -> list[Path]:
+    """Return where a command may write: the folders of calm, the temporary one, and every path that it was given."""
+    from orchestrator.layout import layout
+
+    values = (value if isinstance(value, tuple) else (value,) for value in ctx.params.values())
+    given = [one.absolute() for value in values for one in value if isinstance(one, Path)]
+    folders = layout()
+    temporary = Path(os.environ.get("TMPDIR", "/tmp")).absolute()  # noqa: S108 - asked for its free space only
+    return [folders.outputs, folders.home, folders.data, temporary, *given]
 
 
 def algorithms() -> dict[str, Algorithm]:
