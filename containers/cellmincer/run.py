@@ -38,7 +38,7 @@ def train(job: Job, events: Events) -> None:
         def prepared(path: Path) -> Prepared:
             stack = opened.enter_context(open_stack(path, job.axes))
             events.message(f"preprocessing {path.name}")
-            return _prepared(job, settings, events, Recording(Mapped(stack.memmap(job.folder / "scratch")), path.name))
+            return _prepared(job, settings, events, Recording(Mapped(stack.memmap(job.folder)), path.name))
 
         movies = [prepared(path) for path in job.inputs.train]
         fit(job, events, settings, movies, [prepared(path) for path in job.inputs.val])

@@ -94,14 +94,14 @@ class Stack:
         for start in range(0, self.shape[0], frames):
             yield self.frames(start, min(start + frames, self.shape[0]))
 
-    def memmap(self, scratch: Path) -> np.ndarray:
+    def memmap(self, folder: Path) -> np.ndarray:
         """Map the movie into memory for random access, which training needs.
 
         Parameters
         ----------
-        scratch : Path
-            Folder for a decoded copy, when the file itself cannot be mapped (compressed pages). The copy has no name
-            and is gone with the process, however that ends.
+        folder : Path
+            On whose disk a decoded copy lies, when the file itself cannot be mapped (compressed pages). The copy has
+            no name and is gone with the process, however that ends.
 
         Returns
         -------
@@ -111,8 +111,7 @@ class Stack:
         if self.contiguous:
             offset = self._series.dataoffset
             return np.memmap(self.path, self._stored_dtype, mode="r", offset=offset, shape=self.shape)
-        scratch.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=scratch) as copy:
+        with tempfile.TemporaryFile(dir=folder) as copy:
             for block in self.blocks(_BLOCK_FRAMES):
                 copy.write(block.tobytes())
             copy.flush()

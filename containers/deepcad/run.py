@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -35,17 +34,13 @@ def train(job: Job, events: Events) -> None:
         message = f"{job.path}: expected at least one movie to train on, got none"
         raise JobRefused(message)
     job.checkpoint.mkdir(parents=True, exist_ok=True)
-    scratch = job.folder / "scratch"
     with ExitStack() as opened:
         paths = sorted(job.inputs.train, key=lambda path: (path.name, path))
         stacks = [opened.enter_context(open_stack(path, job.axes)) for path in paths]
         grid = training_grid(stacks, settings)
         events.message(f"{len(grid.coordinates)} patches per epoch, {settings.train_datasets_size} were wished")
         means = [mean_for_training(stack, used_frames(stack, settings)) for stack in stacks]
-        movies = [
-            Centred(stack.memmap(scratch / str(number)), mean)
-            for number, (stack, mean) in enumerate(zip(stacks, means, strict=True))
-        ]
+        movies = [Centred(stack.memmap(job.folder), mean) for stack, mean in zip(stacks, means, strict=True)]
         numbers = range(len(grid.coordinates))
         pairs = upstream("data_process").trainset(numbers, grid.coordinates, movies, grid.stack_index)
         seed_everything(job.seed, job.threads)  # as if upstream were seeded before its run: the network draws first
@@ -54,7 +49,6 @@ def train(job: Job, events: Events) -> None:
         weights = learn(job, events, settings, learner, pairs, validator(job, events, settings, learner))
         check_alive(learner, pairs)
     write_manifest(job, weights, {"patches": len(grid.coordinates), "means": [float(mean) for mean in means]})
-    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def predict(job: Job, events: Events) -> None:

@@ -67,8 +67,8 @@ class PatchSource:
         Height and width of a patch, pixels.
     scale : Scale
         Standardisation.
-    scratch : Path
-        Folder for decoded copies of compressed stacks.
+    folder : Path
+        On whose disk decoded copies of compressed stacks lie.
 
     Raises
     ------
@@ -76,12 +76,12 @@ class PatchSource:
         When a frame is smaller than a patch.
     """
 
-    def __init__(self, stacks: Sequence[Stack], size: int, scale: Scale, scratch: Path) -> None:
+    def __init__(self, stacks: Sequence[Stack], size: int, scale: Scale, folder: Path) -> None:
         for stack in stacks:
             if min(stack.shape[1:]) < size:
                 message = f"{stack.path}: expected frames of at least {size} x {size} pixels, got {stack.shape[1:]}"
                 raise JobRefused(message)
-        self._movies = [stack.memmap(scratch) for stack in stacks]
+        self._movies = [stack.memmap(folder) for stack in stacks]
         self._size, self._scale = size, scale
         self._ends = np.cumsum([stack.shape[0] for stack in stacks])
 

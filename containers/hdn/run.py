@@ -49,9 +49,9 @@ def train(job: Job, events: Events) -> None:
         report = noise_report(choice, job.params["camera_offset"])
         write_json(job.checkpoint / "noise_model.json", report)
         write_json(job.folder / "figures.json", noise_figures(report))
-        cut = partial(PatchSource, size=job.params["patch_size"], scale=scale)
-        source = cut(stacks, scratch=job.folder / "scratch" / "train")
-        judge = cut(val, scratch=job.folder / "scratch" / "val") if val else source
+        cut = partial(PatchSource, size=job.params["patch_size"], scale=scale, folder=job.folder)
+        source = cut(stacks)
+        judge = cut(val) if val else source
         training = LadderTraining(job, choice.noise_model, scale, train=source, val=judge)
         training.run(events)
         evidence = gather_evidence(

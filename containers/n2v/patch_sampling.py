@@ -111,7 +111,7 @@ def open_movies(job: Job, paths: Sequence[Path], window: tuple[int, int, int]) -
                 if have < need:
                     message = f"{path}: expected at least {need} {axis}, the size of a patch, got {have}"
                     raise JobRefused(message)
-            movies.append(stack.memmap(job.folder / "scratch"))
+            movies.append(stack.memmap(job.folder))
     return movies
 
 

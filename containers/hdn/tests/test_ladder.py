@@ -213,7 +213,7 @@ def training(tmp_path):
     path = write_movie(tmp_path / "noisy.tif", noisy_movie(clean_movie(16, 64), gain=2, read_noise=8, offset=100))
     stack = open_stack(path)
     scale = scale_of([stack])
-    source = PatchSource([stack], 32, scale, tmp_path / "scratch")
+    source = PatchSource([stack], 32, scale, tmp_path)
     opened = []
     small = {"patch_size": 32, "max_epochs": 3, "steps_per_epoch": 4, "batch_size": 2}
 

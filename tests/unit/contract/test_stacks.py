@@ -56,16 +56,17 @@ def test_a_stack_of_any_flavour_gives_the_pixels_that_tifffile_reads_at_once(tmp
         assert stack.shape == MOVIE.shape
         assert stack.dtype == np.uint16
         assert np.array_equal(stack.frames(2, 5), MOVIE[2:5])
-        assert np.array_equal(stack.memmap(tmp_path / "scratch"), MOVIE)
+        assert np.array_equal(stack.memmap(tmp_path), MOVIE)
 
 
 def test_decoded_copies_of_stacks_of_one_name_are_kept_apart_and_leave_no_file(tmp_path):
+    (tmp_path / "job").mkdir()
     maps = []
     for number, folder in enumerate((tmp_path / "train", tmp_path / "val")):
         folder.mkdir()
         with open_stack(_write(folder / "movie.tif", "zlib", MOVIE + number)) as stack:
-            maps.append(stack.memmap(tmp_path / "scratch"))
-    assert not list((tmp_path / "scratch").iterdir())
+            maps.append(stack.memmap(tmp_path / "job"))
+    assert not list((tmp_path / "job").iterdir())
     assert np.array_equal(maps[0], MOVIE)
     assert np.array_equal(maps[1], MOVIE + 1)
     assert not maps[0].flags.writeable
