@@ -1,4 +1,4 @@
-"""What reproducing experiments will need, before anything runs: jobs, time, memory and disk."""
+"""What reproducing experiments will need, before anything runs or is downloaded: jobs, time, memory and disk."""
 
 from __future__ import annotations
 
@@ -6,22 +6,31 @@ import json
 import math
 import statistics
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.attempts import Attempt, prior_files
-from orchestrator.domain import CURRENT
+from orchestrator.checksums import Checksums
+from orchestrator.errors import CalmError
 from orchestrator.execute import finished
-from orchestrator.report.table import aligned
+from orchestrator.hardware import check_device
+from orchestrator.manifest import load_manifest
+from orchestrator.outline import outline_of, outlined_plan
+from orchestrator.plan import Source, check_writable
+from orchestrator.preparation import is_prepared
+from orchestrator.reproduce import used
+from orchestrator.sources import dataset_source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from orchestrator.experiments import Experiment
-    from orchestrator.plan import Plan, Source
+    from orchestrator.outline import Outline
+    from orchestrator.plan import Plan
     from orchestrator.reproduce import Reproduction
 
-_GIB = 2**30
+TO_RUN, FINISHED, DATA_MISSING = "to run", "finished", "data missing"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,31 +43,50 @@ class Estimate:
         Name.
     algorithm : str
         Name of the folder, with the environment where that is another than the current one.
-    seed : int or None
-        Its seed; None where nothing can be planned.
+    seed : int
+        Its seed.
     jobs : tuple of str
-        Jobs in order; empty for a run that is finished, or cannot be planned.
+        Jobs in order; empty for a run that is finished.
     state : str
-        "to run", "finished", or why it cannot be planned.
-    seconds : float or None
-        From runs of this algorithm that were finished here before; None where nothing was timed.
+        "to run", "finished", or "data missing".
+    seconds : tuple of float or None
+        Least and most, from runs of these settings that were finished here before; None where nothing was timed.
     memory_bytes : int
         Of one job, as algorithm.yaml states for a few hundred frames.
-    disk_bytes : int
-        Of predictions, logs and checkpoints; 0 for a finished run.
+    disk_bytes : int or None
+        Of predictions, logs and checkpoints; 0 for a finished run, None where the size of its movies is not known.
     """
 
     experiment: str
     algorithm: str
-    seed: int | None
+    seed: int
     jobs: tuple[str, ...]
     state: str
-    seconds: float | None = None
+    seconds: tuple[float, float] | None = None
     memory_bytes: int = 0
-    disk_bytes: int = 0
+    disk_bytes: int | None = 0
 
 
-def estimates(work: Reproduction, experiments: Sequence[Experiment]) -> tuple[Estimate, ...]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Forecast:
+    """What a command will need.
+
+    Parameters
+    ----------
+    runs : tuple of Estimate
+        Every run, those of the controls included.
+    outlines : tuple of Outline
+        Datasets that are not here, or not prepared, in the order of their first experiment.
+    warnings : tuple of str
+        What would stop the command on this machine, beside disk and data.
+    """
+
+    runs: tuple[Estimate, ...]
+    outlines: tuple[Outline, ...]
+    warnings: tuple[str, ...]
+
+
+def forecast(work: Reproduction, experiments: Sequence[Experiment]) -> Forecast:
     """Estimate every run, those of the controls included; nothing is started and nothing is written but checksums.
 
     Parameters
@@ -71,48 +99,69 @@ def estimates(work: Reproduction, experiments: Sequence[Experiment]) -> tuple[Es
     Raises
     ------
     BadInput
-        When public data are not here, or a movie or parameter cannot be used.
+        When a movie that is here, or a parameter, cannot be used.
     """
     found: list[Estimate] = []
+    outlines: dict[str, Outline] = {}
     done: dict[str, Attempt] = {}
     seen: set[Path] = set()
     for experiment in experiments:
-        source = work.source(experiment)
-        if isinstance(source, str):
-            done[experiment.name] = Attempt(experiment=experiment, absent=source)
-            found.append(
-                Estimate(experiment=experiment.name, algorithm=experiment.image_name, seed=None, jobs=(), state=source)
-            )
+        movies = _movies(work, experiment)
+        if not isinstance(movies, Source):
+            outlines.setdefault(movies.dataset.name, movies)
+            found += _outlined(work, experiment, movies, seen)
+            done[experiment.name] = Attempt(experiment=experiment, reason="it has not run yet")
             continue
-        own, attempt = _runs(work, experiment, source, done, seen)
+        own, attempt = _runs(work, experiment, movies, done, seen)
         found += own
         done[experiment.name] = attempt
+    return Forecast(runs=tuple(found), outlines=tuple(outlines.values()), warnings=_warnings(work))
+
+
+def _movies(work: Reproduction, experiment: Experiment) -> Source | Outline:
+    """Return the movies of an experiment; nothing is made for it, so those not prepared are an outline too."""
+    layout = work.session.layout
+    dataset = load_manifest(layout.manifest).named(experiment.dataset)
+    outline = outline_of(dataset, layout.data)
+    sha256 = Checksums(layout.checksums).of
+    if outline.missing or not is_prepared(dataset, layout.data, cache=layout.prepared, sha256=sha256):
+        return outline
+    return used(experiment, dataset_source(experiment.dataset, layout, work.progress))
+
+
+def _outlined(work: Reproduction, experiment: Experiment, outline: Outline, seen: set[Path]) -> list[Estimate]:
+    """Estimate the runs of an experiment whose movies are not here, and of the controls on them."""
+    session, algorithm = work.session, work.algorithm(experiment)
+    state = DATA_MISSING if outline.missing else TO_RUN
+    found = []
+    for index, seed in enumerate(work.request.seeds_of(algorithm)):
+        first, *controls = session.with_controls(algorithm, work.request.settings(experiment, algorithm, seed))
+        for one, settings in (*(controls if index == 0 else ()), first):
+            plan = outlined_plan(
+                one,
+                session.image(one, settings.device),
+                source=used(experiment, outline.source),
+                facts=outline.facts,
+                settings=settings,
+                layout=session.layout,
+            )
+            if plan.folder.path not in seen:
+                seen.add(plan.folder.path)
+                estimate = _estimate(experiment, plan, session.layout.outputs, state)
+                found.append(estimate if outline.is_sized else replace(estimate, seconds=None, disk_bytes=None))
+    return found
+
+
+def _warnings(work: Reproduction) -> tuple[str, ...]:
+    """Return what `Session.plans` would refuse on this machine."""
+    found = []
+    outputs = work.session.layout.outputs
+    for check in (partial(check_device, work.request.device), partial(check_writable, outputs)):
+        try:
+            check()
+        except CalmError as error:
+            found.append(f"{error.message}. {error.hint}")
     return tuple(found)
-
-
-def text_of(found: Sequence[Estimate]) -> str:
-    """Write estimates as aligned text, with a line of sums."""
-    head = ["experiment", "algorithm", "seed", "jobs", "state", "time", "memory", "disk"]
-    rows = [
-        [
-            one.experiment,
-            one.algorithm,
-            "" if one.seed is None else str(one.seed),
-            ", ".join(one.jobs),
-            one.state,
-            _time(one.seconds) if one.jobs else "",
-            f"{one.memory_bytes / _GIB:.1f} GiB" if one.jobs else "",
-            f"{one.disk_bytes / _GIB:.1f} GiB" if one.jobs else "",
-        ]
-        for one in found
-    ]
-    table = aligned([head, *rows], right_from=5)
-    known = [one.seconds for one in found if one.jobs and one.seconds is not None]
-    unknown = sum(1 for one in found if one.jobs and one.seconds is None)
-    left = f", and {unknown} runs whose time nothing finished here tells" if unknown else ""
-    disk = math.fsum(one.disk_bytes for one in found) / _GIB
-    memory = max((one.memory_bytes for one in found), default=0) / _GIB
-    return f"{table}\nIn all: {_time(math.fsum(known))}{left}; memory {memory:.1f} GiB; disk {disk:.1f} GiB"
 
 
 def _runs(
@@ -125,51 +174,60 @@ def _runs(
     found, folders = [], []
     for index, seed in enumerate(work.request.seeds_of(work.algorithm(experiment))):
         prior = prior_files(experiment, done, index)
-        plan, *controls = work.plans(experiment, source, seed, () if isinstance(prior, str) else prior)
+        algorithm = work.algorithm(experiment)
+        settings = work.request.settings(experiment, algorithm, seed)
+        plan, *controls = work.session.decide(algorithm, source, settings, () if isinstance(prior, str) else prior)
         known = not isinstance(prior, str) and finished(plan) is not None
         folders += [plan.folder] if known else []
         first = controls if index == 0 else []
         for one, is_finished in (*((one, finished(one) is not None) for one in first), (plan, known)):
             if one.folder.path not in seen:
                 seen.add(one.folder.path)
-                found.append(_estimate(experiment, one, work.session.layout.outputs, is_finished=is_finished))
+                state = FINISHED if is_finished else TO_RUN
+                found.append(_estimate(experiment, one, work.session.layout.outputs, state))
     return found, Attempt(experiment=experiment, runs=tuple(folders), reason="it has not run yet")
 
 
-def _estimate(experiment: Experiment, plan: Plan, outputs: Path, *, is_finished: bool) -> Estimate:
+def _estimate(experiment: Experiment, plan: Plan, outputs: Path, state: str) -> Estimate:
     estimate = Estimate(
         experiment=experiment.name,
-        algorithm=_image_name(plan),
+        algorithm=plan.algorithm.full_name,
         seed=plan.settings.seed,
         jobs=(),
-        state="finished",
+        state=state,
     )
-    if is_finished:
+    if state == FINISHED:
         return estimate
     return replace(
         estimate,
         jobs=tuple(job.folder.name for job in plan.jobs()),
-        state="to run",
         seconds=_seconds(plan, outputs),
         memory_bytes=plan.algorithm.memory_bytes,
         disk_bytes=plan.needed_bytes,
     )
 
 
-def _image_name(plan: Plan) -> str:
-    algorithm = plan.algorithm
-    return algorithm.name if algorithm.environment == CURRENT else f"{algorithm.name}@{algorithm.environment}"
+def _seconds(plan: Plan, outputs: Path) -> tuple[float, float] | None:
+    """Take the times of finished runs with the same parameters and device, whatever the size of their movies.
 
-
-def _seconds(plan: Plan, outputs: Path) -> float | None:
-    """Scale the time of finished runs with the same parameters and device by the pixels of the movies."""
+    Prediction takes as long as there are pixels. Training does so where it counts epochs, and does not depend on them
+    where it counts steps, so the two bound it.
+    """
     pixels = sum(facts.pixels for facts in plan.facts.values())
-    rates = [
-        math.fsum(job["seconds"] for job in record["jobs"].values()) / _pixels(record)
+    bounds = [
+        _bounds(record["jobs"], pixels / _pixels(record))
         for path in sorted(outputs.glob(f"{plan.algorithm.folder_name}-*/*/run.json"))
         if _is_alike(record := json.loads(path.read_text()), plan)
     ]
-    return statistics.median(rates) * pixels if rates else None
+    if not bounds:
+        return None
+    return statistics.median(least for least, _ in bounds), statistics.median(most for _, most in bounds)
+
+
+def _bounds(jobs: dict[str, Any], ratio: float) -> tuple[float, float]:
+    train = jobs["train"]["seconds"]
+    predict = ratio * math.fsum(job["seconds"] for name, job in jobs.items() if name != "train")
+    return min(train, ratio * train) + predict, max(train, ratio * train) + predict
 
 
 def _is_alike(record: dict[str, Any], plan: Plan) -> bool:
@@ -179,10 +237,3 @@ def _is_alike(record: dict[str, Any], plan: Plan) -> bool:
 
 def _pixels(record: dict[str, Any]) -> int:
     return sum(math.prod(movie["shape"]) for movie in record["movies"].values())
-
-
-def _time(seconds: float | None) -> str:
-    if seconds is None:
-        return "unknown"
-    minutes = round(seconds / 60)
-    return f"{seconds:.0f} s" if minutes < 1 else f"{minutes // 60} h {minutes % 60:02d} min"

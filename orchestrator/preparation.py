@@ -70,6 +70,17 @@ def prepared_movies(
     return movies
 
 
+def is_prepared(dataset: Dataset, root: Path, *, cache: Path, sha256: Callable[[Path], str]) -> bool:
+    """Say whether every copy that `prepared_movies` makes is there; all files of the dataset must be here."""
+    movies = locate(dataset, root)
+    return all(
+        (cache / _content(movie.noisy, root / step.background, sha256) / movie.noisy.name).exists()
+        for step in dataset.preparation
+        for movie in movies
+        if movie.split in step.splits
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Copies:
     """Copies of movies with one background added."""
@@ -80,9 +91,7 @@ class _Copies:
     progress: Progress
 
     def of(self, movie: Movie) -> Movie:
-        content = f"{self.sha256(movie.noisy)} {self.sha256(self.background)}".encode()
-        key = hashlib.sha256(_VERSION + content).hexdigest()[:_KEY_DIGITS]
-        copy = self.cache / key / movie.noisy.name
+        copy = self.cache / _content(movie.noisy, self.background, self.sha256) / movie.noisy.name
         if not copy.exists():
             copy.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -90,6 +99,12 @@ class _Copies:
             except JobRefused as error:
                 raise BadInput(str(error), "Check the files with `calm data verify`.") from error
         return replace(movie, noisy=copy)
+
+
+def _content(noisy: Path, background: Path, sha256: Callable[[Path], str]) -> str:
+    """Return the name of the folder of a copy: a hash of all that it is made of."""
+    content = f"{sha256(noisy)} {sha256(background)}".encode()
+    return hashlib.sha256(_VERSION + content).hexdigest()[:_KEY_DIGITS]
 
 
 def add_background(noisy: Path, background: Path, copy: Path, progress: Progress) -> None:

@@ -84,9 +84,7 @@ class Reproduction:
                 locate(dataset, layout.data)
             except BadInput as error:
                 return f"its data are private and not here: {error.message}"
-        source = dataset_source(experiment.dataset, layout, self.progress)
-        kept = (m for m in source.movies if m.split != "train" or _is_used(experiment, m.noisy))
-        return replace(source, movies=tuple(kept))
+        return used(experiment, dataset_source(experiment.dataset, layout, self.progress))
 
     def plans(self, experiment: Experiment, source: Source, seed: int, prior: tuple[Path, ...]) -> tuple[Plan, ...]:
         """Plan an experiment with a seed and, after it, the controls on the same movies."""
@@ -160,5 +158,8 @@ class Reproduction:
             )
 
 
-def _is_used(experiment: Experiment, path: Path) -> bool:
-    return not experiment.train_files or path.name in experiment.train_files
+def used(experiment: Experiment, source: Source) -> Source:
+    """Leave out the movies of split train that the study did not use."""
+    names = experiment.train_files
+    kept = (movie for movie in source.movies if movie.split != "train" or not names or movie.noisy.name in names)
+    return replace(source, movies=tuple(kept))

@@ -60,15 +60,33 @@ class Session:
         BadInput, DeviceMissing
             For whatever cannot be used; nothing is written.
         """
-        checksums = Checksums(self.layout.checksums)
-        plans = [self._plan(algorithm, source, settings, checksums, prior)]
-        plain = replace(settings, preset="default", overrides={}, device="cpu", precision="float32")
-        controls = (one for one in load_algorithms(self.layout.containers).values() if one.kind == "control")
-        plans += [self._plan(one, source, plain, checksums, ()) for one in controls if one.name != algorithm.name]
+        plans = self.decide(algorithm, source, settings, prior)
         check_device(settings.device)
         check_writable(self.layout.outputs)
         check_disk(plans, self.layout.outputs)
-        return tuple(plans)
+        return plans
+
+    def decide(
+        self, algorithm: Algorithm, source: Source, settings: Settings, prior: tuple[Path, ...] = ()
+    ) -> tuple[Plan, ...]:
+        """Plan as `plans` does, whatever this machine has room and devices for.
+
+        Raises
+        ------
+        BadInput, DeviceMissing
+            For a movie or a setting that cannot be used.
+        """
+        checksums = Checksums(self.layout.checksums)
+        first, *controls = self.with_controls(algorithm, settings)
+        plans = [self._plan(*first, source, checksums, prior)]
+        return (*plans, *(self._plan(*control, source, checksums, ()) for control in controls))
+
+    def with_controls(self, algorithm: Algorithm, settings: Settings) -> tuple[tuple[Algorithm, Settings], ...]:
+        """Return an algorithm and, after it, every control, each with its settings."""
+        plain = replace(settings, preset="default", overrides={}, device="cpu", precision="float32")
+        known = load_algorithms(self.layout.containers).values()
+        controls = (one for one in known if one.kind == "control" and one.name != algorithm.name)
+        return ((algorithm, settings), *((one, plain) for one in controls))
 
     def run(self, plan: Plan) -> Outcome:
         """Run a plan, or find it finished; then score it where it is not scored yet."""
@@ -127,8 +145,8 @@ class Session:
     def _plan(
         self,
         algorithm: Algorithm,
-        source: Source,
         settings: Settings,
+        source: Source,
         checksums: Checksums,
         prior: tuple[Path, ...],
     ) -> Plan:

@@ -117,9 +117,10 @@ def _run(names: tuple[str, ...], options: dict[str, Any]) -> None:
     )
     ordered = with_anchors(experiments, names)
     if options["plan_only"]:
-        from orchestrator.estimate import estimates, text_of
+        from orchestrator.estimate import forecast
+        from orchestrator.forecast import text_of
 
-        click.echo(text_of(estimates(work, ordered)))
+        click.echo(text_of(forecast(work, ordered), opened.layout))
         return
     _show(work, ordered, experiments, options["target"])
 
