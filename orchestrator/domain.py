@@ -51,6 +51,37 @@ class Param:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PriorUse:
+    """What an algorithm does with a prior.
+
+    Parameters
+    ----------
+    required : bool
+        Whether it cannot do without.
+    required_with : mapping of str to tuple
+        Values of parameters, by name, with which it cannot do without.
+    help : str
+        What a prior may be.
+    """
+
+    required: bool
+    required_with: Mapping[str, tuple[Any, ...]]
+    help: str
+
+    def when(self) -> str:
+        """Return in words when a prior is needed."""
+        choices = [f"{name}={value}" for name, values in self.required_with.items() for value in values]
+        return "needed" if self.required else f"needed with {' or '.join(choices)}" if choices else "optional"
+
+    def why(self, params: Mapping[str, Any]) -> str | None:
+        """Return in words why these parameters need a prior, None where they need none."""
+        if self.required:
+            return "in every run"
+        found = (f"with {name}={params[name]}" for name, values in self.required_with.items() if params[name] in values)
+        return next(found, None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Algorithm:
     """One folder of `containers/`, as its algorithm.yaml describes it.
 
@@ -84,6 +115,10 @@ class Algorithm:
         Files of other folders that its image holds too.
     controls : mapping of str to str
         Titles of the controls that its prediction writes beside its result, by the name of their folder.
+    extra_movies : tuple of str
+        Parameters, each true or a number, that say how many movies are written beside each prediction.
+    prior : PriorUse or None
+        None where it takes no prior.
     document : mapping
         The whole algorithm.yaml, for `algorithm.json` in the image.
     """
@@ -105,6 +140,8 @@ class Algorithm:
     presets: Mapping[str, Mapping[str, Any]]
     shares: tuple[Path, ...]
     controls: Mapping[str, str]
+    extra_movies: tuple[str, ...]
+    prior: PriorUse | None
     document: Mapping[str, Any]
 
     @property

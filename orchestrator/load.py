@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from orchestrator.domain import CURRENT, Algorithm, Param
+from orchestrator.domain import CURRENT, Algorithm, Param, PriorUse
 from orchestrator.errors import BadInput
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the compiled one is ten times faster
@@ -60,8 +60,8 @@ def load_algorithm(folder: Path) -> Algorithm:
     Raises
     ------
     BadInput
-        When algorithm.yaml does not fit its schema, its name is not the folder's, or a preset sets a parameter that
-        does not exist or is out of range.
+        When algorithm.yaml does not fit its schema, its name is not the folder's, it names a parameter that does not
+        exist, or a preset sets one out of range.
     """
     path = folder / "algorithm.yaml"
     document = read_yaml(path, _SCHEMAS / "algorithm.schema.json")
@@ -69,6 +69,10 @@ def load_algorithm(folder: Path) -> Algorithm:
         message = f"{path}: expected name {folder.name}, as its folder, got {document['name']}"
         raise BadInput(message, "Rename the folder or the algorithm.")
     algorithm = _algorithm(folder, document)
+    named = {*algorithm.extra_movies, *(algorithm.prior.required_with if algorithm.prior else ())}
+    if unknown := sorted(named - {*algorithm.params}):
+        message = f"{path}: expected names of parameters in extra_movies and prior, got {', '.join(unknown)}"
+        raise BadInput(message, "Parameters are described under params.")
     for preset in algorithm.presets:
         resolve_params(algorithm, preset, {})
     return algorithm
@@ -188,6 +192,16 @@ def _algorithm(folder: Path, document: dict[str, Any]) -> Algorithm:
         params=params,
         shares=tuple((folder / path).resolve() for path in document.get("shares", ())),
         controls=document.get("controls", {}),
+        extra_movies=tuple(document.get("extra_movies", ())),
+        prior=_prior(document["prior"]) if "prior" in document else None,
         document=document,
         **{name: document[name] for name in same},
+    )
+
+
+def _prior(document: dict[str, Any]) -> PriorUse:
+    return PriorUse(
+        required=document["required"],
+        required_with={name: tuple(values) for name, values in document.get("required_with", {}).items()},
+        help=document["help"],
     )

@@ -136,9 +136,10 @@ class Plan:
 
     @property
     def needed_bytes(self) -> int:
-        """Disk that predictions and decoded copies of this run take, with a margin for everything else."""
+        """Disk that predictions, movies beside them and decoded copies take, with a margin for everything else."""
         copies = self.facts.values() if self.algorithm.needs_training else ()
-        predictions_bytes = _FLOAT32_BYTES * sum(facts.pixels for facts in self.facts.values())
+        written = 1 + sum(int(self.params[name] or 0) for name in self.algorithm.extra_movies)  # for each movie
+        predictions_bytes = _FLOAT32_BYTES * written * sum(facts.pixels for facts in self.facts.values())
         return predictions_bytes + sum(facts.copy_bytes for facts in copies) + _MARGIN_BYTES
 
     def job(self, command: Command, split: str | None = None) -> Job:
@@ -194,6 +195,9 @@ def make_plan(  # noqa: PLR0913 - everything a run depends on
     if settings.device not in algorithm.devices:
         message = f"{algorithm.name}: expected a device of {', '.join(algorithm.devices)}, got {settings.device}"
         raise DeviceMissing(message, f"Use --device {algorithm.devices[0]}.")
+    if prior and algorithm.prior is None:
+        message = f"{algorithm.name}: expected no prior, as it uses none, got {prior[0]}"
+        raise BadInput(message, "Leave --prior out; `calm list ALGORITHM` says what an algorithm takes.")
     params = resolve_params(algorithm, settings.preset, dict(settings.overrides))
     facts = check_movies(source.name, source.movies, source.axes, checksums.checked)
     inputs = _input_checksums(source, prior, checksums)
@@ -229,6 +233,21 @@ def check_disk(plans: Sequence[Plan], outputs: Path) -> None:
     if needed > free:
         message = f"{outputs}: expected {needed / 1e9:.1f} GB of free disk for this run, got {free / 1e9:.1f} GB"
         raise BadInput(message, "Free some space, or choose another disk with CALM_OUTPUTS.")
+
+
+def check_prior(plan: Plan) -> None:
+    """Refuse to start without a prior that the algorithm needs; a plan may be made before its prior is.
+
+    Raises
+    ------
+    BadInput
+        With what it needs it for.
+    """
+    use = plan.algorithm.prior
+    why = None if plan.prior or use is None else use.why(plan.params)
+    if use is not None and why is not None:
+        message = f"{plan.algorithm.name}: expected a prior, which it needs {why}, got none"
+        raise BadInput(message, f"--prior: {use.help}.")
 
 
 def check_writable(outputs: Path) -> None:

@@ -40,6 +40,8 @@ def list_(name: str | None) -> None:
     for preset, values in found.presets.items():
         text = ", ".join(f"{key}={value}" for key, value in values.items()) or "defaults"
         click.echo(f"  preset {preset}: {text}")
+    if found.prior is not None:
+        click.echo(f"  --prior ({found.prior.when()}): {found.prior.help}")
 
 
 @main.command()

@@ -34,6 +34,7 @@ class _FiniteRange(click.FloatRange):
         return number
 
 
+_PRIOR_HELP = "Prediction of another run, noise model, calibration stack or checkpoint, as `calm list ALGORITHM` says."
 _RUN_OPTIONS = (
     click.option("--data", "dataset", help="Dataset of the manifest (calm data list).  [default: demo]"),
     click.option("--input", "inputs", multiple=True, type=_PATH, help="Your own TIFF stack; may be repeated."),
@@ -41,7 +42,7 @@ _RUN_OPTIONS = (
     click.option("--frame-rate", "frame_rate_hz", type=_FiniteRange(0, min_open=True), help="Of --input.  [Hz]"),
     click.option("--preset", default="default", show_default=True, help="quick, default or published."),
     click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Set a parameter; may be repeated."),
-    click.option("--prior", multiple=True, type=_PATH, help="Prediction of another run, or a noise model."),
+    click.option("--prior", multiple=True, type=_PATH, help=_PRIOR_HELP),
     click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=42, show_default=True),
     click.option("--threads", type=click.IntRange(1), help="Results depend on it.  [default: all cores]"),
     click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True),
@@ -69,8 +70,11 @@ def run(name: str, **options: Any) -> None:  # noqa: ANN401 - click passes the o
         calm run n2v --data demo --preset quick
         calm run n2v --input movie.tif --param num_epochs=20
     """  # noqa: D301
+    from orchestrator.plan import check_prior
+
     opened = session(options["engine_name"], options["memory_gib"])
     plans = opened.plans(algorithm(name), _source(options), _settings(options), absolute(options["prior"]))
+    check_prior(plans[0])
     outcomes = [opened.run(plan) for plan in plans]
     click.echo(f"{'Found' if outcomes[0].reused else 'Finished'}: {outcomes[0].folder.path}")
     _show(opened, [outcome.folder for outcome in outcomes], None)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
+from orchestrator.checksums import Checksums
+from orchestrator.domain import Image, PriorUse
 from orchestrator.errors import BadInput
 from orchestrator.layout import layout
-from orchestrator.load import load_algorithms, resolve_params
+from orchestrator.load import load_algorithm, load_algorithms, resolve_params
+from orchestrator.plan import Settings, make_plan
+from orchestrator.sources import input_source
 
+IMAGE = Image(
+    algorithm="any", variant="cpu", digest="d" * 64, lock=Path("/l"), wheelhouse=Path("/w"), context=Path("/c")
+)
 N2V = load_algorithms(layout().containers)["n2v"]
 
 
@@ -35,6 +45,62 @@ def test_the_published_preset_of_n2v_keeps_patch_batch_and_tiling_of_the_study()
     expected = {"patch_size": 64, "batch_size": 16, "num_epochs": 10, "use_augmentations": False, "num_steps": None}
     expected |= {"predict_tiling": "study", "tile_overlap": 0.75}
     assert {name: params[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("required", "required_with", "when", "why"),
+    [
+        (False, {}, "optional", None),
+        (False, {"lr": (0.1,)}, "needed with lr=0.1", None),
+        (False, {"lr": (0.1, 0.5), "size": (8,)}, "needed with lr=0.1 or lr=0.5 or size=8", "with lr=0.5"),
+        (True, {}, "needed", "in every run"),
+    ],
+)
+def test_a_prior_is_needed_where_algorithm_yaml_says_so(required, required_with, when, why):
+    use = PriorUse(required=required, required_with=required_with, help="a prediction")
+    assert use.when() == when
+    assert use.why({"lr": 0.5, "size": 4}) == why
+
+
+def test_the_list_of_parameters_says_what_a_prior_may_be_and_when_it_is_needed(calm):
+    assert "--prior (needed with noise_model=gmm): for noise_model gmm: one prediction" in calm("list", "hdn").stdout
+    assert "--prior (optional): a CellMincer checkpoint" in calm("list", "cellmincer").stdout
+    assert "--prior" not in calm("list", "n2v").stdout
+
+
+@pytest.mark.parametrize(
+    "changed", ["extra_movies: [missing]", "prior: {required: false, required_with: {missing: [1]}, help: x}"]
+)
+def test_an_algorithm_that_names_a_parameter_it_does_not_have_is_refused(tmp_path, changed):
+    folder = tmp_path / "identity"
+    folder.mkdir()
+    text = (layout().containers / "identity" / "algorithm.yaml").read_text()
+    (folder / "algorithm.yaml").write_text(f"{text}{changed}\n")
+    with pytest.raises(BadInput, match="expected names of parameters in extra_movies and prior, got missing"):
+        load_algorithm(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "movies"),
+    [
+        ("n2v", {}, 1),
+        ("hdn", {}, 1),
+        ("hdn", {"save_sd": True, "save_samples": 99}, 101),  # the mean, the spread and the samples
+        ("cellmincer", {"trend_only": True}, 2),
+        ("cellmincer", {"trend_only": False}, 1),
+    ],
+)
+def test_every_movie_that_prediction_writes_counts_as_disk(tmp_path, movie, name, overrides, movies):
+    plan = make_plan(
+        load_algorithms(layout().containers)[name],
+        IMAGE,
+        source=input_source([movie], None, None),
+        settings=Settings(preset="default", overrides=overrides, seed=1, threads=1),
+        layout=replace(layout(), outputs=tmp_path / "outputs"),
+        checksums=Checksums(tmp_path / "sums.json"),
+    )
+    margin = 64 * 2**20
+    assert plan.needed_bytes == margin + movies * 20 * 32 * 40 * 4  # float32
 
 
 @pytest.mark.parametrize(
