@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-import time
+import os
+import resource
+from dataclasses import replace
 
 import pytest
 
@@ -12,37 +14,64 @@ import pytest
 # Measured 2026-11-23 on 2 cores: see benchmarks/results. The margin leaves room for other processors and seeds.
 GAIN_DB = 3.0
 
+# The issue asks for 3 minutes of compute after installation on 2 cores. Other programs lengthen the time on the clock,
+# hardly that of the processor; and what takes so long on one core takes no longer on two.
+# Measured 2026-11-25 on 2 cores: 89 s of processor, 56 s on the clock.
+COMPUTE_S = 180.0
+CORES = 2
+
 
 @pytest.fixture(scope="module")
-def demo(shared_calm):
-    """Return the run folder of the quick preset on the demo, and how long it took."""
-    began = time.monotonic()
-    done = shared_calm("run", "n2v", "--data", "demo", "--preset", "quick", "--engine", "venv")
+def fresh_calm(shared_calm, tmp_path_factory):
+    """Return the command with nothing but environments there: no demo dataset, no run of a control."""
+    folder = tmp_path_factory.mktemp("fresh")
+    return replace(shared_calm, outputs=folder / "outputs", data=folder / "data")
+
+
+@pytest.fixture(scope="module")
+def demo(fresh_calm):
+    """Return the run folder of the quick preset on the demo, its seconds of processor, and what it printed."""
+    for name in ("n2v", "identity", "mean"):
+        installed = fresh_calm("build", name, "--engine", "venv")
+        assert installed.returncode == 0, installed.stderr
+    began_s = _processor_s()
+    done = fresh_calm("run", "n2v", "--data", "demo", "--preset", "quick", "--engine", "venv")
     assert done.returncode == 0, done.stderr
-    return shared_calm.run_folder("n2v-demo-quick"), time.monotonic() - began, done.stdout
+    return fresh_calm.run_folder("n2v-demo-quick"), _processor_s() - began_s, done.stdout
+
+
+def _processor_s():
+    """Return what all commands so far, and the jobs that they started, took of the processor."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 def _scores(folder, split):
     return json.loads((folder / "scores.json").read_text())["splits"][split]
 
 
-def test_n2v_gains_at_least_3_db_over_noisy_on_both_splits(demo, shared_calm):
-    noisy = shared_calm.run_folder("identity-demo-default")
+def test_n2v_gains_at_least_3_db_over_noisy_on_both_splits(demo, fresh_calm):
+    noisy = fresh_calm.run_folder("identity-demo-default")
     for split in ("train", "val"):
         gain = _scores(demo[0], split)["si_psnr"]["mean"] - _scores(noisy, split)["si_psnr"]["mean"]
         assert gain >= GAIN_DB, (split, gain)
 
 
-def test_n2v_beats_the_running_mean_in_a_movie_score(demo, shared_calm):
-    mean = _scores(shared_calm.run_folder("mean-demo-default"), "train")
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) > CORES, reason="the promise is for 2 cores; more threads spend more")
+def test_the_demo_is_simulated_trained_predicted_scored_and_reported_within_three_minutes(demo):
+    assert 0 < demo[1] < COMPUTE_S
+
+
+def test_n2v_beats_the_running_mean_in_a_movie_score(demo, fresh_calm):
+    mean = _scores(fresh_calm.run_folder("mean-demo-default"), "train")
     ours = _scores(demo[0], "train")
     metrics = ("si_psnr", "psnr", "ssim", "microssim", "stsnr_centred", "temporal_correlation")
     assert any(ours[metric]["mean"] > mean[metric]["mean"] for metric in metrics)
 
 
-def test_a_finished_run_is_reused_and_nothing_is_computed_again(demo, shared_calm):
+def test_a_finished_run_is_reused_and_nothing_is_computed_again(demo, fresh_calm):
     record = (demo[0] / "run.json").read_bytes()
-    done = shared_calm("run", "n2v", "--data", "demo", "--preset", "quick", "--engine", "venv")
+    done = fresh_calm("run", "n2v", "--data", "demo", "--preset", "quick", "--engine", "venv")
     assert "Found: " in done.stdout
     assert (demo[0] / "run.json").read_bytes() == record
 
@@ -62,10 +91,10 @@ def test_the_report_stands_in_the_run_folder_and_its_table_was_printed(demo):
 
 
 @pytest.mark.parametrize("name", ["ca2p_neurofinder_test.tif", "ca1p_miniscope_wireless.tif"])
-def test_n2v_runs_on_real_movies_with_simple_scores(shared_calm, real_movie, name):
+def test_n2v_runs_on_real_movies_with_simple_scores(fresh_calm, real_movie, name):
     path = real_movie(name)
-    done = shared_calm("run", "n2v", "--input", path, "--preset", "smoke", "--engine", "venv")
+    done = fresh_calm("run", "n2v", "--input", path, "--preset", "smoke", "--engine", "venv")
     assert done.returncode == 0, done.stderr
     assert "Residual sd" in done.stdout
-    scores = _scores(shared_calm.run_folder(f"n2v-{path.stem}-smoke"), "train")
+    scores = _scores(fresh_calm.run_folder(f"n2v-{path.stem}-smoke"), "train")
     assert scores["residual_sd"]["mean"] > 0  # something was removed
