@@ -74,7 +74,7 @@ class VenvEngine:
             if not (folder / _COMPLETE).exists():
                 shutil.rmtree(folder, ignore_errors=True)
                 process.run([str(python()), "-m", "venv", str(folder)])
-                process.run(_install_command(folder, image))
+                process.run(_install_command(folder, image), environment=os.environ | {"PIP_CONFIG_FILE": os.devnull})
                 (folder / _COMPLETE).touch()
         return str(folder)
 
@@ -100,6 +100,8 @@ class VenvEngine:
 
 
 def _install_command(folder: Path, image: Image) -> list[str]:
-    pip = [str(folder / "bin" / "python"), "-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    # pip looks into the folders of its own configuration too, where 2.13.0+cpu outranks the 2.13.0 of a cuda lock.
+    pip = [str(folder / "bin" / "python"), "-I", "-m", "pip", "--isolated", "install", "--quiet"]
+    pip.append("--disable-pip-version-check")
     source = ["--no-index", "--find-links", str(image.wheelhouse), "--no-deps", "--require-hashes"]
     return [*pip, *source, "-r", str(image.wheelhouse / "requirements.lock")]

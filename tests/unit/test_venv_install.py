@@ -1,0 +1,50 @@
+"""That a virtual environment is made from the wheels of its lock and nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import zipfile
+from dataclasses import replace
+
+import pytest
+
+from contract.files import sha256
+from orchestrator.domain import Image
+from orchestrator.engines.venv import VenvEngine
+from orchestrator.layout import layout
+
+
+def _wheel(folder, version):
+    folder.mkdir(exist_ok=True)
+    path = folder / f"thing-{version}-py3-none-any.whl"
+    info = f"thing-{version}.dist-info"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: thing\nVersion: {version}\n")
+        wheel.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{info}/RECORD", "")
+    return path
+
+
+@pytest.mark.parametrize("source", ["variable", "file"])
+def test_wheels_that_pip_is_configured_to_look_for_elsewhere_do_not_get_in(tmp_path, monkeypatch, source):
+    """A local version such as +cpu outranks the plain one of the lock, and the hash then refuses the environment."""
+    wheels = tmp_path / "wheels"
+    (wheels.parent / "context").mkdir()
+    wheel = _wheel(wheels, "1.0")
+    (wheels / "requirements.lock").write_text(f"thing==1.0 --hash=sha256:{sha256(wheel)}\n")
+    elsewhere = _wheel(tmp_path / "elsewhere", "1.0+cpu").parent
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)  # it outranks the file
+    if source == "variable":
+        monkeypatch.setenv("PIP_FIND_LINKS", str(elsewhere))
+    else:
+        (tmp_path / "pip.conf").write_text(f"[global]\nfind-links = {elsewhere}\n")
+        monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    image = Image(
+        algorithm="thing", variant="cuda", digest="0", lock=wheels / "requirements.lock", wheelhouse=wheels,
+        context=tmp_path / "context",
+    )  # fmt: skip
+    made = VenvEngine(replace(layout(), home=tmp_path / "home")).build(image)
+    listed = subprocess.run([f"{made}/bin/python", "-m", "pip", "list"], capture_output=True, text=True, check=True)
+    assert "thing      1.0\n" in listed.stdout
