@@ -8,6 +8,7 @@ the noise floor, below which only a network can get that copies noise from corre
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _PURPOSE = 0xE71D
 WINDOWS = 32  # windows looked at
 _SIDE = 64  # their largest side, pixels
+_SQUARE = 8  # side of the squares that the standard error comes from, pixels; wider than noise is correlated
 _LEAK = 0.7  # of the noise floor; an honest network is above it, but for the error of the floor
 _SIGMAS = 2.0  # standard errors by which the network must be better than the trend
 
@@ -53,7 +55,10 @@ class Evidence:
     noisy : float
         Of the noisy movie against an independent noisy one: 2 by definition.
     better_by_sigmas : float
-        How many standard errors the network is better than the trend; from the spread over windows.
+        How many standard errors the network is better than the trend. Were it not better, the difference of the
+        squared errors at a pixel would be chance of the noise there, which far pixels do not share; so the error is
+        that of a sum over squares of 8 pixels, whose differences vary independently. Windows as a whole are the wrong
+        unit: one with a large transient, where the network is best, would blur the mean of all.
     quiet_network : float
         Of the network where there is hardly any signal; well below 1 only if noise is copied.
     pixels : int
@@ -164,7 +169,7 @@ class HeldOut:
         probes = [probe for group in self._groups.values() for probe in group]
         rows = [_errors(probe, self._predict(network, probe)) for probe in probes]  # one at a time, to save memory
         network.train()
-        return _summary(np.array(rows))
+        return _summary(np.concatenate(rows))
 
     def reestimate(self, network: CellMincer) -> None:
         """Set the statistics of all batch normalisations to those of unmasked frames of the windows.
@@ -230,33 +235,40 @@ def _probe(movie: Prepared, frame: int, settings: Settings, occlusion: Occlusion
     )
 
 
-def _errors(probe: _Probe, predicted: np.ndarray) -> tuple[float, ...]:
-    """Return sums over masked pixels: count, error of network and trend, noise; and over the quiet ones among them."""
+def _errors(probe: _Probe, predicted: np.ndarray) -> np.ndarray:
+    """Return sums over the masked pixels of each square of a window, (squares, 6).
+
+    They are count, error of network and trend, noise; and error of the network and noise of the quiet ones among them.
+    """
     error = (predicted - probe.target) ** 2
     quiet = probe.counts & probe.quiet
-    return (
-        float(probe.counts.sum()),
-        float(error[probe.counts].sum()),
-        float((probe.target[probe.counts] ** 2).sum()),
-        float(probe.noise_variance[probe.counts].sum()),
-        float(error[quiet].sum()),
-        float(probe.noise_variance[quiet].sum()),
+    maps = (
+        probe.counts,
+        error * probe.counts,
+        probe.target**2 * probe.counts,
+        probe.noise_variance * probe.counts,
+        error * quiet,
+        probe.noise_variance * quiet,
     )
+    rows, columns = (np.arange(0, length, _SQUARE) for length in error.shape)
+    sums = np.add.reduceat(np.add.reduceat(np.array(maps, np.float64), rows, axis=1), columns, axis=2)
+    return sums.reshape(len(maps), -1).T
 
 
-def _summary(rows: np.ndarray) -> Evidence:
-    rows = rows[rows[:, 0] > 0]
-    if not len(rows):
-        rows = np.array([[0.0, 2.0, 1.0, 1.0, 1.0, 1.0]])
-    pixels, network, trend, noise, quiet_network, quiet_noise = rows.sum(axis=0)
-    better = (rows[:, 2] - rows[:, 1]) / np.maximum(rows[:, 0], 1)
-    spread = float(better.std(ddof=1) / np.sqrt(len(better))) if len(better) > 1 else 0.0
+def _summary(squares: np.ndarray) -> Evidence:
+    squares = squares[squares[:, 0] > 0]
+    if not len(squares):
+        squares = np.array([[0.0, 2.0, 1.0, 1.0, 1.0, 1.0]])
+    pixels, network, trend, noise, quiet_network, quiet_noise = squares.sum(axis=0)
+    count, better = len(squares), squares[:, 2] - squares[:, 1]
+    unexplained = better - squares[:, 0] * better.sum() / max(pixels, 1)  # standard error of a ratio of sums
+    spread = math.sqrt(float((unexplained**2).sum()) * count / (count - 1)) if count > 1 else 0.0
     unit = noise or 1.0
     return Evidence(
         network=float(network / unit),
         trend=float(trend / unit),
         noisy=2.0,
-        better_by_sigmas=float(better.mean() / spread) if spread > 0 else 0.0,
+        better_by_sigmas=float(better.sum() / spread) if spread > 0 else 0.0,
         quiet_network=float(quiet_network / quiet_noise) if quiet_noise > 0 else 1.0,
         pixels=int(pixels),
     )

@@ -71,6 +71,36 @@ def test_a_network_is_of_use_only_if_it_beats_the_noisy_movie_and_the_trend(chan
     assert failure is None if word is None else word in failure
 
 
+def _better_by(signal, predicted, rng, monkeypatch, looked_at):
+    """Return the standard errors for windows of a known signal (N, 34, 30) plus noise of variance 1."""
+    evaluation, network, _ = looked_at
+    (group,) = evaluation._groups.values()  # noqa: SLF001 - the windows are random
+    noisy = signal + rng.normal(size=signal.shape)
+    group[:] = [
+        probe._replace(target=target, noise_variance=np.ones_like(target))
+        for probe, target in zip(group, noisy, strict=True)
+    ]
+    monkeypatch.setattr(evaluation, "_predict", lambda _, probe: predicted[[one is probe for one in group].index(True)])
+    return evaluation.evidence(network).better_by_sigmas
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_chance_is_not_better_than_the_trend(looked_at, monkeypatch, seed):
+    """A prediction that has nothing to do with the noise is worse by its own variance, but for chance."""
+    rng = np.random.default_rng(seed)
+    predicted = rng.normal(0, 0.05, (32, 34, 30))
+    assert _better_by(np.zeros_like(predicted), predicted, rng, monkeypatch, looked_at) < 2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_one_bright_window_does_not_hide_that_all_are_predicted_better(looked_at, monkeypatch, seed):
+    """A transient in one window of 32 and a weak signal everywhere, found in part; over windows it is 1 to 2 only."""
+    rng = np.random.default_rng(seed)
+    signal = rng.normal(0, 0.2, (32, 34, 30))
+    signal[7, 10:20, 10:20] += 6
+    assert _better_by(signal, 0.7 * signal, rng, monkeypatch, looked_at) > 2
+
+
 def test_an_error_far_below_the_noise_floor_is_leakage():
     """No honest prediction of a hidden pixel has an error of less than the variance of its noise."""
     assert not replace(EVIDENCE, quiet_network=0.8).leaks
