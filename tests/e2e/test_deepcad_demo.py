@@ -33,7 +33,7 @@ def test_deepcad_gains_over_both_controls(demo, shared_calm, split, control, gai
 
 
 def test_deepcad_runs_on_a_real_movie_and_keeps_its_brightness(shared_calm, real_movie):
-    """Every frame is predicted. The square root in upstream's gain takes back half of what a short training lost: 6 %."""
+    """Every frame is predicted; the square root in upstream's gain takes back half of what ten steps lose, 6 % here."""
     path = real_movie("ca2p_neurofinder_test.tif")
     done = shared_calm("run", "deepcad", "--input", path, "--preset", "smoke", "--engine", "venv")
     assert done.returncode == 0, done.stderr
