@@ -157,7 +157,7 @@ def _resolve(requirements: str, variant: Device, *options: str) -> list[Pin]:
         # A +cpu build outranks the plain one, which is the CUDA build.
         constraints.write_text("" if variant == "cpu" else "torch!=2.13.0+cpu\n")
         files = ["-r", str(source), "-c", str(constraints)]
-        report = _pip("install", "--dry-run", "--quiet", "--report", "-", *options, *files)
+        report = pip("install", "--dry-run", "--quiet", "--report", "-", *options, *files)
     return [_pin(item) for item in json.loads(report)["install"]]
 
 
@@ -174,12 +174,12 @@ def _pin(item: dict[str, Any]) -> Pin:
 def _download(lock: Path, folder: Path) -> None:
     arguments = ["download", "--quiet", "--no-deps", "--require-hashes", "-r", str(lock), "-d", str(folder)]
     try:
-        _pip(*arguments)
+        pip(*arguments)
     except CalmError as first:
         if "+cpu" not in lock.read_text() or _no_space(first):
             raise
         try:
-            _pip(*arguments, "--extra-index-url", _CPU_WHEELS)
+            pip(*arguments, "--extra-index-url", _CPU_WHEELS)
         except CalmError as second:
             if _no_space(second):
                 raise
@@ -187,7 +187,7 @@ def _download(lock: Path, folder: Path) -> None:
 
 
 def _build_wheel(source: Path, folder: Path) -> None:
-    _pip("wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(source))
+    pip("wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(source))
     source.unlink()
 
 
@@ -202,7 +202,8 @@ def _write_wheel_lock(lock: Path, folder: Path) -> None:
     (folder / "requirements.lock").write_text("".join(f"{pin.line}\n" for pin in pins))
 
 
-def _pip(*arguments: str) -> str:
+def pip(*arguments: str) -> str:
+    """Run pip of the Python that environments are made with; its failures say what to look at."""
     environment = os.environ | {"SOURCE_DATE_EPOCH": _SOURCE_DATE_EPOCH, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     try:
         return process.run([str(python()), "-m", "pip", *arguments], environment=environment)

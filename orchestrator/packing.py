@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from orchestrator import process
 from orchestrator.bundle import write_list
 from orchestrator.domain import CURRENT
 from orchestrator.engines import answering_server, apptainer_engine
 from orchestrator.errors import BadInput, EngineMissing
 from orchestrator.images import image_of, prepare
 from orchestrator.load import in_environment
-from orchestrator.locks import python
+from orchestrator.locks import pip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -159,8 +158,7 @@ def _add_image(folder: Path, image: Image, form: str, layout: Layout) -> Path | 
 def _add_calm(folder: Path, layout: Layout) -> None:
     """Add the packages of calm's own lock; pip installs from the folder without network."""
     lock = layout.root / "requirements-dev.lock"
-    pip = [str(python()), "-m", "pip", "--disable-pip-version-check", "download", "--quiet"]
-    process.run([*pip, "--require-hashes", "--dest", str(folder), "-r", str(lock)])
+    pip("download", "--quiet", "--require-hashes", "--dest", str(folder), "-r", str(lock))
     shutil.copyfile(lock, folder / lock.name)
 
 
