@@ -7,12 +7,15 @@ import math
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from orchestrator.domain import CURRENT, Algorithm, Param, PriorUse
 from orchestrator.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the compiled one is ten times faster
 _SCHEMAS = Path(__file__).parent / "schemas"
@@ -190,13 +193,24 @@ def _algorithm(folder: Path, document: dict[str, Any]) -> Algorithm:
         devices=tuple(document["devices"]),
         memory_bytes=document["resources"]["memory_bytes"],
         params=params,
-        shares=tuple((folder / path).resolve() for path in document.get("shares", ())),
+        shares=tuple(_shared(folder, document.get("shares", ()))),
         controls=document.get("controls", {}),
         extra_movies=tuple(document.get("extra_movies", ())),
         prior=_prior(document["prior"]) if "prior" in document else None,
         document=document,
         **{name: document[name] for name in same},
     )
+
+
+def _shared(folder: Path, shares: list[str]) -> Iterator[Path]:
+    """Yield the files that an algorithm shares: those it names, and every module of the folders it names."""
+    for share in shares:
+        path = (folder / share).resolve()
+        found = [path] if path.is_file() else sorted(path.glob("*.py"))
+        if not found:
+            message = f"{folder / 'algorithm.yaml'}: at shares: expected a file or a folder of modules, got {share}"
+            raise BadInput(message, "Paths of shares begin at the folder of the algorithm.")
+        yield from found
 
 
 def _prior(document: dict[str, Any]) -> PriorUse:

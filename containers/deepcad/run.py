@@ -17,8 +17,8 @@ from fast import predict_fast
 from intensities import Centred, mean_for_training
 from learning import Learner, learn
 from patch_grid import training_grid, used_frames
-from patches import upstream
 from settings import settings_of
+from upstream import upstream
 from validation import check_alive, validator
 
 if TYPE_CHECKING:

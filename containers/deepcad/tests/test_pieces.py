@@ -26,9 +26,9 @@ from exact import predict_exactly
 from intensities import Centred, mean_for_prediction, mean_for_training
 from lean import lean_forward
 from patch_grid import exact_tiles, training_grid
-from patches import upstream
 from settings import Settings, settings_of
 from tiling import HALO, best_tiling
+from upstream import upstream
 
 if TYPE_CHECKING:
     from contract.blocks import Block
