@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -11,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from orchestrator.domain import CURRENT, Algorithm, Param, PriorUse
+from contract.params import declared
+from orchestrator.domain import CURRENT, Algorithm, PriorUse
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from contract.params import Param
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the compiled one is ten times faster
 _SCHEMAS = Path(__file__).parent / "schemas"
@@ -144,22 +146,10 @@ def resolve_params(algorithm: Algorithm, preset: str, overrides: dict[str, Any])
 
 def _value(algorithm: str, param: Param, value: Any) -> Any:  # noqa: ANN401 - a parameter has one of several types
     given = _from_text(param, value) if isinstance(value, str) and param.type != "str" else value
-    if given is None and param.nullable:
-        return None
-    types: dict[str, Any] = {"int": int, "float": (int, float), "bool": bool, "str": str}
-    if not isinstance(given, types[param.type]) or (isinstance(given, bool) and param.type != "bool"):
-        message = f"{algorithm}: {param.name}: expected {param.type}, got {value!r}"
+    if sentence := param.misfit(given):
+        message = f"{algorithm}: {sentence}"
         raise BadInput(message, f"{param.name}: {param.help}")
-    if isinstance(given, float) and not math.isfinite(given):
-        message = f"{algorithm}: {param.name}: expected a finite number, got {given}"
-        raise BadInput(message, f"{param.name}: {param.help}")
-    if param.range is not None and not param.range[0] <= given <= param.range[1]:
-        message = f"{algorithm}: {param.name}: expected {param.range[0]} to {param.range[1]}, got {given}"
-        raise BadInput(message, f"{param.name}: {param.help}")
-    if param.choices and given not in param.choices:
-        message = f"{algorithm}: {param.name}: expected one of {', '.join(map(str, param.choices))}, got {given}"
-        raise BadInput(message, f"{param.name}: {param.help}")
-    return float(given) if param.type == "float" else given
+    return float(given) if param.type == "float" and given is not None else given
 
 
 def _from_text(param: Param, text: str) -> Any:  # noqa: ANN401 - a parameter has one of several types
@@ -172,19 +162,6 @@ def _from_text(param: Param, text: str) -> Any:  # noqa: ANN401 - a parameter ha
 
 
 def _algorithm(folder: Path, document: dict[str, Any]) -> Algorithm:
-    params = {
-        name: Param(
-            name=name,
-            type=one["type"],
-            default=one["default"],
-            unit=one.get("unit"),
-            help=one["help"],
-            range=tuple(one["range"]) if "range" in one else None,
-            choices=tuple(one.get("choices", ())),
-            nullable=one.get("nullable", False),
-        )
-        for name, one in document["params"].items()
-    }
     same = ("name", "title", "kind", "summary", "licence", "paper", "upstream", "needs_training", "presets")
     return Algorithm(
         folder=folder,
@@ -192,7 +169,7 @@ def _algorithm(folder: Path, document: dict[str, Any]) -> Algorithm:
         environments=document.get("environments", {}),
         devices=tuple(document["devices"]),
         memory_bytes=document["resources"]["memory_bytes"],
-        params=params,
+        params=declared(document["params"]),
         shares=tuple(_shared(folder, document.get("shares", ()))),
         controls=document.get("controls", {}),
         extra_movies=tuple(document.get("extra_movies", ())),

@@ -190,7 +190,6 @@ def test_stand_ins_are_gone_after_upstream_is_imported() -> None:
 @pytest.mark.parametrize(
     ("params", "fields", "message"),
     [
-        ({"patch_z": 3}, {}, "expected the parameters of algorithm.yaml"),
         ({"mode": "exact"}, {"precision": "bfloat16"}, "mode exact: expected precision float32, got bfloat16"),
         ({"batch_size": 2, "patch_x": 16}, {}, "patch_y and patch_x: expected equal sizes with batch_size 2"),
     ],
