@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 
 _MEMORY_SHARE = 0.9  # of the machine, where the user sets no limit: the machine itself must live on
 _LOG_TAIL_CHARACTERS = 4000
+_PASSED_ON = (
+    "ATEN_CPU_CAPABILITY",  # the instructions of the processor that torch may use, and those of oneDNN: what an older
+    "ONEDNN_MAX_CPU_ISA",  # processor would compute
+    "CUDA_VISIBLE_DEVICES",  # the scheduler's choice of GPU
+)
 
 
 class Progress(Protocol):
@@ -136,8 +141,7 @@ def _launch(plan: Plan, job: Job, limit: int) -> Launch:
         "PYTHONHASHSEED": "0",
         "TZ": "UTC",
     }
-    if "CUDA_VISIBLE_DEVICES" in os.environ:  # the scheduler's choice of GPU
-        environment["CUDA_VISIBLE_DEVICES"] = os.environ["CUDA_VISIBLE_DEVICES"]
+    environment |= {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return Launch(
         image=plan.image,
         arguments=(job.command, str(job.path)),
