@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
+_2D = 2
 _BARE = ("csbdeep", "csbdeep.utils")  # packages whose __init__ is left out
 _FROM_UTILS = ("_raise", "backend_channels_last")
 _TORCH_MOMENTUM, _TORCH_EPSILON = 0.9, 1e-5  # of batch normalisation; those of Keras need a thousand steps to settle
@@ -56,6 +58,10 @@ class UNetShape:
         reach = 2 * (self.kern_size // 2)  # of the two convolutions of a level
         levels = sum((2 * reach + 2) * 2**level for level in range(self.n_depth))  # down, pooling, up, copying
         return -(-(levels + reach * self.multiple) // self.multiple) * self.multiple
+
+    def batch_of(self, patches: np.ndarray) -> np.ndarray:
+        """Bring patches of shape (B, t, y, x) to the axes of the network: (B, y, x, 1) or (B, t, y, x, 1)."""
+        return patches[:, 0, ..., None] if self.n_dim == _2D else patches[..., None]
 
     @property
     def document(self) -> dict[str, Any]:

@@ -56,9 +56,6 @@ def check(job: Job) -> None:
         if value is not None and value % shape.multiple:
             message = f"{name}: expected a multiple of {shape.multiple}, 2 to the unet_n_depth, got {value}"
             raise JobRefused(message)
-    if shape.kern_size % 2 == 0:
-        message = f"unet_kern_size: expected an odd number, got {shape.kern_size}"
-        raise JobRefused(message)
 
 
 def shape_of(params: dict) -> UNetShape:
@@ -81,7 +78,7 @@ def recipe_of(job: Job, shape: UNetShape, normalisation: Normalisation) -> Recip
 
     def some(pairs: PairSource, indices: np.ndarray, *purpose: int, augmented: bool) -> Batch:
         read = [pairs.read(i, job.seed, *purpose, k, augmented=augmented) for k, i in enumerate(indices)]
-        source, target = (_as_input(normalisation.apply(np.stack(part)), shape) for part in zip(*read, strict=True))
+        source, target = (shape.batch_of(normalisation.apply(np.stack(part))) for part in zip(*read, strict=True))
         return Batch(source=source, target=target, weight=np.ones_like(source))
 
     def batch(number: int) -> Batch:
@@ -101,8 +98,3 @@ def recipe_of(job: Job, shape: UNetShape, normalisation: Normalisation) -> Recip
         batch=batch,
         validation=[some(val_pairs, part, _VALIDATION, n, augmented=False) for n, part in enumerate(parts)],
     )
-
-
-def _as_input(patches: np.ndarray, shape: UNetShape) -> np.ndarray:
-    """Bring patches of shape (B, t, y, x) to the axes of the network: (B, y, x, 1) or (B, t, y, x, 1)."""
-    return patches[:, 0, ..., None] if shape.n_dim == 2 else patches[..., None]  # noqa: PLR2004 - 2D has one frame
