@@ -9,15 +9,13 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import keras
-import tensorflow as tf
-
 from block_plan import Footprint, plan_core
 from contract.blocks import stream
 from contract.predictions import predictions_of
 from contract.stacks import open_stack
 from csbdeep_unet import UNetShape
 from patch_sampling import Normalisation
+from tensorflow_start import keras, tf
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,9 +12,8 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import keras
-
 from contract.files import atomic
+from tensorflow_start import keras
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,14 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from contract.files import write_json
 from contract.training import run_steps
 from csbdeep_unet import build_unet
 from keras_store import NETWORK, KerasStore, write_network
+from tensorflow_start import keras, tf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -117,7 +116,7 @@ def train_network(job: Job, events: Events, recipe: Recipe, normalisation: Norma
     Parameters
     ----------
     job : Job
-        A train job; `tensorflow_start.start` was called with it.
+        A train job; `start` of tensorflow_start was called with it.
     events : Events
         Progress and losses go here.
     recipe : Recipe

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import tensorflow_start  # isort: skip - before anything that imports TensorFlow
-
 import numpy as np
 
 from contract.errors import JobRefused
@@ -15,6 +13,7 @@ from keras_prediction import check_memory, predict_all
 from keras_training import Batch, Plateau, Recipe, train_network
 from pairs import open_pairs
 from patch_sampling import Normalisation, measure
+from tensorflow_start import start
 
 if TYPE_CHECKING:
     from contract.events import Events
@@ -28,7 +27,7 @@ _REDUCE_LR = {"factor": 0.5, "patience": 10}  # train_reduce_lr of upstream's Co
 def train(job: Job, events: Events) -> None:
     """Train on all pairs of the job; write network and normalisation to the checkpoint."""
     check(job)
-    tensorflow_start.start(job)
+    start(job)
     shape = shape_of(job.params)
     check_memory(job, shape)
     normalisation = measure(job.inputs.train, job.axes)
@@ -38,7 +37,7 @@ def train(job: Job, events: Events) -> None:
 def predict(job: Job, events: Events) -> None:
     """Predict every stack of the job from the checkpoint."""
     check(job)
-    tensorflow_start.start(job)
+    start(job)
     predict_all(job, events)
 
 

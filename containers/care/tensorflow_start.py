@@ -1,6 +1,6 @@
 """TensorFlow as a job needs it: quiet, with the threads of the job, and with the same bits each time.
 
-Shared with n2v-tf. Import this before anything that imports TensorFlow or Keras.
+Shared with n2v-tf. Take `keras` and `tf` from here: what they read from the environment must be set before they load.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ os.environ |= {
 
 import keras
 import tensorflow as tf
+
+__all__ = ["keras", "start", "tf"]
 
 
 def start(job: Job) -> None:
@@ -48,15 +50,8 @@ def start(job: Job) -> None:
         tf.config.set_visible_devices([], "GPU")
     for gpu in gpus if job.device == "cuda" else ():
         tf.config.experimental.set_memory_growth(gpu, True)
-    _fix_threads(job.threads)
+    tf.config.threading.set_intra_op_parallelism_threads(job.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.experimental.enable_op_determinism()
     tf.config.experimental.enable_tensor_float_32_execution(False)
     keras.utils.set_random_seed(job.seed)
-
-
-def _fix_threads(threads: int) -> None:
-    """Give TensorFlow its threads; in a process that has begun to compute they must be those already."""
-    config = tf.config.threading
-    if (config.get_intra_op_parallelism_threads(), config.get_inter_op_parallelism_threads()) != (threads, 1):
-        config.set_intra_op_parallelism_threads(threads)
-        config.set_inter_op_parallelism_threads(1)

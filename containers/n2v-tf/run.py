@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import tensorflow_start  # isort: skip - before anything that imports TensorFlow
-
 import numpy as np
 
 from blind_spots import hide_pixels
@@ -14,6 +12,7 @@ from csbdeep_unet import UNetShape
 from keras_prediction import check_memory, predict_all
 from keras_training import Batch, Plateau, Recipe, train_network
 from patch_sampling import Normalisation, PatchSource, augment, hold_out, measure, open_movies
+from tensorflow_start import start
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +26,7 @@ _STALLED = {"factor": 0.1, "patience": 10}  # as n2v
 
 def train(job: Job, events: Events) -> None:
     """Train on all stacks of the job; write network and normalisation to the checkpoint."""
-    tensorflow_start.start(job)
+    start(job)
     shape = shape_of(job.params)
     check_memory(job, shape)
     normalisation = measure(job.inputs.train, job.axes)
@@ -36,7 +35,7 @@ def train(job: Job, events: Events) -> None:
 
 def predict(job: Job, events: Events) -> None:
     """Predict every stack of the job from the checkpoint."""
-    tensorflow_start.start(job)
+    start(job)
     predict_all(job, events)
 
 

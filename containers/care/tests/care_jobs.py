@@ -13,8 +13,7 @@ import yaml
 from contract.files import write_json
 from contract.job import Inputs, Job, to_document
 
-FOLDER = Path(os.environ["CARE_TESTS_FOLDER"]) if "CARE_TESTS_FOLDER" in os.environ else Path(__file__).parents[1]
-ALGORITHM = yaml.safe_load((FOLDER / "algorithm.yaml").read_text())
+CARE = Path(__file__).parents[1]
 
 
 def clean_movie(frames=48, size=64, seed=0):
@@ -54,9 +53,15 @@ def si_psnr(clean, prediction):
     return float(np.mean(values))
 
 
-def make_job(folder, command, preset, *, inputs, threads=1, **overrides):
+def declaration(algorithm):
+    """Return the algorithm.yaml of a folder."""
+    return yaml.safe_load((algorithm / "algorithm.yaml").read_text())
+
+
+def make_job(folder, command, preset, *, inputs, algorithm=CARE, **overrides):
     """Write the job.json of one command; checkpoint and predictions lie in the folder's parent."""
-    params = {name: param["default"] for name, param in ALGORITHM["params"].items()}
+    declared = declaration(algorithm)
+    params = {name: param["default"] for name, param in declared["params"].items()}
     folder.mkdir(parents=True, exist_ok=True)
     job = Job(
         folder=folder,
@@ -67,40 +72,42 @@ def make_job(folder, command, preset, *, inputs, threads=1, **overrides):
         inputs=Inputs(**{name: tuple(paths) for name, paths in inputs.items()}),
         checkpoint=folder.parent / "checkpoint",
         predictions=folder.parent / "predictions",
-        params=params | ALGORITHM["presets"][preset] | overrides,
+        params=params | declared["presets"][preset] | overrides,
         seed=1,
         device="cpu",
-        threads=threads,
+        threads=1,
         precision="float32",
     )
     write_json(job.path, to_document(job))
     return job
 
 
-def environment(job):
+def environment(job, algorithm=CARE):
     """Return the environment of a job, with the algorithm's folder as an image has it."""
-    algorithm = job.folder.parent / "algorithm"
-    algorithm.mkdir(exist_ok=True)
-    for path in [*FOLDER.glob("*.py"), *((FOLDER / share).resolve() for share in ALGORITHM["shares"])]:
-        if not (algorithm / path.name).exists():
-            (algorithm / path.name).symlink_to(path)
-    write_json(algorithm / "algorithm.json", ALGORITHM)
-    return os.environ | {"ALGORITHM_DIR": str(algorithm), "PYTHONDONTWRITEBYTECODE": "1"}
+    image, declared = job.folder.parent / "algorithm", declaration(algorithm)
+    image.mkdir(exist_ok=True)
+    for path in [*algorithm.glob("*.py"), *((algorithm / share).resolve() for share in declared["shares"])]:
+        if not (image / path.name).exists():
+            (image / path.name).symlink_to(path)
+    write_json(image / "algorithm.json", declared)
+    return os.environ | {"ALGORITHM_DIR": str(image), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def run_job(job):
+def run_job(job, algorithm=CARE):
     """Run a job as an image does, and return its result.json."""
     command = [sys.executable, "-m", "contract", job.command, str(job.path)]
-    subprocess.run(command, check=False, env=environment(job))
+    subprocess.run(command, check=False, env=environment(job, algorithm))
     return json.loads((job.folder / "result.json").read_text())
 
 
-def train_and_predict(folder, preset, path, **overrides):
-    """Train on a movie and predict it; return the prediction."""
-    for command, inputs in (("train", {"train": [path]}), ("predict", {"noisy": [path]})):
-        result = run_job(make_job(folder / command, command, preset, inputs=inputs, **overrides))
+def train_and_predict(folder, preset, inputs, algorithm=CARE, **overrides):
+    """Train on the inputs of a train job and predict its first movie; return the prediction."""
+    noisy = inputs["train"][0]
+    for command, given in (("train", inputs), ("predict", {"noisy": [noisy]})):
+        job = make_job(folder / command, command, preset, inputs=given, algorithm=algorithm, **overrides)
+        result = run_job(job, algorithm)
         assert result["status"] == "ok", result["error"]
-    return tifffile.imread(folder / "predictions" / path.name)
+    return tifffile.imread(folder / "predictions" / noisy.name)
 
 
 def messages(job_folder):
