@@ -71,11 +71,11 @@ def leaderboard(runs: tuple[Path, ...], target: Path | None) -> None:
     from evaluation.report.collection import collect
     from evaluation.report.leaderboard import write_leaderboard
     from evaluation.report.text import verdict_table
-    from orchestrator.cli.root import algorithms, run_folders
+    from orchestrator.cli.root import algorithms, read_runs
     from orchestrator.experiments import load_experiments
     from orchestrator.paths import layout
 
-    board = collect(run_folders(runs), load_experiments(layout().containers), algorithms())
+    board = collect(read_runs(runs), load_experiments(layout().containers), algorithms())
     click.echo(verdict_table(board))
     page = (target or layout().leaderboard).absolute()
     page.parent.mkdir(parents=True, exist_ok=True)
@@ -116,7 +116,7 @@ def _run(names: tuple[str, ...], options: dict[str, Any]) -> None:
         session=opened,
         request=_request(names, options),
         progress=BytesProgress(),
-        score=lambda folder, experiment: score_experiment(folder, experiment, algorithms()),
+        score=lambda run, experiment: score_experiment(run, experiment, algorithms()),
         deviates=lambda attempt: deviates(attempt, experiments),
     )
     ordered = with_anchors(experiments, names)
