@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.algorithms import in_environment, load_algorithms
+from orchestrator.algorithms import algorithm_named, in_environment
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.movies import Source
 from orchestrator.domain import Movie
@@ -92,7 +92,7 @@ def _repeated(run: Run, name: str, session: Session) -> Repetition:
 
 def plan_of(record: Record, layout: Layout) -> Plan:
     """Plan a run again from its record."""
-    algorithm = in_environment(load_algorithms(layout.containers)[record.algorithm], record.environment)
+    algorithm = in_environment(algorithm_named(layout.containers, record.algorithm), record.environment)
     movies = tuple(
         Movie(split=MovieName.of(name).split, noisy=movie.noisy, target=movie.target, truth=movie.truth)
         for name, movie in sorted(record.movies.items())
