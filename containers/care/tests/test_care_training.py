@@ -54,8 +54,10 @@ def _gain(prediction, inputs):
     return si_psnr(CLEAN, prediction) - si_psnr(CLEAN, tifffile.imread(inputs["train"][0]))
 
 
-def test_a_movie_gains_at_least_six_db_in_the_units_of_the_input(run, inputs):
+@pytest.mark.training
+def test_a_movie_gains_at_least_six_db_in_the_units_of_the_input(run, inputs, record_property):
     prediction = tifffile.imread(run / "predictions" / "movie.tif")
+    record_property("gain_db", _gain(prediction, inputs))
     assert _gain(prediction, inputs) > 6
     assert prediction.mean() == pytest.approx(tifffile.imread(inputs["train"][0]).mean(), rel=0.02)
 
@@ -111,9 +113,11 @@ def test_a_prediction_in_small_blocks_is_that_of_whole_frames(run, inputs, tmp_p
     )  # intensity units, of a noise of 14
 
 
-def test_a_3d_network_gains_and_its_blocks_are_those_of_the_movie_in_one_piece(inputs, tmp_path):
+@pytest.mark.training
+def test_a_3d_network_gains_and_its_blocks_are_those_of_the_movie_in_one_piece(inputs, tmp_path, record_property):
     volume = SMALL | {"patch_size_z": 8, "unet_n_first": 8, "train_batch_size": 2}
     prediction = train_and_predict(tmp_path, "quick", inputs, **volume)
+    record_property("gain_db", _gain(prediction, inputs))
     assert _gain(prediction, inputs) > 6
     job = make_job(tmp_path / "again", "predict", "quick", inputs={"noisy": inputs["train"]}, **volume)
     denoiser = load_denoiser(job)
