@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from orchestrator.metrics import (
+from evaluation.metrics import (
     LookNoise,
     ResidualScorer,
     ScoreProtocol,
@@ -20,7 +20,7 @@ from orchestrator.metrics import (
     score_movie,
     trace_scores,
 )
-from orchestrator.metrics.percentile import percentile
+from evaluation.metrics.percentile import percentile
 
 KINDS = ["float32", ">f4", "float64", ">f8", "int16", ">i2", "uint16", ">u2", "int32", ">i4", "uint32"]
 

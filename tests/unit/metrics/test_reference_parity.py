@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, uniform_filter1d
 
-from orchestrator.metrics import ScoreProtocol, fit_microssim, score_movie
-from orchestrator.metrics.microssim import MicroSsim
-from orchestrator.metrics.ssim import Normalisation, mean_similarity
-from orchestrator.metrics.window import UNIFORM
+from evaluation.metrics import ScoreProtocol, fit_microssim, score_movie
+from evaluation.metrics.microssim import MicroSsim
+from evaluation.metrics.ssim import Normalisation, mean_similarity
+from evaluation.metrics.window import UNIFORM
 
 # Largest difference allowed to the reference, dB or without unit. With its parameters microssim equals the
 # reference to 1e-12, always tested too; with its own it differs by what the reference's search leaves unconverged
