@@ -84,8 +84,7 @@ def run_job(job):
     """Run a job as an image does, and return its result.json."""
     algorithm = job.folder.parent / "algorithm"
     algorithm.mkdir(exist_ok=True)
-    shares = yaml.safe_load((FOLDER / "algorithm.yaml").read_text())["shares"]
-    for path in [*FOLDER.glob("*.py"), *((FOLDER / share).resolve() for share in shares)]:
+    for path in FOLDER.glob("*.py"):  # what other folders share is on PYTHONPATH
         if not (algorithm / path.name).exists():
             (algorithm / path.name).symlink_to(path)
     write_json(algorithm / "algorithm.json", yaml.safe_load((FOLDER / "algorithm.yaml").read_text()))

@@ -82,7 +82,7 @@ def environment(job):
     """Return the environment of a job, with the algorithm's folder as an image has it."""
     algorithm = job.folder.parent / "algorithm"
     algorithm.mkdir(exist_ok=True)
-    for path in [*FOLDER.glob("*.py"), *((FOLDER / share).resolve() for share in ALGORITHM["shares"])]:
+    for path in FOLDER.glob("*.py"):  # what other folders share is on PYTHONPATH
         if not (algorithm / path.name).exists():
             (algorithm / path.name).symlink_to(path)
     write_json(algorithm / "algorithm.json", ALGORITHM)

@@ -111,5 +111,6 @@ def start(job: Job, before: str = "") -> subprocess.Popen:
         (folder / module.name).symlink_to(module)
     write_json(job.path, to_document(job))
     code = f"import sys\n{before}\nfrom contract.__main__ import main\nsys.exit(main(sys.argv[1:]))"
-    environment = os.environ | {"ALGORITHM_DIR": str(folder), "PYTHONPATH": str(FOLDER.parent)}
+    path = f"{FOLDER.parent}{os.pathsep}{FOLDER.parent / 'careamics'}"
+    environment = os.environ | {"ALGORITHM_DIR": str(folder), "PYTHONPATH": path}
     return subprocess.Popen([sys.executable, "-c", code, job.command, str(job.path)], env=environment)
