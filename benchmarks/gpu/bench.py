@@ -112,7 +112,7 @@ class Bench:
         cut: CutOff | None = None
         code = 0
         try:
-            code = self.start(command, self.environment(_SCRIPTS.parent, *folders))
+            code = self.start(command, self.environment(*folders))
         except CutOff as error:
             cut = error
         lines = found.read_text().splitlines() if found.exists() else []
@@ -126,4 +126,8 @@ class Bench:
     def last_words(self) -> str:
         """Return the end of what programs printed, on one line."""
         text = (self.folder / "log.txt").read_text(errors="replace")
-        return " ".join(text[-_LAST_WORDS:].split())
+        return self.shown(" ".join(text[-_LAST_WORDS:].split()))
+
+    def shown(self, text: str) -> str:
+        """Return a text without the folder of this session, which says nothing to others."""
+        return text.replace(f"{self.folder}/", "")

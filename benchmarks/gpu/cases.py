@@ -22,9 +22,15 @@ _CALIBRATION = (96, 64, 64)  # of the movie that networks are trained on for pre
 
 
 def timed(bench: Bench, *cases: Case) -> Iterator[Figure]:
-    """Run jobs and yield what they tell; those after the first that is cut off are left out."""
+    """Run jobs and yield what they tell; those after one that is cut off are left out."""
+    failed = []
     for case in cases:
-        yield from figures(case, run(bench, _with_network(bench, case)))
+        ran = run(bench, _with_network(bench, case))
+        yield from figures(case, ran)
+        failed += [case.name] if ran.code else []
+    if failed:
+        message = f"{len(failed)} of {len(cases)} jobs, see their exit codes: {', '.join(failed)}"
+        raise Failed(message)
 
 
 def same_seed_twice(bench: Bench, train: Case, predict: Case) -> Iterator[Figure]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MIB, _GIB = 2**20, 2**30
-_NEEDED = 2  # events, for a speed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,43 +64,39 @@ class Ran:
         Of the job.
     code : int or None
         Exit code; None when it was cut off.
+    sentence : str
+        The error of its result, or nothing.
     result : dict
         Its result.json; empty when it was cut off.
     steps : int
         Training steps or frames done.
     rate : float or None
-        Of them a second between the first event and the last, without what comes before; None for fewer than two.
+        Of them a second between the first event and the last, without what comes before; None where there is only one.
     start_up_s : float or None
         From the start of the process to its first event with a step.
     """
 
     folder: Path
     code: int | None
+    sentence: str
     result: dict[str, Any]
     steps: int
     rate: float | None
     start_up_s: float | None
 
-    @property
-    def sentence(self) -> str:
-        """The error of its result, or nothing."""
-        return (self.result.get("error") or {}).get("message", "")
-
 
 def run(bench: Bench, case: Case) -> Ran:
     """Run a job to its end or to the end of its time."""
-    folder = bench.folder / "jobs" / case.name.replace(" ", "_")
+    folder = bench.folder / "jobs" / re.sub(r"[^A-Za-z0-9.]+", "_", case.name)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     job = _job(bench, case, folder)
     write_json(job.path, to_document(job))
     environment = bench.environment() | {"ALGORITHM_DIR": str(_image(bench, case.algorithm))}
     began_s, code = time.time(), None
-    try:
+    with suppress(CutOff):
         code = bench.start([sys.executable, "-m", "contract", case.command, str(job.path)], environment)
-    except CutOff:
-        return _ran(folder, began_s, None)
-    return _ran(folder, began_s, code)
+    return _ran(bench, folder, began_s, code)
 
 
 def figures(case: Case, ran: Ran) -> Iterator[Figure]:
@@ -135,7 +132,7 @@ def _between(ran: Ran, unit: str) -> str:
     return f"{ran.steps} {unit}" if ran.rate else "too few events for a speed; see the whole job"
 
 
-def _ran(folder: Path, began_s: float, code: int | None) -> Ran:
+def _ran(bench: Bench, folder: Path, began_s: float, code: int | None) -> Ran:
     path, result = folder / "events.jsonl", folder / "result.json"
     lines = path.read_text().splitlines() if path.exists() else []
     events = [one for one in map(json.loads, lines) if one.get("step")]
@@ -144,12 +141,14 @@ def _ran(folder: Path, began_s: float, code: int | None) -> Ran:
         first, last = events[0], events[-1]
         start_up_s = first["time_s"] - began_s
         took_s = last["time_s"] - first["time_s"]
-        if len(events) >= _NEEDED and took_s > 0:
+        if last["step"] > first["step"] and took_s > 0:
             rate = (last["step"] - first["step"]) / took_s
+    document = json.loads(result.read_text()) if code is not None and result.exists() else {}
     return Ran(
         folder=folder,
         code=code,
-        result=json.loads(result.read_text()) if code is not None and result.exists() else {},
+        sentence=bench.shown((document.get("error") or {}).get("message", "")),
+        result=document,
         steps=events[-1]["step"] if events else 0,
         rate=rate,
         start_up_s=start_up_s,

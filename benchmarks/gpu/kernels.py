@@ -12,13 +12,12 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 import torch
+from clock import seconds
+from figure_file import main
 from torch.nn import functional
 
-from gpu.clock import seconds
-from gpu.figure_file import main
-
 if TYPE_CHECKING:
-    from gpu.figure_file import Told
+    from figure_file import Told
 
 _GIB = 2**30
 _LIMIT = {torch.bfloat16: 0.02, torch.float32: 0.005}  # of the largest value; bfloat16 has 8 bits, TF32 11

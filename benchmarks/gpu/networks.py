@@ -10,16 +10,16 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 import torch
+from clock import seconds, wait
+from figure_file import main
 
 from checkpoints import new_network
-from gpu.clock import seconds, wait
-from gpu.figure_file import main
 from lean import lean_forward
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gpu.figure_file import Told
+    from figure_file import Told
 
 _LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last_3d": torch.channels_last_3d}
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}

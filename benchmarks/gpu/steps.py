@@ -40,9 +40,14 @@ class _Sizes:
         case = Case(name=name, algorithm=algorithm, command=command, shape=shape, **fields)  # type: ignore[arg-type]
         if not self.tiny:
             return replace(case, preset=self.preset)
-        kept = {name: 8 for name in ("patch_size_z",) if case.params.get(name)}
+        kept = {"patch_size_z": 8} if "patch_size_z" in case.params else {}
+        kept |= {"mode": case.params["mode"]} if "mode" in case.params else {}
         few = few_steps(algorithm, 3) if command == "train" else {}
         return replace(case, shape=_TINY, params=kept | few)
+
+    def some(self, *cases: Case) -> partial[Iterator[Figure]]:
+        """Return the measurement of jobs, for a test that of the first two."""
+        return partial(_timed, cases=cases[:2] if self.tiny else cases)
 
 
 def steps_of(*, tiny: bool) -> tuple[Step, ...]:
@@ -60,11 +65,11 @@ def steps_of(*, tiny: bool) -> tuple[Step, ...]:
         ),
         Step(
             name="deepcad prediction", asks="How many frames a second does DeepCAD-RT predict?", bound_s=150,
-            measure=_jobs(*_deepcad_predictions(sizes)), needs=_DEEPCAD,
+            measure=sizes.some(*_deepcad_predictions(sizes)), needs=_DEEPCAD,
         ),
         Step(
             name="deepcad training", asks="How many steps a second does DeepCAD-RT train?", bound_s=80,
-            measure=_jobs(*_deepcad_trainings(sizes)), needs=_DEEPCAD,
+            measure=sizes.some(*_deepcad_trainings(sizes)), needs=_DEEPCAD,
         ),
         Step(
             name="deepcad network", asks="Which arithmetic and layout suit its network, and what memory does it take?",
@@ -77,7 +82,7 @@ def steps_of(*, tiny: bool) -> tuple[Step, ...]:
         *_careamics(sizes),
         Step(
             name="cellmincer", asks="How fast does CellMincer train and predict?", bound_s=60,
-            measure=_jobs(
+            measure=sizes.some(
                 sizes.case("cellmincer train", "cellmincer", "train", sizes.demo, params=few_steps("cellmincer", 40)),
                 sizes.case("cellmincer predict", "cellmincer", "predict", sizes.demo),
             ), needs=_OURS,
@@ -110,10 +115,6 @@ def steps_of(*, tiny: bool) -> tuple[Step, ...]:
             measure=_network("compiled", deepcad), needs=("deepcad",), devices=("cuda",),
         ),
     )  # fmt: skip
-
-
-def _jobs(*cases: Case) -> partial[Iterator[Figure]]:
-    return partial(_timed, cases=cases)
 
 
 def _timed(bench: Bench, cases: tuple[Case, ...]) -> Iterator[Figure]:
@@ -171,7 +172,7 @@ def _careamics(sizes: _Sizes) -> list[Step]:
             sizes.case(f"{name} predict bfloat16", algorithm, "predict", shape, params=params, precision="bfloat16"),
         )
         asks = f"How fast does {name} train and predict?"
-        steps.append(Step(name=name, asks=asks, bound_s=60, measure=_jobs(*cases), needs=_CAREAMICS))
+        steps.append(Step(name=name, asks=asks, bound_s=60, measure=sizes.some(*cases), needs=_CAREAMICS))
     return steps
 
 

@@ -53,8 +53,9 @@ PACKAGES = (
 
 
 def missing(names: tuple[str, ...]) -> list[str]:
-    """Return those modules of a list that cannot be imported here."""
-    return [name for name in names if importlib.util.find_spec(name) is None]
+    """Return those modules of a list that cannot be imported here; a folder of their name is not one of them."""
+    specs = {name: importlib.util.find_spec(name) for name in names}
+    return [name for name, spec in specs.items() if spec is None or spec.origin is None]
 
 
 def unpack(wheels: tuple[Path, ...], to: Path) -> None:
