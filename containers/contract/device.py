@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from contract.errors import DeviceMissing
+from contract.errors import DeviceMissing, OutOfMemory
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -39,3 +39,30 @@ def autocast(job: Job) -> AbstractContextManager[Any]:
 
     context: AbstractContextManager[Any] = torch.autocast(job.device, dtype=torch.bfloat16)
     return context
+
+
+def check_gpu_memory(job: Job, name: str, gib: float) -> None:
+    """Refuse a job that asks for more memory than its GPU has free; on a CPU do nothing.
+
+    Parameters
+    ----------
+    job : Job
+        Names the device.
+    name : str
+        The parameter that asks.
+    gib : float
+        Memory, GiB.
+
+    Raises
+    ------
+    OutOfMemory
+        With what is free.
+    """
+    if job.device != "cuda":
+        return
+    import torch  # noqa: PLC0415 - only where the image has it
+
+    free, total = (count / 2**30 for count in torch.cuda.mem_get_info())
+    if gib > free:
+        message = f"{name}: expected at most the {free:.1f} of {total:.1f} GiB that are free on the GPU, got {gib:g}"
+        raise OutOfMemory(message)
