@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+ENDED = (0, 5)  # well, or as not converged, which a few steps may be
 _MIB, _GIB = 2**20, 2**30
 
 
@@ -108,7 +109,7 @@ def figures(case: Case, ran: Ran) -> Iterator[Figure]:
         After the figures, when the job did not end in time.
     """
     unit = "steps" if case.command == "train" else "frames"
-    if ran.code:
+    if ran.code not in (None, *ENDED):
         yield Figure(case=case.name, name="exit code", value=ran.code, note=ran.sentence)
         return
     yield Figure(case=case.name, name=f"{unit} a second", value=ran.rate, unit="1/s", note=_between(ran, unit))

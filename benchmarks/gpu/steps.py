@@ -146,9 +146,11 @@ def _deepcad_predictions(sizes: _Sizes) -> list[Case]:
 
 def _deepcad_trainings(sizes: _Sizes) -> list[Case]:
     def train(name: str, edge: int, mode: str, precision: str) -> Case:
+        """Return a training of at least `steps` patches; 490 pixels hold 16 of 150 side by side, and 81 of 64."""
+        patches = {150: sizes.steps, 64: 6 * sizes.steps}[edge]
         edges = {"patch_t": edge, "patch_y": edge, "patch_x": edge}
-        params = {"mode": mode, "fmap": 16, "n_epochs": 1, "train_datasets_size": sizes.steps, **edges}
-        return sizes.case(name, "deepcad", "train", sizes.demo, params=params, precision=precision)
+        params = {"mode": mode, "fmap": 16, "n_epochs": 1, "train_datasets_size": patches, **edges}
+        return sizes.case(name, "deepcad", "train", sizes.part, params=params, precision=precision)
 
     return [
         train("exact, patches of 150", 150, "exact", "float32"),
