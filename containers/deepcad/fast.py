@@ -7,7 +7,6 @@ stays on the device of the job.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -15,8 +14,7 @@ import numpy as np
 import torch
 
 from contract.blocks import pad_by_reflection
-from contract.device import autocast, check_gpu_memory, torch_device
-from contract.errors import OutOfMemory
+from contract.device import autocast, torch_device, within_gpu_memory
 from contract.pipeline import ahead, behind, depth_for
 from intensities import mean_for_prediction
 from lean import lean_forward
@@ -37,7 +35,6 @@ _SAMPLES = 8  # tiles on which the gain of a movie is measured
 _ACTIVATIONS_BYTES = {"float32": 280, "bfloat16": 150}  # per voxel, with 16 feature maps; measured, see README.md
 _MEASURED_FMAP = 16
 _FLOATS_BESIDE = _SAMPLES + 3  # per voxel: tiles of known gain, what the network reads and gives, the core
-_LEAST_GIB = 0.05  # as algorithm.yaml
 
 Tile = tuple["Block", "Block", "Block"]
 
@@ -65,28 +62,14 @@ def predict_fast(  # noqa: PLR0913, PLR0917 - one argument per role
     OutOfMemory
         When the GPU has less free memory than memory_gib, or none for the smallest tiles.
     """
-    check_gpu_memory(job, "memory_gib", settings.memory_gib)
     predictor = _Predictor(stack, network.to(memory_format=torch.channels_last_3d), job)
-    while True:
-        tiling = fast_tiling(stack.shape, settings.memory_gib, settings.fmap, job.precision)
-        try:
-            with behind(lambda leaving: prediction.write(leaving.arrived()), depth_for(job.device)) as hand_over:
-                predictor.predict(tiling, hand_over)
-        except torch.OutOfMemoryError as error:
-            settings = _halved(settings, events, error)
-        else:
-            return
 
+    def attempt(gib: float) -> None:
+        tiling = fast_tiling(stack.shape, gib, settings.fmap, job.precision)
+        with behind(lambda leaving: prediction.write(leaving.arrived()), depth_for(job.device)) as hand_over:
+            predictor.predict(tiling, hand_over)
 
-def _halved(settings: Settings, events: Events, error: Exception) -> Settings:
-    """Return settings with half the memory, and say so: other tiles give values that differ in the last bits."""
-    less = settings.memory_gib / 2
-    if less < _LEAST_GIB:
-        raise OutOfMemory(str(error)) from error
-    events.message(f"memory_gib: out of memory with {settings.memory_gib:g}, going on with {less:g} in smaller tiles")
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    return replace(settings, memory_gib=less)
+    within_gpu_memory(job, events, "memory_gib", settings.memory_gib, attempt)
 
 
 def fast_tiling(shape: tuple[int, ...], memory_gib: float, fmap: int, precision: str) -> Tiling:

@@ -146,7 +146,7 @@ def test_out_of_gpu_memory_halves_the_tiles_and_goes_on_where_it_stopped(
     assert found.shape == movie.shape
     assert np.sqrt(np.mean((found - expected) ** 2)) < np.std(NOISY - TRUTH) / 100
     events = (tmp_path / "full" / "predict" / "events.jsonl").read_text()
-    assert "memory_gib: out of memory with 0.2, going on with 0.1 in smaller tiles" in events
+    assert "memory_gib: the GPU is out of memory with 0.2 GiB, going on with 0.1" in events
     assert max(calls[first_failure:]) < max(calls[:first_failure])
 
 
@@ -158,7 +158,7 @@ def test_no_gpu_memory_at_all_ends_as_out_of_memory(
         raise torch.OutOfMemoryError(message)
 
     monkeypatch.setattr(fast, "lean_forward", full)
-    with pytest.raises(OutOfMemory, match="CUDA out of memory"):
+    with pytest.raises(OutOfMemory, match=r"the GPU ran out of memory with 0.2 GiB, and with less: .*at least"):
         predict(tmp_path, checkpoint, NOISY, {"memory_gib": 0.2})
 
 
