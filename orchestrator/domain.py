@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 EngineName = Literal["docker", "podman", "apptainer", "venv"]
 Device = Literal["cpu", "cuda"]
 Command = Literal["train", "predict"]
+Kind = Literal["control", "algorithm", "supervised"]
 
 CURRENT = "current"  # the environment of requirements.in
 SYSTEM = "system"  # the Python of the machine, whatever it holds: not pinned
@@ -60,8 +61,9 @@ class Algorithm:
         The folder.
     name, title, summary, licence : str
         As written there; the licence is upstream's.
-    kind : {"algorithm", "control"}
-        Controls are scored beside every algorithm.
+    kind : {"control", "algorithm", "supervised"}
+        Controls are scored beside every algorithm. An algorithm learns from noisy movies alone; a supervised one from
+        their targets, too: a ceiling, and no choice for movies that have none.
     paper : mapping or None
         `doi` and `cite`.
     upstream : mapping
@@ -95,7 +97,7 @@ class Algorithm:
     folder: Path
     name: str
     title: str
-    kind: Literal["algorithm", "control"]
+    kind: Kind
     summary: str
     licence: str
     paper: Mapping[str, str] | None
@@ -112,6 +114,11 @@ class Algorithm:
     extra_movies: tuple[str, ...]
     prior: PriorUse | None
     document: Mapping[str, Any]
+
+    @property
+    def supervised(self) -> bool:
+        """Whether its training is given targets."""
+        return self.kind == "supervised"
 
     @property
     def full_name(self) -> str:

@@ -21,11 +21,8 @@ from checkpoints import load_state, save_state, save_weights
 from contract.device import autocast, torch_device
 from contract.errors import DidNotConverge
 from contract.files import write_json
-<<<<<<< HEAD
-from contract.training import SaveClock
-=======
 from contract.pipeline import ahead, depth_for
->>>>>>> gpu
+from contract.training import SaveClock
 from lean import lean_forward
 
 if TYPE_CHECKING:
