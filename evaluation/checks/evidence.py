@@ -17,6 +17,8 @@ from .sampling import LEAST_FRAMES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
     from evaluation.metrics import Frames
 
     from .sampling import Floats
@@ -66,8 +68,11 @@ class Evidence:
     def brightness(self) -> Floats:
         """Mean light of each pixel, grey levels above the black level of the detector."""
         raw = self.maps.raw
-        black = float(np.percentile(raw, 1)) if math.isnan(self.law.black) else self.law.black
-        return np.asarray(raw - min(black, float(np.percentile(raw, 1))))
+        darkest = float(np.percentile(raw, 1))
+        if math.isnan(self.law.black):
+            return np.asarray(raw - darkest)
+        lowest = min(0.0, float(raw.min()))  # read noise pulls the meeting point of the line below what is stored
+        return np.asarray(raw - min(max(self.law.black, lowest), darkest))
 
     def copied_noise(self, patches: Covariances) -> Floats:
         """Return the covariance with the raw noise that was copied into each patch at each shift: (R, 2 K + 1).
@@ -85,11 +90,11 @@ class Evidence:
             return np.ones_like(patches.noise)
         return np.asarray(patches.noise / max(float(self.quiet.noise.mean()), 1e-300))
 
-    def strong(self) -> Floats:
+    def strong(self) -> NDArray[np.int64]:
         """Return the active patches whose signal stands out of their noise: indices."""
         active = self.active
         if active is None:
-            return np.empty(0, int)
+            return np.empty(0, np.int64)
         signal = active.raw[:, 0] - active.noise
         return np.flatnonzero(signal > _STRONG * active.noise)
 
@@ -133,7 +138,7 @@ class Estimate:
 NOTHING = Estimate(value=math.nan, error=math.nan)
 
 
-def jackknife(patches: Floats, number: Callable[[Floats], float]) -> Estimate:
+def jackknife(patches: NDArray[np.int64], number: Callable[[NDArray[np.int64]], float]) -> Estimate:
     """Estimate a number over patches, with the error that leaving out each patch once tells.
 
     Parameters

@@ -51,7 +51,7 @@ class Covariances:
     @property
     def lags(self) -> int:
         """Largest shift K, frames."""
-        return self.raw.shape[1] - 1
+        return int(self.raw.shape[1]) - 1
 
     def signal(self) -> Floats:
         """Return the covariance of the raw signal without its noise at every shift -K to K: shape (R, 2 K + 1)."""

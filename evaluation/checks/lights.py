@@ -126,9 +126,7 @@ def judged(  # noqa: PLR0913 - the fields of a check
     """Judge a number; `sentences` says what pass, doubt and fail mean, and why it may be not tested."""
     light = band.light(value, error)
     said = sentences.get(light) or sentences[Light.FAIL]
-    return Check(
-        name=name, topic=topic, light=light, value=value, error=error, band=band, unit=unit, sentence=said
-    )
+    return Check(name=name, topic=topic, light=light, value=value, error=error, band=band, unit=unit, sentence=said)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -44,7 +44,7 @@ class NoiseLaw:
     def ratio(self, bright: Floats, dim: float) -> Floats:
         """Return how many times the noise variance at one brightness is that at another; at least 0.1."""
         below = max(self.gain * dim + self.intercept, 1e-12)
-        return np.maximum((self.gain * bright + self.intercept) / below, 0.1)
+        return np.asarray(np.maximum((self.gain * bright + self.intercept) / below, 0.1))
 
 
 def noise_law(mean: Floats, variance: Floats) -> NoiseLaw:

@@ -116,9 +116,9 @@ class _PairSums:
         self._count = self._repeated = self._beyond = 0
 
     def feed(self, before: Floats, after: Floats) -> None:
-        low, high = self._limits
-        strange = ~np.isfinite(after) | (after < low) | (after > high)
-        self._beyond += int(np.count_nonzero(strange & ~((before < low) | (before > high))))
+        low, high, margin = self._limits
+        strange = ~(np.abs(after - before) <= margin) & ~((after >= low) & (after <= high))
+        self._beyond += int(np.count_nonzero(strange))
         after = np.where(np.isfinite(after), after, before)
         residual = before - after
         self._sums[0] += before
@@ -196,7 +196,7 @@ class _Shares:
 
 def _share(powers: Floats) -> float:
     residual, raw = powers.tolist()
-    return residual / raw if raw > 0 else float("nan")
+    return float(residual / raw) if raw > 0 else float("nan")
 
 
 def _sample(movie: Frames) -> Floats:
@@ -205,15 +205,16 @@ def _sample(movie: Frames) -> Floats:
     return np.stack([np.asarray(movie[int(frame)], np.float32) for frame in chosen])
 
 
-def _limits(raw: Frames) -> tuple[float, float]:
+def _limits(raw: Frames) -> tuple[float, float, float]:
+    """Return the lowest and highest value to expect, and by how much one must differ from the raw one to be odd."""
     low, high = np.percentile(_sample(raw), _TAILS).tolist()
     margin = _BEYOND * (high - low)
-    return low - margin, high + margin
+    return low - margin, high + margin, margin
 
 
 def _levels(denoised: Frames) -> float:
     sample = _sample(denoised)
     if not np.isfinite(sample).all() or not np.array_equal(sample, np.rint(sample)):
         return float("inf")
-    low, high = np.percentile(sample, _TAILS).tolist()
-    return high - low + 1
+    low, high = np.percentile(sample, _TAILS)
+    return float(high - low + 1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import maximum_filter, uniform_filter
 
-from .sampling import bin_factor, stretches, stretches_of, without_trend
+from .sampling import bin_factor, stretches_of, without_trend
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -104,7 +104,7 @@ def _peaks(height: Floats, side: int) -> NDArray[np.int64]:
     """Return the highest local maxima above 0, one patch apart from each other."""
     tops = np.argwhere((height > 0) & (height == maximum_filter(height, size=2 * side + 1)))
     order = np.argsort(-height[tuple(tops.T)], kind="stable")
-    return tops[order[:_MOST]]
+    return np.asarray(tops[order[:_MOST]])
 
 
 def _spread(allowed: NDArray[np.bool_], side: int) -> NDArray[np.int64]:
@@ -114,7 +114,7 @@ def _spread(allowed: NDArray[np.bool_], side: int) -> NDArray[np.int64]:
     found = np.argwhere(allowed & grid)
     if len(found) <= _MOST:
         return found
-    return found[np.linspace(0, len(found) - 1, _MOST).round().astype(int)]
+    return np.asarray(found[np.linspace(0, len(found) - 1, _MOST).round().astype(int)])
 
 
 def traces(block: Floats, places: NDArray[np.int64], side: int) -> Floats:
@@ -125,6 +125,3 @@ def traces(block: Floats, places: NDArray[np.int64], side: int) -> Floats:
         for y, x in places.tolist()
     ]
     return np.stack(columns, axis=1) if columns else np.empty((len(block), 0))
-
-
-__all__ = ["Places", "find_places", "stretches", "traces"]

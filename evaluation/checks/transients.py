@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .evidence import NOTHING, Estimate, Evidence, jackknife
+from .lights import Band, Check, Light, Topic, judged
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from .sampling import Floats
 
 _NEAREST = 2  # frames of shift within which the peak of a covariance is looked for
@@ -18,6 +21,7 @@ _STEP = 0.05  # frames
 _FALLEN = 0.3  # of its peak, to which a covariance falls within half the window that is compared
 _SLOW = 16  # frames over which a slow residual is averaged
 _STILL = 0.02  # of the signal's variance, below which a denoised movie stands still
+NO_CELLS = "Too little activity stands out of the noise of the raw movie to tell."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,12 +79,19 @@ def transients(evidence: Evidence) -> Transients:
         )
     return Transients(
         amplitude=amplitude,
-        delay_frames=jackknife(patches, lambda some: _delay(signal[some].sum(axis=0), cross[some].sum(axis=0))),
+        delay_frames=_at_least(
+            jackknife(patches, lambda some: _delay(signal[some].sum(axis=0), cross[some].sum(axis=0))), _STEP / 2
+        ),
         width=jackknife(patches, lambda some: _width(signal[some].sum(axis=0), cross[some].sum(axis=0))),
         unexplained=jackknife(patches, lambda some: _unexplained(evidence, some, amplitude.value)),
         slow=slow,
         still=still,
     )
+
+
+def _at_least(estimate: Estimate, error: float) -> Estimate:
+    """Let the error of a number that was looked for in steps not be below half a step."""
+    return Estimate(value=estimate.value, error=max(estimate.error, error))
 
 
 def _peak(cross: Floats) -> int:
@@ -119,7 +130,7 @@ def _width(signal: Floats, cross: Floats) -> float:
     return float(after / before)
 
 
-def _unexplained(evidence: Evidence, patches: Floats, amplitude: float) -> float:
+def _unexplained(evidence: Evidence, patches: NDArray[np.int64], amplitude: float) -> float:
     active, quiet = evidence.active, evidence.quiet
     if active is None or quiet is None:
         return float("nan")
@@ -129,7 +140,7 @@ def _unexplained(evidence: Evidence, patches: Floats, amplitude: float) -> float
     return float(left.sum() / signal.sum())
 
 
-def _slow(evidence: Evidence, patches: Floats) -> float:
+def _slow(evidence: Evidence, patches: NDArray[np.int64]) -> float:
     active = evidence.active
     if active is None:
         return float("nan")
@@ -138,3 +149,11 @@ def _slow(evidence: Evidence, patches: Floats) -> float:
     power = active.residual()[patches, 1:lags] @ weights
     signal = active.raw[patches, 0] - active.noise[patches]
     return float(np.sqrt(max(0.0, power.sum() / signal.sum())))
+
+
+def measured(  # noqa: PLR0913 - the fields of a check
+    name: str, topic: Topic, found: Estimate, band: Band, *, unit: str, good: str, bad: str
+) -> Check:
+    """Judge what became of transients; it is not tested where too few stand out of the noise."""
+    sentences = {Light.PASS: good, Light.FAIL: bad, Light.NOT_TESTED: NO_CELLS}
+    return judged(name, topic, found.value, found.error, band, unit=unit, sentences=sentences)

@@ -184,10 +184,9 @@ def _times(known: Movie, factor: np.ndarray) -> np.ndarray:
 
 
 def wrapped(known: Movie) -> np.ndarray:
-    """Store the movie as unsigned integers below its darkest pixels."""
-    low = np.percentile(known.clean, 0.1)
-    moved = np.rint(known.clean - low)
-    return np.where(moved < 0, moved + 2**16, moved).astype(np.float32) + np.float32(low)
+    """Let the darkest values wrap around, as a cast to an unsigned integer does below 0."""
+    dark = known.clean < np.percentile(known.clean, 0.1)
+    return known.clean + np.float32(2.0 ** (8 * known.raw.itemsize)) * dark
 
 
 def frames_lost(known: Movie) -> np.ndarray:
@@ -241,9 +240,8 @@ def raw_border(known: Movie) -> np.ndarray:
 
 
 def rounded(known: Movie) -> np.ndarray:
-    """Round to a fifth of the range."""
-    low, high = np.percentile(known.clean, (0.01, 99.99))
-    return np.rint((known.clean - low) / (high - low) * 4).astype(np.float32)
+    """Store whole grey levels, whatever few there are."""
+    return np.rint(known.clean)
 
 
 def bright_left_noisy(known: Movie) -> np.ndarray:
@@ -265,7 +263,25 @@ def leaked(known: Movie) -> np.ndarray:
 FAULTS: dict[str, Callable[[Movie], np.ndarray]] = {
     one.__name__: one
     for one in (
-        clean, identity, running_mean, offset, loss, delay, widened, hallucinated, seam, steps, wrapped, frames_lost,
-        ramp, still, leaked, flicker, raw_ends, raw_border, rounded, bright_left_noisy,
+        clean,
+        identity,
+        running_mean,
+        offset,
+        loss,
+        delay,
+        widened,
+        hallucinated,
+        seam,
+        steps,
+        wrapped,
+        frames_lost,
+        ramp,
+        still,
+        leaked,
+        flicker,
+        raw_ends,
+        raw_border,
+        rounded,
+        bright_left_noisy,
     )
 }
