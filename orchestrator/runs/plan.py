@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +13,7 @@ from contract.job import Inputs, Job
 from orchestrator.algorithms import resolve_params
 from orchestrator.data.inspect import check_movies, check_path
 from orchestrator.errors import BadInput, DeviceMissing
+from orchestrator.paths import existing_parent, free_bytes_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -228,8 +228,7 @@ def outlined_plan(  # noqa: PLR0913 - everything a run depends on, but for its f
 def check_disk(plans: Sequence[Plan], outputs: Path) -> None:
     """Refuse to start when the disk is too small for the predictions that are still to be made."""
     needed = sum(plan.needed_bytes for plan in plans if not plan.folder.record.exists())
-    existing = next(folder for folder in (outputs, *outputs.parents) if folder.exists())
-    free = shutil.disk_usage(existing).free
+    free = free_bytes_at(outputs)
     if needed > free:
         message = f"{outputs}: expected {needed / 1e9:.1f} GB of free disk for this run, got {free / 1e9:.1f} GB"
         raise BadInput(message, "Free some space, or choose another disk with CALM_OUTPUTS.")
@@ -258,7 +257,7 @@ def check_writable(outputs: Path) -> None:
     BadInput
         With the folder.
     """
-    existing = next(folder for folder in (outputs, *outputs.parents) if folder.exists())
+    existing = existing_parent(outputs)
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         message = f"{outputs}: expected a folder that can be written to, got one that cannot"
         raise BadInput(message, "Choose another folder with CALM_OUTPUTS.")
