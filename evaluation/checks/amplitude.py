@@ -9,6 +9,8 @@ import numpy as np
 
 from .lights import Band, Check, Light, Topic, about_zero, at_least, at_most, judged
 from .noise_law import noise_law
+from .sampling import binned
+from .structure import tile_side
 from .transients import measured
 
 if TYPE_CHECKING:
@@ -19,12 +21,13 @@ _MOST_LEVELS = 65536.0
 
 
 def offset(evidence: Evidence) -> Check:
-    """Median over pixels of mean_t(y - x), percent of the median brightness; error from the jumps of its frame means.
+    """Median over squares of 16 pixels of mean(y - x), percent of the median brightness.
 
-    Band -0.5 to 0.5 %: it moves dF/F by as much. Planted: an offset of 1 %.
+    Band -0.5 to 0.5 %: it moves dF/F by as much. Error from the jumps of the frames' means. Planted: an offset of 1 %.
     """
     brightness = float(np.median(evidence.brightness))
-    value = 100 * float(np.median(evidence.maps.residual)) / brightness if brightness > 0 else math.nan
+    shift = float(np.median(binned(evidence.maps.residual, tile_side(evidence))))
+    value = 100 * shift / brightness if brightness > 0 else math.nan
     error = 125 * evidence.figures.mean_sd / math.sqrt(evidence.figures.frames) / max(brightness, 1e-300)
     return judged(
         "offset",
@@ -65,21 +68,22 @@ def flicker(evidence: Evidence) -> Check:
 
 
 def noise_by_brightness(evidence: Evidence) -> Check:
-    """Slope over pixels of var(d r)/2 on the mean, over that of var(d y)/2: 1 where exactly the shot noise went.
+    """Slope over pixels of var(d r)/2 on the mean, over that of var(d y)/2 and the share of noise taken out.
 
-    Band 0.7 to 1.2: the error of a gain from 1000 frames is 10 %, and activity adds to the raw slope. Planted: bright pixels smoothed half as much.
+    Band 0.7 to 1.2: the error of a gain from 1000 frames is 10 %, and activity adds to the raw slope.
+    Planted: bright pixels keep half of their noise.
     """
     own = noise_law(evidence.maps.raw, evidence.maps.jump_residual)
     usable = evidence.law.certain and not evidence.not_denoised
-    value = own.gain / evidence.law.gain if usable else math.nan
-    error = own.error / evidence.law.gain if usable else math.nan
+    expected = evidence.law.gain * evidence.removed
+    value, error = (own.gain / expected, own.error / expected) if usable else (math.nan, math.nan)
     return judged(
         "noise by brightness",
         Topic.AMPLITUDE,
         value,
         error,
         Band(low=0.7, high=1.2, fail_low=0.5, fail_high=1.5),
-        unit="of the raw slope",
+        unit="of the expected slope",
         sentences={
             Light.PASS: "Bright and dim pixels lost the noise that the detector makes at their brightness.",
             Light.FAIL: "Bright pixels lost more or less than the noise that the detector makes there.",
@@ -89,7 +93,7 @@ def noise_by_brightness(evidence: Evidence) -> Check:
 
 
 def in_range(evidence: Evidence) -> Check:
-    """Count values that are not finite or leave the 0.01-99.99 % range of y by half of it. Band 0. Planted: a wrap."""
+    """Count values that are not finite or leave the 0.01-99.99 % range of y, and y there, by as much. Band 0. Planted: a wrap."""
     return judged(
         "range",
         Topic.AMPLITUDE,

@@ -68,6 +68,8 @@ def _plain(evidence: Evidence, found: Transients) -> tuple[str, ...]:
         sentences.append(
             f"It did not denoise: {100 * (1 - evidence.removed):.0f} % of the noise of a pixel is still there."
         )
-    if found.still or evidence.figures.repeated == evidence.figures.frames - 1:
+    if evidence.figures.repeated == evidence.figures.frames - 1:
+        sentences.append("It is a still picture: every frame is the same.")
+    elif found.still:
         sentences.append("It is a still picture: the denoised movie does not move where the raw movie does.")
     return tuple(sentences)

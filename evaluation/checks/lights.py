@@ -147,13 +147,23 @@ class Verdict:
     seconds: float
 
     def light(self, topic: Topic) -> Light:
-        """Return the light of a topic, the worst of its checks."""
-        return worst(check.light for check in self.checks if check.topic is topic)
+        """Return the light of a topic, the worst of its checks; without its main check it cannot pass."""
+        checks = [check for check in self.checks if check.topic is topic]
+        light = worst(check.light for check in checks)
+        untested = [check.name for check in checks if check.light is Light.NOT_TESTED]
+        return Light.NOT_TESTED if light is Light.PASS and _MAIN[topic] in untested else light
 
     def reasons(self, topic: Topic) -> Sequence[Check]:
         """Return the checks that give a topic its light."""
         light = self.light(topic)
         return [check for check in self.checks if check.topic is topic and check.light is light]
+
+
+_MAIN = {
+    Topic.AMPLITUDE: "transient height",
+    Topic.TIME: "left behind",
+    Topic.INVENTED: "unsupported activity",
+}  # without which a light says nothing of activity
 
 
 def worst(lights: Iterable[Light]) -> Light:

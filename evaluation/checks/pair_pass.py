@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 END_FRAMES = 10  # at each end of a movie that are looked at on their own
 _LOOKED_AT = 32  # frames from which the range of the raw movie is taken
 _TAILS = (0.01, 99.99)  # percentiles of that range: a hot pixel does not widen it
-_BEYOND = 0.5  # of the raw range by which a denoised value must leave it to be called out of range
+_BEYOND = 1.0  # of the raw range by which a denoised value must leave it, and its raw value, to be out of range
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

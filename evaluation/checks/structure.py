@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 from scipy.special import ndtri
 from scipy.stats import chi2
 
@@ -22,6 +23,8 @@ _SUPPORTED = 0.5  # of a patch's movement that the raw movie must show
 _CERTAIN = 3.0  # standard errors
 _STEP = np.array([0.5, 0.5, -0.5, -0.5])  # two pixels before a line against two after it
 _LINE = np.array([-0.5, 1.0, -0.5])  # a pixel against its neighbours
+_BLURS_PX = (1.0, 2.5)  # widths of the blurs that a denoiser may leave
+_LEAST_SIDE = 96  # pixels of a frame from which lines are compared; a smaller one is a single tile
 _SEGMENT = 16  # pixels along a line that are averaged
 _TILE = 16  # pixels along one side of a square whose brightness is compared
 BORDER = 8  # pixels along the border that are looked at on their own
@@ -73,16 +76,23 @@ def worst_seam(evidence: Evidence) -> Seam:
     """Look for a straight line along which the mean residual steps or stands out, along rows and along columns."""
     brightness = float(np.median(evidence.brightness))
     error = np.sqrt(evidence.maps.jump_residual / evidence.figures.frames)
-    residual = evidence.maps.residual
+    residual = _without_blur(evidence.maps.residual, evidence.maps.raw)
     columns = _seam(residual, error, brightness, "column")
     rows = _seam(residual.T, error.T, brightness, "row")
     return max((columns, rows), key=lambda seam: -math.inf if math.isnan(seam.score) else seam.score)
 
 
+def _without_blur(residual: Floats, raw: Floats) -> Floats:
+    """Take out of a residual what a blur of the raw image leaves in it: straight lines of the sample are no seams."""
+    blurs = np.stack([(raw - gaussian_filter(raw, sigma)).ravel() for sigma in _BLURS_PX], axis=1)
+    weights = np.linalg.lstsq(blurs, residual.ravel(), rcond=None)[0]
+    return np.asarray(residual - (blurs @ weights).reshape(residual.shape))
+
+
 def _seam(residual: Floats, error: Floats, brightness: float, axis: str) -> Seam:
     """Score every line between columns by three looks at it, and return the worst."""
     segments = residual.shape[0] // _SEGMENT
-    if segments < 2 or residual.shape[1] < 4 * _SEGMENT or not (error > 0).any() or brightness <= 0:  # noqa: PLR2004 - a line needs two segments to be told from a blob
+    if min(residual.shape) < _LEAST_SIDE or not (error > 0).any() or brightness <= 0:
         return Seam(score=math.nan, step=math.nan, axis=axis, position=0)
     means = residual[: segments * _SEGMENT].reshape(segments, _SEGMENT, -1).mean(axis=1)
     noise = np.sqrt((error[: segments * _SEGMENT] ** 2).reshape(segments, _SEGMENT, -1).mean(axis=1) / _SEGMENT)
@@ -112,9 +122,14 @@ def _robust(values: Floats) -> Floats:
     return np.asarray(off / max(1.4826 * float(np.median(np.abs(off))), 1.0))
 
 
+def tile_side(evidence: Evidence) -> int:
+    """Return the pixels along one side of the squares whose brightness is compared; fewer in a small frame."""
+    return _TILE if min(evidence.maps.raw.shape) >= 4 * _TILE else max(1, min(evidence.maps.raw.shape) // 8)
+
+
 def uneven_brightness(evidence: Evidence) -> Estimate:
     """Return the standard deviation of the mean residual between tiles, beyond noise, percent of their brightness."""
-    side = _TILE if min(evidence.maps.raw.shape) >= 4 * _TILE else _TILE // 2
+    side = tile_side(evidence)
     light = binned(evidence.brightness, side)
     if light.size < 9 or not (light > 0).all():  # noqa: PLR2004 - a spread takes a few tiles
         return NOTHING
