@@ -93,7 +93,10 @@ def noise_by_brightness(evidence: Evidence) -> Check:
 
 
 def in_range(evidence: Evidence) -> Check:
-    """Count values that are not finite or leave the 0.01-99.99 % range of y, and y there, by as much. Band 0. Planted: a wrap."""
+    """Count values that are not finite, or leave the 0.01-99.99 % range of y, and y there, by that range.
+
+    Band 0. Planted: the darkest values wrapped around.
+    """
     return judged(
         "range",
         Topic.AMPLITUDE,

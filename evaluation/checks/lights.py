@@ -32,12 +32,12 @@ class Topic(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Band:
-    """Limits of a number: passes between `low` and `high`, fails below `fail_low` or above `fail_high`."""
+    """Limits of a number: it passes from `low` to `high`, fails beyond `fail_low` and `fail_high`; None is open."""
 
-    low: float
-    high: float
-    fail_low: float
-    fail_high: float
+    low: float | None = None
+    high: float | None = None
+    fail_low: float | None = None
+    fail_high: float | None = None
 
     def light(self, value: float, error: float) -> Light:
         """Judge a number by its standard error.
@@ -56,33 +56,37 @@ class Band:
         if not (math.isfinite(value) and math.isfinite(error)):
             return Light.NOT_TESTED
         low, high = value - _CERTAIN * error, value + _CERTAIN * error
-        if low > self.fail_high or high < self.fail_low:
+        if _beyond(low, high, self.fail_low, self.fail_high):
             return Light.FAIL
-        if low > self.high or high < self.low:
+        if _beyond(low, high, self.low, self.high):
             return Light.DOUBT
         return Light.NOT_TESTED if high - low > self._span() else Light.PASS
 
     def _span(self) -> float:
-        """Return the widest interval that still tells a number in the middle of the band from one that fails."""
-        sides = (self.fail_high - self.high, self.low - self.fail_low, self.high - self.low)
-        return 2 * max(side for side in sides if math.isfinite(side))
+        """Return the widest interval that still tells a number in the band from one that fails."""
+        sides = ((self.high, self.fail_high), (self.fail_low, self.low), (self.low, self.high))
+        return 2 * max(above - below for below, above in sides if below is not None and above is not None)
 
     def __str__(self) -> str:
-        if self.low == -math.inf:
+        if self.low is None:
             return f"at most {self.high:g}"
-        if self.high == math.inf:
+        if self.high is None:
             return f"at least {self.low:g}"
         return f"{self.low:g} to {self.high:g}"
 
 
+def _beyond(low: float, high: float, least: float | None, most: float | None) -> bool:
+    return (most is not None and low > most) or (least is not None and high < least)
+
+
 def at_most(limit: float, fail: float) -> Band:
     """Return the band of a number that should be small."""
-    return Band(low=-math.inf, high=limit, fail_low=-math.inf, fail_high=fail)
+    return Band(high=limit, fail_high=fail)
 
 
 def at_least(limit: float, fail: float) -> Band:
     """Return the band of a number that should be large."""
-    return Band(low=limit, high=math.inf, fail_low=fail, fail_high=math.inf)
+    return Band(low=limit, fail_low=fail)
 
 
 def about_zero(limit: float, fail: float) -> Band:
@@ -101,8 +105,8 @@ class Check:
     topic : Topic
         The light it belongs to.
     light : Light
-    value, error : float
-        The number and its standard error; NaN where not tested.
+    value, error : float or None
+        The number and its standard error; None where there is none.
     band : Band
         Where the number should lie.
     unit : str
@@ -113,8 +117,8 @@ class Check:
     name: str
     topic: Topic
     light: Light
-    value: float
-    error: float
+    value: float | None
+    error: float | None
     band: Band
     unit: str
     sentence: str
@@ -126,7 +130,16 @@ def judged(  # noqa: PLR0913 - the fields of a check
     """Judge a number; `sentences` says what pass, doubt and fail mean, and why it may be not tested."""
     light = band.light(value, error)
     said = sentences.get(light) or sentences[Light.FAIL]
-    return Check(name=name, topic=topic, light=light, value=value, error=error, band=band, unit=unit, sentence=said)
+    return Check(
+        name=name,
+        topic=topic,
+        light=light,
+        value=value if math.isfinite(value) else None,
+        error=error if math.isfinite(error) else None,
+        band=band,
+        unit=unit,
+        sentence=said,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

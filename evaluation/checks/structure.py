@@ -24,7 +24,7 @@ _CERTAIN = 3.0  # standard errors
 _STEP = np.array([0.5, 0.5, -0.5, -0.5])  # two pixels before a line against two after it
 _LINE = np.array([-0.5, 1.0, -0.5])  # a pixel against its neighbours
 _BLURS_PX = (1.0, 2.5)  # widths of the blurs that a denoiser may leave
-_LEAST_SIDE = 96  # pixels of a frame from which lines are compared; a smaller one is a single tile
+_LEAST_SIDE = 80  # pixels of a frame, its border aside, from which lines are compared
 _SEGMENT = 16  # pixels along a line that are averaged
 _TILE = 16  # pixels along one side of a square whose brightness is compared
 BORDER = 8  # pixels along the border that are looked at on their own
@@ -75,8 +75,9 @@ class Seam:
 def worst_seam(evidence: Evidence) -> Seam:
     """Look for a straight line along which the mean residual steps or stands out, along rows and along columns."""
     brightness = float(np.median(evidence.brightness))
-    error = np.sqrt(evidence.maps.jump_residual / evidence.figures.frames)
-    residual = _without_blur(evidence.maps.residual, evidence.maps.raw)
+    inside = (slice(BORDER, -BORDER),) * 2  # no blur is known at the border
+    error = np.sqrt(evidence.maps.jump_residual / evidence.figures.frames)[inside]
+    residual = _without_blur(evidence.maps.residual, evidence.maps.raw)[inside]
     columns = _seam(residual, error, brightness, "column")
     rows = _seam(residual.T, error.T, brightness, "row")
     return max((columns, rows), key=lambda seam: -math.inf if math.isnan(seam.score) else seam.score)
@@ -100,7 +101,7 @@ def _seam(residual: Floats, error: Floats, brightness: float, axis: str) -> Seam
     best = int(np.argmax([score.max() for score in scores]))
     place = int(np.argmax(scores[best]))
     size = 100 * float(sizes[best][place]) / brightness
-    return Seam(score=float(scores[best][place]), step=size, axis=axis, position=place + 1)
+    return Seam(score=float(scores[best][place]), step=size, axis=axis, position=place + 1 + BORDER)
 
 
 def _look(means: Floats, noise: Floats, kernel: Floats) -> tuple[Floats, Floats]:

@@ -64,7 +64,7 @@ def unexplained(found: Transients) -> Check:
         "left behind",
         Topic.TIME,
         found.unexplained,
-        Band(low=-0.1, high=0.1, fail_low=-math.inf, fail_high=0.2),
+        Band(low=-0.1, high=0.1, fail_high=0.2),
         unit="of the signal",
         good="What was taken out of active cells is noise.",
         bad="What was taken out of active cells holds their transients: they were smeared, moved or reshaped.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,9 +57,9 @@ def _passed(verdict: Verdict, topic: Topic) -> str:
 
 def reason(check: Check) -> str:
     """Return a check in one line: what it means, its name, number and band."""
-    if math.isnan(check.value):
+    if check.value is None:
         return f"{check.sentence} ({check.name})"
-    number = f"{check.value:.3g}" + (f" ± {check.error:.1g}" if check.error > 0 else "")
+    number = f"{check.value:.3g}" + (f" ± {check.error:.1g}" if check.error else "")
     return f"{check.sentence} ({check.name}: {number} {check.unit}; passes {check.band})"
 
 
