@@ -17,6 +17,7 @@ Command = Literal["train", "predict"]
 Kind = Literal["control", "algorithm", "supervised"]
 
 CURRENT = "current"  # the environment of requirements.in
+SYSTEM = "system"  # the Python of the machine, whatever it holds: not pinned
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,7 +69,7 @@ class Algorithm:
     upstream : mapping
         `name`, `version`, `commit`.
     environment : str
-        Which pinned environment of the folder: "current", or one of `environments`.
+        Which pinned environment of the folder: "current", or one of `environments`; or "system", which is not pinned.
     environments : mapping of str to mapping
         Upstream of each other environment that the folder has.
     devices : tuple of str
@@ -176,6 +177,8 @@ class Image:
         Folder with every wheel of the lock.
     context : Path
         Folder with `contract/`, `algorithm/`, `requirements.lock` and `Dockerfile`.
+    python : Path or None
+        The Python of the environment "system"; then lock and wheelhouse do not exist. None for pinned environments.
     """
 
     algorithm: str
@@ -184,6 +187,7 @@ class Image:
     lock: Path
     wheelhouse: Path
     context: Path
+    python: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

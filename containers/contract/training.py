@@ -157,7 +157,7 @@ def run_steps(  # noqa: PLR0913 - one callable per role
     job.checkpoint.mkdir(parents=True, exist_ok=True)
     store = store or TorchStore(job.device)
     done, history = _resume(store, job, parts, events)
-    clock = _SaveClock()
+    clock = SaveClock()
     for number in range(done, steps):
         seed_step(job.seed, number)
         history.loss.append(_finite(step(number), number))
@@ -192,14 +192,15 @@ def _finite(loss: float, number: int) -> float:
     return float(loss)
 
 
-class _SaveClock:
-    """Says when a state is due, so that saving costs little however large the state is."""
+class SaveClock:
+    """Says when a state is due, so that saving costs little however large the state is; saving is done `with` it."""
 
     def __init__(self) -> None:
         self._due_s = time.monotonic() + _SAVE_EVERY_S
         self._began_s = 0.0
 
     def due(self) -> bool:
+        """Return whether it is time to save."""
         return time.monotonic() >= self._due_s
 
     def __enter__(self) -> None:
