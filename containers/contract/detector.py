@@ -85,7 +85,7 @@ class Faults:
 
     def at(self, frame: int, values: np.ndarray) -> np.ndarray:
         """Return what is wrong in one frame alone, ndarray of shape (Y, X), bool, given its values."""
-        mask = ~np.isfinite(values)
+        mask: np.ndarray = ~np.isfinite(values)
         mask[self.lines[self.lines[:, 0] == frame, 1]] = True
         y, x = self.strikes[self.strikes[:, 0] == frame, 1:].T
         mask[y, x] = True
@@ -239,7 +239,7 @@ def _pixels(tallies: _Tallies, stack: Stack) -> dict[Kind, np.ndarray]:
         "hot": _outshines(mean, around, least),
     }
     found, seen = {}, np.zeros(mean.shape, bool)
-    every = np.any([*masks.values()], axis=0)
+    every: np.ndarray = np.asarray(sum(masks.values()), bool)
     alone = _share_around(~every) >= _HALF
     for kind, mask in masks.items():
         new = mask & ~seen & (alone | (kind == "without a value"))
@@ -253,7 +253,7 @@ def _border(constant: np.ndarray) -> np.ndarray:
     """Return rows and columns at the edges that never change throughout, as motion correction leaves them."""
     rows, columns = constant.all(axis=1), constant.all(axis=0)
     edge = [np.logical_and.accumulate(one) | np.logical_and.accumulate(one[::-1])[::-1] for one in (rows, columns)]
-    border: np.ndarray = edge[0][:, None] | edge[1]
+    border: np.ndarray = np.logical_or.outer(*edge)
     return border
 
 
@@ -276,7 +276,7 @@ def _around(image: np.ndarray, quantile: float = 0.5) -> np.ndarray:
     padded = np.pad(image, 2, mode="reflect")
     rows, columns = image.shape
     shifts = [(dy, dx) for dy in range(5) for dx in range(5) if (dy, dx) != (2, 2)]
-    sides = np.stack([padded[dy : dy + rows, dx : dx + columns] for dy, dx in shifts])
+    sides: np.ndarray = np.stack([padded[dy : dy + rows, dx : dx + columns] for dy, dx in shifts])
     place = int(quantile * (len(shifts) - 1))
     lower: np.ndarray = np.partition(sides, place, axis=0)[place]
     return lower
@@ -285,8 +285,8 @@ def _around(image: np.ndarray, quantile: float = 0.5) -> np.ndarray:
 def _share_around(sound: np.ndarray) -> np.ndarray:
     """Return the share of sound pixels in 7 x 7."""
     padded = np.pad(sound.astype(np.float64), 3, mode="reflect")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (7, 7))
-    return windows.mean(axis=(2, 3))
+    share: np.ndarray = np.lib.stride_tricks.sliding_window_view(padded, (7, 7)).mean(axis=(2, 3))
+    return share
 
 
 def _dark_frames(light: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -310,7 +310,8 @@ def _lines(tallies: _Tallies, black: np.ndarray) -> np.ndarray:
     changing = tallies.changes / max(1, tallies.frames - 1)
     lively = -np.log1p(-changing / 2).sum(axis=1) >= _LINE_CHANCE
     flat = tallies.flat & lively
-    sound = np.count_nonzero(flat, axis=1) <= (1 - _LINES_SOUND) * max(1, np.count_nonzero(lively))
+    most = (1 - _LINES_SOUND) * int(np.count_nonzero(lively))
+    sound = np.count_nonzero(flat, axis=1) <= most
     sound[black] = False
     return np.argwhere(flat & sound[:, None])
 
@@ -327,17 +328,16 @@ def _strikes(stack: Stack, tallies: _Tallies, wrong: np.ndarray) -> tuple[np.nda
     """
     limit = np.maximum(_STRIKE * _largest_around(np.where(wrong, 0, tallies.noise)), tallies.largest_usual_jump)
     limit[wrong] = np.inf
-    sound = ~wrong
+    sound, many = ~wrong, _TOO_MANY * wrong.size * stack.shape[0]
     light, found, count = np.zeros((2, stack.shape[0])), [np.empty((0, 3), int)], 0
     for number, frame, excess in _excesses(stack):
         light[:, number] = np.mean(frame, where=sound), np.std(frame, where=sound)
-        struck = np.argwhere(excess > limit) if count <= _TOO_MANY * frame.size * stack.shape[0] else ()
-        if len(struck):
-            lit = _alone(excess, struck)
+        struck = excess > limit
+        if count <= many and struck.any():
+            lit = _alone(excess, np.argwhere(struck))
             count += len(lit)
             found.append(np.column_stack([np.full(len(lit), number), lit]))
-    few = count <= _TOO_MANY * wrong.size * stack.shape[0]
-    return np.concatenate(found if few else found[:1]), light
+    return np.concatenate(found if count <= many else found[:1]), light
 
 
 def _excesses(stack: Stack) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
@@ -364,4 +364,7 @@ def _alone(excess: np.ndarray, places: np.ndarray) -> np.ndarray:
 def _largest_around(image: np.ndarray) -> np.ndarray:
     padded = np.pad(image, 1, mode="edge")
     rows, columns = image.shape
-    return np.max([padded[dy : dy + rows, dx : dx + columns] for dy in range(3) for dx in range(3)], axis=0)
+    largest: np.ndarray = np.max(
+        [padded[dy : dy + rows, dx : dx + columns] for dy in range(3) for dx in range(3)], axis=0
+    )
+    return largest

@@ -200,7 +200,8 @@ def _put_back(job: Job, found: list[_Found]) -> None:
     """Write what the input holds at the faults into the predictions."""
     for one in found:
         always, dark = one.faults.always, one.faults.dark
-        prediction = tifffile.memmap(job.predictions / one.original.name, mode="r+").reshape(one.faults.shape)
+        mapped = tifffile.memmap(job.predictions / one.original.name, mode="r+")
+        prediction = mapped.reshape(one.faults.shape)
         with open_stack(one.original, job.axes) as stack:
             for start in range(0, len(dark), block_frames(stack)):
                 for number, values in enumerate(
@@ -208,7 +209,7 @@ def _put_back(job: Job, found: list[_Found]) -> None:
                 ):
                     wrong = always | dark[number] | one.faults.at(number, values)
                     prediction[number][wrong] = values[wrong]
-        prediction.flush()
+        mapped.flush()
 
 
 def _figure(found: _Found) -> Figure:
