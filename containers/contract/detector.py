@@ -253,7 +253,7 @@ def _border(constant: np.ndarray) -> np.ndarray:
     """Return rows and columns at the edges that never change throughout, as motion correction leaves them."""
     rows, columns = constant.all(axis=1), constant.all(axis=0)
     edge = [np.logical_and.accumulate(one) | np.logical_and.accumulate(one[::-1])[::-1] for one in (rows, columns)]
-    border: np.ndarray = np.logical_or.outer(*edge)
+    border: np.ndarray = np.logical_or.outer(edge[0], edge[1])
     return border
 
 
