@@ -22,6 +22,7 @@ from contract.device import autocast, torch_device
 from contract.errors import DidNotConverge
 from contract.files import write_json
 from contract.pipeline import ahead, depth_for
+from contract.training import SaveClock
 from lean import lean_forward
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from contract.job import Job
     from settings import Settings
 
-_SAVE_EVERY_S = 10.0  # what a kill costs at most
-_SAVE_SHARE = 20  # never spend more than 1/20 of the time on saving
 _LOOK_EVERY_S = 0.5  # losses stay on the device until then, as fetching one makes a GPU wait
 
 
@@ -150,7 +149,7 @@ def learn(  # noqa: PLR0913, PLR0917 - one argument per role
     progress = _resume(job, events, learner)
     steps = math.ceil(len(pairs) / settings.batch_size)
     log = _Log(events, progress, steps * settings.n_epochs)
-    clock = _SaveClock()
+    clock = SaveClock()
     while progress.epoch < settings.n_epochs:
         left = _epoch_order(len(pairs), settings.batch_size, progress)[progress.step :]
         for batch in ahead(_batches(pairs, left, pinned=job.device == "cuda"), depth_for(job.device)):
@@ -241,21 +240,3 @@ class _Log:
             self._progress.val_loss.append([len(done), val_loss])
         self._events.step(len(done), self._steps, loss=done[-1], val_loss=val_loss)
         self._next_s = time.monotonic() + _LOOK_EVERY_S
-
-
-class _SaveClock:
-    """Says when a state is due, so that saving costs little."""
-
-    def __init__(self) -> None:
-        self._due_s = time.monotonic() + _SAVE_EVERY_S
-        self._began_s = 0.0
-
-    def due(self) -> bool:
-        return time.monotonic() >= self._due_s
-
-    def __enter__(self) -> None:
-        self._began_s = time.monotonic()
-
-    def __exit__(self, *_: object) -> None:
-        now_s = time.monotonic()
-        self._due_s = now_s + max(_SAVE_EVERY_S, _SAVE_SHARE * (now_s - self._began_s))

@@ -70,6 +70,8 @@ def run(name: str, **options: Any) -> None:  # noqa: ANN401 - click passes the o
         calm run n2v --data demo --preset quick
         calm run n2v --input movie.tif --param num_epochs=20
     """  # noqa: D301
+    from evaluation.checks.of_run import check_run
+    from evaluation.checks.words import lights_text
     from evaluation.scores.score import score_run
     from orchestrator.runs.plan import check_prior
 
@@ -79,8 +81,10 @@ def run(name: str, **options: Any) -> None:  # noqa: ANN401 - click passes the o
     outcomes = [opened.run(plan) for plan in plans]
     for outcome in outcomes:
         score_run(outcome.run, algorithms())
+    verdicts = check_run(outcomes[0].run)
     click.echo(f"{'Found' if outcomes[0].reused else 'Finished'}: {outcomes[0].run.folder.path}")
     _show([outcome.run for outcome in outcomes], None)
+    click.echo(f"\n{lights_text(verdicts)}")
 
 
 @main.command()
@@ -114,12 +118,16 @@ def report(runs: tuple[Path, ...], target: Path | None) -> None:
     Example:
         calm report outputs/n2v-demo-quick/* outputs/mean-demo-default/* --to compare.html
     """  # noqa: D301
+    from evaluation.checks.of_run import check_run
+    from evaluation.checks.words import lights_text
     from evaluation.scores.score import score_run
 
     found = read_runs(runs)
     for one in found:
         score_run(one, algorithms())
+    verdicts = check_run(found[0])
     _show(found, target)
+    click.echo(f"\n{lights_text(verdicts)}")
 
 
 def _show(runs: Sequence[Run], target: Path | None) -> None:

@@ -105,7 +105,7 @@ def test_training_killed_within_an_epoch_resumes_to_the_same_bytes(
     movies = [noisy_movie(clean_movie(SHAPE))]
     whole = trained(tmp_path / "whole", movies, {"mode": mode})
     monkeypatch.setattr(learning, "depth_for", lambda _: read_ahead)
-    monkeypatch.setattr(learning._SaveClock, "due", lambda _: True)  # noqa: SLF001 - a state after every step
+    monkeypatch.setattr(learning.SaveClock, "due", lambda _: True)  # a state after every step
     step, calls = learning.Learner.step, []
 
     def stop_twice(self: learning.Learner, *pair: torch.Tensor) -> torch.Tensor:
