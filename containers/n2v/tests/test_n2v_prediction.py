@@ -176,7 +176,7 @@ def test_blocks_stay_within_the_memory_asked_for(conv_dims, shape):
 
 def test_a_block_as_large_as_the_movie_is_not_cut():
     footprint = FOOTPRINTS[2]
-    core = plan_core((4, 64, 64), halo=(0, 28, 28), multiple=(1, 4, 4), footprint=footprint, gib=0.75)
+    core = plan_core((4, 64, 64), halo=(0, 28, 28), multiple=(1, 4, 4), footprint=footprint, gib=None)
     assert core == (4, 64, 64)
 
 
