@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from orchestrator.domain import Algorithm
     from orchestrator.paths import RunFolder
 
-VERSION = 2  # of the scores; a change scores every run again
+VERSION = 3  # of the scores; a change scores every run again
 FIT_EVERY = 10  # MicroSSIM is fitted to every 10th frame, as in the study
 _BLOCK_FRAMES = 32
 
@@ -146,6 +146,7 @@ def _score(path: Path, movie: Mapping[str, Any], frame_rate_hz: float | None, th
             table = _with_target(target, prediction, noisy, threads)
             truth = movie.get("truth")
             more = {} if truth is None else finite(activity_of(Path(truth), target, prediction))
+            more |= finite({"mean_shift": _mean(prediction) - _mean(noisy)})
     return replace(table, movie={**table.movie, **more})
 
 
@@ -209,9 +210,18 @@ def _without_target(noisy: Stack, prediction: Stack, frame_rate_hz: float | None
             "temporal_correlation",
         )
     }
-    movie |= {"noise_level": scores.noise_level_after, "temporal_smoothness": scores.temporal_smoothness}
+    movie |= {
+        "mean_shift": -scores.mean,
+        "noise_level": scores.noise_level_after,
+        "temporal_smoothness": scores.temporal_smoothness,
+    }
     frames = {"residual_mean": scores.frame_mean.tolist()}
     return MovieTable(frames=frames, movie=finite(movie), data_range=None)
+
+
+def _mean(stack: Stack) -> float:
+    total = math.fsum(float(block.sum(dtype=np.float64)) for block in stack.blocks(_BLOCK_FRAMES))
+    return total / math.prod(stack.shape)
 
 
 def _range(target: Stack) -> float:
