@@ -18,7 +18,9 @@ _GIBIBYTE = 2**30
 
 def grouped(value: float, decimals: int) -> str:
     """Write a number with narrow spaces between thousands and a real minus sign."""
-    return f"{value:,.{decimals}f}".replace(",", "\u202f").replace("-", "\u2212")
+    text = f"{value:,.{decimals}f}"
+    shown = text.lstrip("-") if float(text.replace(",", "")) == 0 else text
+    return shown.replace(",", "\u202f").replace("-", "\u2212")
 
 
 def number(value: float, decimals: int) -> str:

@@ -107,14 +107,17 @@ def _environment() -> Environment:
     return environment
 
 
-def _denoised(page: Page) -> Iterator[tuple[str, str, Path]]:
-    """Yield row title, movie and file of every denoised movie, best known first: those of algorithms, else controls."""
+def _denoised(page: Page) -> Iterator[tuple[str, Path]]:
+    """Yield what was denoised by what, and where it lies: the file, or the folder of several."""
     titles = {row.name: row.title for row in page.rows if row.role == "algorithm"}
     titles = titles or {row.name: row.title for row in page.rows}
+    folders: dict[tuple[str, Path], list[Path]] = {}
     for movie in page.movies:
         for name, path in movie.predictions.items():
             if name in titles:
-                yield titles[name], movie.name, path
+                folders.setdefault((titles[name], path.parent), []).append(path)
+    for (title, folder), paths in folders.items():
+        yield (f"{paths[0].name}, {title}", paths[0]) if len(paths) == 1 else (f"{len(paths)} movies, {title}", folder)
 
 
 def _curve(row: Row, curve: TrainingCurve) -> Plot:

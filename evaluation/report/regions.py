@@ -42,9 +42,13 @@ def roughness(frames: np.ndarray) -> np.ndarray:
 
 
 def broken_rows(rough: np.ndarray) -> np.ndarray:
-    """Mark rows, shape (T, Y), that are far rougher than the same row usually is (lost packets), or flat (dropped)."""
+    """Mark rows, shape (T, Y), far rougher than the same row usually is (lost packets) or flat, and their neighbours.
+
+    A packet may start in the middle of the row beside.
+    """
     usual = np.median(rough, axis=0)
-    return np.asarray((usual > 0) & ((rough > _ROUGH * usual) | (rough < _FLAT * usual)))
+    found = (usual > 0) & ((rough > _ROUGH * usual) | (rough < _FLAT * usual))
+    return np.asarray(ndimage.maximum_filter1d(found, 3, axis=1))
 
 
 def clean_frames(broken: np.ndarray) -> np.ndarray:

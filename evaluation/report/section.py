@@ -63,9 +63,17 @@ class MovieSection:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Time:
+class _Lines:
+    """Draws lines over the frames of one movie."""
+
     values: np.ndarray
     label: str
+    styles: Mapping[str, str]
+
+    def plot(self, title: str, label: str, lines: Mapping[str, np.ndarray]) -> Plot:
+        """Draw a line for each name."""
+        series = (Series(name=name, x=self.values, y=y, style=self.styles[name]) for name, y in lines.items())
+        return Plot(title=title, x=self.label, y=label, series=tuple(series))
 
 
 def movie_sections(
@@ -94,10 +102,10 @@ def movie_section(
         chosen = moments(reference, movie.clean)[: layout.frames]
         peaks = [peak_frame(trace, movie.clean) for trace in reference]
         viewer = Viewer(movie, chosen, layout, metrics[0] if metrics else None)
-        time = _time(movie)
+        over = _over_time(movie, styles)
         return MovieSection(
             name=content.name,
-            part=content.part.title,
+            part="" if content.part.own else content.part.title,
             unit=content.unit,
             facts=_facts(movie, layout),
             frames=viewer.frames(),
@@ -108,19 +116,19 @@ def movie_section(
             regions=regions,
             shape=movie.shape,
             preview=viewer.preview(PREVIEW_BYTES * share),
-            gallery=_gallery(viewer.gallery(regions, peaks), peaks, traces, time, content, styles),
-            mean_trace=_plot(
-                "Mean of every frame", {n: t.frame for n, t in traces.items()}, content.unit, time, styles
+            gallery=_gallery(viewer.gallery(regions, peaks), peaks, traces, over, content.unit),
+            mean_trace=over.plot(
+                "Mean of every frame", content.unit, {name: one.frame for name, one in traces.items()}
             ),
-            score_traces=_score_traces(content, metrics, time, styles),
+            score_traces=_score_traces(content, metrics, over),
             warnings=_warnings(content, traces),
         )
 
 
-def _time(movie: Movie) -> _Time:
-    frames = np.arange(movie.shape[0], dtype=np.float64)
-    rate_hz = movie.content.frame_rate_hz
-    return _Time(values=frames, label="frame") if rate_hz is None else _Time(values=frames / rate_hz, label="time (s)")
+def _over_time(movie: Movie, styles: Mapping[str, str]) -> _Lines:
+    frames, rate_hz = np.arange(movie.shape[0], dtype=np.float64), movie.content.frame_rate_hz
+    values, label = (frames, "frame") if rate_hz is None else (frames / rate_hz, "time (s)")
+    return _Lines(values=values, label=label, styles=styles)
 
 
 def _facts(movie: Movie, layout: Plan) -> tuple[str, ...]:
@@ -156,25 +164,18 @@ def _shown(what: str, step: int) -> str:
 
 
 def _gallery(
-    strips: Sequence[Strip],
-    peaks: Sequence[int],
-    traces: Mapping[str, Traces],
-    time: _Time,
-    content: MovieContent,
-    styles: Mapping[str, str],
+    strips: Sequence[Strip], peaks: Sequence[int], traces: Mapping[str, Traces], over: _Lines, unit: str
 ) -> tuple[RegionView, ...]:
     found = []
     for index, (strip, peak) in enumerate(zip(strips, peaks, strict=True)):
         lines = {name: trace.regions[index] for name, trace in traces.items()}
-        plot = _plot(f"Mean of region {index + 1}", lines, content.unit, time, styles)
+        plot = replace(over.plot(f"Mean of region {index + 1}", unit, lines), height=REGION_HEIGHT)
         title = f"Region {index + 1}, brightest in frame {grouped(peak, 0)}"
-        found.append(RegionView(title=title, strip=strip, trace=replace(plot, height=REGION_HEIGHT)))
+        found.append(RegionView(title=title, strip=strip, trace=plot))
     return tuple(found)
 
 
-def _score_traces(
-    content: MovieContent, metrics: Sequence[Metric], time: _Time, styles: Mapping[str, str]
-) -> tuple[Plot, ...]:
+def _score_traces(content: MovieContent, metrics: Sequence[Metric], over: _Lines) -> tuple[Plot, ...]:
     plots = []
     for metric in metrics:
         scores = {
@@ -184,13 +185,8 @@ def _score_traces(
         }
         if scores:
             label = f"{metric.title} ({metric.unit})" if metric.unit else metric.title
-            plots.append(_plot(f"{metric.title} of every frame, {aim(metric)}", scores, label, time, styles))
+            plots.append(over.plot(f"{metric.title} of every frame, {aim(metric)}", label, scores))
     return tuple(plots)
-
-
-def _plot(title: str, lines: Mapping[str, np.ndarray], label: str, time: _Time, styles: Mapping[str, str]) -> Plot:
-    series = (Series(name=name, x=time.values, y=values, style=styles[name]) for name, values in lines.items())
-    return Plot(title=title, x=time.label, y=label, series=tuple(series))
 
 
 def _warnings(content: MovieContent, traces: Mapping[str, Traces]) -> tuple[str, ...]:

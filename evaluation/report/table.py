@@ -94,7 +94,7 @@ class Table:
 
     def deciding(self) -> Table:
         """Keep the few columns that decide; all that the study has a word on."""
-        if self.part.protocol == STUDY:
+        if self.part.protocol == STUDY or len(self.columns) <= _FEW:
             return self
         named = {column.metric.name: column for column in self.columns}
         return self.only([named[name] for name in _DECIDING if name in named][:_FEW] or self.columns[:_FEW])

@@ -224,6 +224,7 @@
       cursor: { drag: { x: true, y: false, uni: 10 }, focus: { prox: 24 } },
     }, data, box);
     const xs = data[0];
+    box.plot = plot;
     const zoom = (factor) => {
       const { min, max } = plot.scales.x;
       const middle = plot.cursor.idx == null ? (min + max) / 2 : xs[plot.cursor.idx];
@@ -259,20 +260,16 @@
     box.after(tools);
     const fit = (width) => plot.setSize({ width, height: given.height });
     new ResizeObserver(() => { if (box.clientWidth && box.clientWidth !== plot.width) fit(box.clientWidth); }).observe(box);
-    return plot;
   };
-  const plots = new Map();
+  const boxes = [...document.querySelectorAll(".plot")];
   const draw = new IntersectionObserver((seen) => {
-    for (const { target, isIntersecting } of seen) {
-      if (isIntersecting && !plots.has(target)) plots.set(target, startPlot(target));
-    }
+    for (const one of seen) if (one.isIntersecting && !one.target.plot) startPlot(one.target);
   }, { rootMargin: "600px" });
-  const boxes = document.querySelectorAll(".plot");
   for (const box of boxes) draw.observe(box);
-  const repaint = () => { for (const plot of plots.values()) plot.redraw(false, true); };
+  const repaint = () => { for (const box of boxes) box.plot?.redraw(false, true); };
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
   window.addEventListener("beforeprint", () => {
-    for (const box of boxes) if (!plots.has(box)) plots.set(box, startPlot(box));
+    for (const box of boxes) if (!box.plot) startPlot(box);
     repaint();
   });
 
