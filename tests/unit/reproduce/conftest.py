@@ -18,6 +18,11 @@ MOVIE = "movie.tif"
 
 
 @pytest.fixture(scope="module")
+def containers():
+    return CONTAINERS
+
+
+@pytest.fixture(scope="module")
 def experiments():
     return load_experiments(CONTAINERS)
 
