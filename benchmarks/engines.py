@@ -15,7 +15,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tifffile
@@ -32,10 +32,11 @@ from orchestrator.runs.execute import execute
 from orchestrator.runs.plan import Settings, make_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from orchestrator.domain import Algorithm, Image
     from orchestrator.engines import Engine
+    from orchestrator.records import Event
 
 _ENGINES = ("venv", "docker", "podman", "apptainer")
 _SHAPE = (20, 32, 40)  # frames, rows, columns
@@ -47,7 +48,7 @@ class Silent:
     def begin(self, title: str) -> None:
         """Take note of nothing."""
 
-    def event(self, event: Mapping[str, Any]) -> None:
+    def event(self, event: Event) -> None:
         """Take note of nothing."""
 
     def end(self) -> None:

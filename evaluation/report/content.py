@@ -22,6 +22,11 @@ STUDY = "as the study scored"
 _KINDS = {"test": "test movies", "val": "validation movies", "train": "training movies"}
 
 
+def kind_of(split: str) -> str:
+    """Name the movies of a split in words."""
+    return _KINDS.get(split, split)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
     """Movies that are scored together: of one dataset or of the user, of one kind, by one protocol."""
@@ -34,7 +39,7 @@ class Part:
     @property
     def title(self) -> str:
         """In words: own movies have a name only."""
-        kind = "" if self.own else _KINDS.get(self.split, self.split)
+        kind = "" if self.own else kind_of(self.split)
         return ", ".join(word for word in (self.movies, kind, self.protocol) if word)
 
 

@@ -12,21 +12,23 @@ Which algorithm declares what is not known here.
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from evaluation.metrics import si_psnr
-from evaluation.report.content import TARGET
+from evaluation.report.content import TARGET, kind_of
 from evaluation.report.movie import open_movie
 from evaluation.report.plots import Plot, Series, wants_log
+from orchestrator.records import Curve
+from orchestrator.run import read_figures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from evaluation.report.content import MovieContent, Row
+    from orchestrator.records import ScoredCurve
 
 CURVES = 6  # of one plot; more cannot be told apart
 HEIGHT = 240  # px
@@ -40,45 +42,42 @@ def declared_plots(rows: Sequence[Row], movies: Sequence[MovieContent]) -> list[
 
 def _of_file(path: Path, split: str, movies: Sequence[MovieContent]) -> Iterator[Plot]:
     targets = {movie.name: movie for movie in movies if movie.part.split == split and movie.target is not None}
-    for declared in json.loads(path.read_text()):
-        label = declared.get("y", "SI-PSNR (dB)")
-        curves = declared["curves"] if "curves" in declared else list(_scored(declared["scored"], path, targets))
+    for declared in read_figures(path):
+        curves = declared.curves or tuple(_scored(declared.scored, path, targets))
         if not curves:
             continue
         series = tuple(_series(curve, index) for index, curve in enumerate(curves[:CURVES]))
         lines = [one.y for one in series if not one.points]
         yield Plot(
-            title=f"{declared['title']} ({split})" if split else declared["title"],
-            x=declared["x"],
-            y=label,
+            title=f"{declared.title} ({kind_of(split)})" if split else declared.title,
+            x=declared.x,
+            y=declared.y or "SI-PSNR (dB)",
             series=series,
-            note=declared["note"],
+            note=declared.note,
             log=len(lines) == len(series) and wants_log(np.concatenate(lines)),
             height=HEIGHT,
         )
 
 
-def _scored(
-    entries: Sequence[Mapping[str, Any]], path: Path, targets: Mapping[str, MovieContent]
-) -> Iterator[dict[str, Any]]:
+def _scored(entries: Sequence[ScoredCurve], path: Path, targets: Mapping[str, MovieContent]) -> Iterator[Curve]:
     for entry in entries[:CURVES]:
-        movie = targets.get(entry["movie"])
+        movie = targets.get(entry.movie)
         if movie is not None and movie.target is not None:
-            stacks = np.load(path.parent / entry["file"], mmap_mode="r", allow_pickle=False)
+            stacks = np.load(path.parent / entry.file, mmap_mode="r", allow_pickle=False)
             with open_movie(movie) as opened:
-                clean = [opened.frame(TARGET, number) for number in entry["frames"]]
+                clean = [opened.frame(TARGET, number) for number in entry.frames]
             values = [
                 float(np.mean([si_psnr(truth, guess) for truth, guess in zip(clean, frames, strict=True)]))
                 for frames in stacks
             ]
-            yield {"name": entry["movie"], "kind": "line", "x": entry["at"], "y": values}
+            yield Curve(name=entry.movie, kind="line", x=entry.at, y=tuple(values))
 
 
-def _series(curve: Mapping[str, Any], index: int) -> Series:
-    name, x, y = curve["name"], np.asarray(curve["x"], np.float64), np.asarray(curve["y"], np.float64)
-    if curve["kind"] == "points":
+def _series(curve: Curve, index: int) -> Series:
+    name, x, y = curve.name, np.asarray(curve.x, np.float64), np.asarray(curve.y, np.float64)
+    if curve.kind == "points":
         return Series(name=name, x=x, y=y, style="noisy", points=True)
-    if curve["kind"] == "bars":
+    if curve.kind == "bars":
         half = (x[1] - x[0]) / 2 if len(x) > 1 else 0.5
         edges = np.repeat(x, 2) + np.tile([-half * _INSIDE, half * _INSIDE], len(x))
         return Series(name=name, x=edges, y=np.repeat(y, 2), style="noisy")

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import chain
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evaluation.metrics import Summary, frames_interval, summarise
 from evaluation.report.content import NOISY, STUDY, MovieContent, Page, Part, Resources, Row, Score, TrainingCurve
-from evaluation.report.runs import CONTROL, Entry, Run
+from evaluation.report.runs import CONTROL
 from evaluation.scores.catalogue import METRICS
-from evaluation.scores.tables import read_frames
+from evaluation.scores.tables import read_frames, summary_of
 from evaluation.study.judge import judged, study_scores
 from evaluation.study.verdict import over_seeds
-from orchestrator.domain import CURRENT
+from orchestrator.documents import plain
 from orchestrator.experiments import ANCHOR
+from orchestrator.records import MovieName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
+    from evaluation.report.runs import Entry
+    from orchestrator import records
     from orchestrator.experiments import Attempt, Experiment
+    from orchestrator.run import Run
 
 _EQUAL_SCALES = 0.5, 2.0  # slopes of noisy on target that need no second scale to be seen in one picture
 _Frames = dict[str, dict[str, list[float]]]  # SPLIT/NAME to metric to one value for each frame
@@ -45,7 +47,7 @@ class _Group:
     @property
     def own(self) -> bool:
         """Whether the movies are files of the user."""
-        return all(entry.attempt is None and entry.runs[0].own_movies for entry in self.entries)
+        return all(entry.own for entry in self.entries)
 
     def part(self, split: str, protocol: str = "") -> Part:
         """Return the part of a split."""
@@ -75,12 +77,17 @@ def page_of(entries: Sequence[Entry], experiments: Mapping[str, Experiment]) -> 
         rows=tuple(rows),
         movies=tuple(chain.from_iterable(map(_movies, groups))),
         warnings=tuple(f"{one.experiment.name}: {one.changes}" for one in attempts if one.changes),
-        record=first.record if first and not attempts and len(groups) == 1 and _alone(entries) else _records(runs),
+        record=_plain(first) if first and not attempts and len(groups) == 1 and _alone(entries) else _records(runs),
     )
 
 
 def _records(runs: Mapping[str, Run]) -> dict[str, object]:
-    return {title: run.record for title, run in runs.items()}
+    return {title: _plain(run) for title, run in runs.items()}
+
+
+def _plain(run: Run) -> dict[str, object]:
+    record: dict[str, object] = plain(run.record)
+    return record
 
 
 def _alone(entries: Sequence[Entry]) -> bool:
@@ -95,7 +102,7 @@ def _titles(entries: Sequence[Entry], groups: Sequence[_Group]) -> tuple[str, st
         return f"{sum(entry.role == 'algorithm' for entry in entries)} runs on {where}", "controls are always shown"
     subject = next((entry for entry in entries if entry.role == "algorithm"), entries[0])
     record = subject.runs[0].record
-    how = f"preset {record['preset']}, seed {record['seed']}, run {record['key']}"
+    how = f"preset {record.preset}, seed {record.seed}, run {record.key}"
     return f"{subject.algorithm.title} on {where}", how
 
 
@@ -116,9 +123,9 @@ def _rows(entry: Entry, group: _Group, experiments: Mapping[str, Experiment]) ->
     """Yield the controls that prediction of an entry wrote beside its result, and the entry itself."""
     noisy = read_frames(group.noisy.folder.frames) if group.noisy else {}
     for run in entry.runs[:1]:
-        for control, document in run.controls.items():
+        for control, document in sorted(run.scores.controls.items()):
             scores = _with_gains(
-                _summaries(group, document["splits"]),
+                _summaries(group, document.splits),
                 _gains(group, read_frames(run.folder.control_frames(control)), noisy),
             )
             yield Row(name=entry.beside(control), title=entry.control_title(control), role=CONTROL, scores=scores)
@@ -154,7 +161,7 @@ def _scores(
     """Score an entry by our protocol and, where it is of the study, by that of the study with verdicts."""
     scores: dict[Part, dict[str, Score]] = {}
     if entry.runs:
-        seeds = [_summaries(group, run.scores["splits"]) for run in entry.runs]
+        seeds = [_summaries(group, run.scores.splits) for run in entry.runs]
         first = entry.runs[0]
         gains = {}
         if len(entry.runs) == 1 and entry.role != NOISY:
@@ -164,7 +171,7 @@ def _scores(
     if entry.attempt is not None:
         _add_verdicts(scores, entry.attempt, group, experiments)
     elif entry.studied:
-        for part, metrics in _summaries(group, study_scores(entry.runs[0].folder), STUDY).items():
+        for part, metrics in _summaries(group, study_scores(entry.runs[0]), STUDY).items():
             scores[part] = {metric: Score(value=value) for metric, value in metrics.items()}
     return scores
 
@@ -173,7 +180,7 @@ def _add_verdicts(
     scores: dict[Part, dict[str, Score]], attempt: Attempt, group: _Group, experiments: Mapping[str, Experiment]
 ) -> None:
     """Put what the study says beside our values; where the movies have no target, it used the same protocol."""
-    studied = any(run.study_scores.exists() for run in attempt.runs)
+    studied = any(run.study_scores is not None for run in attempt.runs)
     for split, comparisons in judged(attempt, experiments).items():
         part = group.part(split, STUDY if studied else "")
         known = scores.setdefault(part, {})
@@ -185,26 +192,21 @@ def _add_verdicts(
 
 def _copies_left_out(entry: Entry, group: _Group) -> dict[Part, dict[str, Score]]:
     """Return the scores without images that are copies of others, which the study counted each time."""
-    documents = [json.loads(run.folder.study_scores.read_text()) for run in entry.runs if entry.studied]
-    if not documents or not documents[0]["copies"]:
+    documents = [one for run in entry.runs if (one := run.study_scores) is not None]
+    if not documents or not documents[0].copies:
         return {}
-    protocol = f"without {len(documents[0]['copies'])} copies"
-    seeds = [_summaries(group, one["corrected"], protocol) for one in documents]
+    protocol = f"without {len(documents[0].copies)} copies"
+    seeds = [_summaries(group, one.corrected, protocol) for one in documents]
     return _with_gains({part: _over_seeds(part, seeds) for part in seeds[0]}, {})
 
 
-def _summaries(group: _Group, splits: Mapping[str, Mapping[str, Any]], protocol: str = "") -> _Summaries:
+def _summaries(group: _Group, splits: Mapping[str, Mapping[str, records.Score]], protocol: str = "") -> _Summaries:
     return {
         group.part(split, protocol): {
-            name: _summary(value) for name, value in metrics.items() if value["mean"] is not None
+            name: summary_of(value) for name, value in metrics.items() if value.mean is not None
         }
         for split, metrics in splits.items()
     }
-
-
-def _summary(value: Mapping[str, Any]) -> Summary:
-    sd, low, high = (math.nan if value.get(field) is None else value[field] for field in ("sd", "low", "high"))
-    return Summary(mean=value["mean"], sd=sd, n=value["n"], low=low, high=high)
 
 
 def _over_seeds(part: Part, seeds: Sequence[_Summaries]) -> dict[str, Summary]:
@@ -223,9 +225,9 @@ def _with_gains(values: _Summaries, gains: _Summaries) -> dict[Part, dict[str, S
 def _gains(group: _Group, frames: _Frames, noisy: _Frames) -> _Summaries:
     """Pair every frame with the same frame of the noisy movie: score of prediction minus score of noisy."""
     differences: dict[Part, dict[str, list[float]]] = {}
-    movies = Counter(group.part(movie.partition("/")[0]) for movie in frames)
+    movies = Counter(group.part(MovieName.of(movie).split) for movie in frames)
     for movie, metrics in frames.items():
-        part = differences.setdefault(group.part(movie.partition("/")[0]), {})
+        part = differences.setdefault(group.part(MovieName.of(movie).split), {})
         for metric, values in metrics.items():
             base = noisy.get(movie, {}).get(metric, [])
             part.setdefault(metric, []).extend(ours - theirs for ours, theirs in zip(values, base, strict=False))
@@ -242,44 +244,44 @@ def _gain(values: list[float], movies: int) -> Summary:
 
 def environment_of(run: Run) -> str:
     """Say in which software a run was made: algorithm, upstream with version, environment."""
-    upstream, environment = run.record["upstream"], run.record.get("environment", CURRENT)
-    return f"{run.record['algorithm']}, {upstream['name']} {upstream['version']}, environment {environment}"
+    one = run.record
+    return f"{one.algorithm}, {one.upstream.name} {one.upstream.version}, environment {one.environment}"
 
 
-def _resources(record: Mapping[str, Any]) -> Resources:
-    jobs = record["jobs"]
+def _resources(record: records.Record) -> Resources:
+    jobs = record.jobs
     return Resources(
-        train_s=jobs["train"]["seconds"],
-        predict_s=sum(job["seconds"] for name, job in jobs.items() if name != "train"),
-        peak_memory_bytes=max(job["peak_memory_bytes"] for job in jobs.values()),
-        peak_gpu_bytes=max(job["peak_gpu_bytes"] for job in jobs.values()) or None,
-        device=f"{record['device']['found']}, {record['threads']} thread{'' if record['threads'] == 1 else 's'}",
+        train_s=jobs["train"].seconds,
+        predict_s=sum(job.seconds for name, job in jobs.items() if name != "train"),
+        peak_memory_bytes=max(job.peak_memory_bytes for job in jobs.values()),
+        peak_gpu_bytes=max(job.peak_gpu_bytes for job in jobs.values()) or None,
+        device=f"{record.device.found}, {record.threads} thread{'' if record.threads == 1 else 's'}",
     )
 
 
 def _curve(run: Run) -> TrainingCurve | None:
-    if not run.folder.history.exists():
+    history = run.history
+    if history is None:
         return None
-    history = json.loads(run.folder.history.read_text())
     return TrainingCurve(
-        steps=range(1, len(history["loss"]) + 1),
-        loss=history["loss"],
-        val_steps=[step for step, _ in history["val_loss"]],
-        val_loss=[loss for _, loss in history["val_loss"]],
+        steps=range(1, len(history.loss) + 1),
+        loss=history.loss,
+        val_steps=[step for step, _ in history.val_loss],
+        val_loss=[loss for _, loss in history.val_loss],
     )
 
 
 def _warnings(run: Run) -> tuple[str, ...]:
     return tuple(
         f"{file}: {pixels} pixels were clipped to the range of the input's dtype"
-        for job in run.record["jobs"].values()
-        for file, pixels in sorted(job.get("clipped_pixels", {}).items())
+        for job in run.record.jobs.values()
+        for file, pixels in sorted(job.clipped_pixels.items())
     )
 
 
 def _figures(run: Run) -> dict[str, Path]:
     """Find the plots that jobs of a run declare, by split; those of training come first, with the split ""."""
-    splits = sorted(job.removeprefix("predict-") for job in run.record["jobs"] if job != "train")
+    splits = sorted(job.removeprefix("predict-") for job in run.record.jobs if job != "train")
     paths = {"": run.folder.figures("train")} | {split: run.folder.figures("predict", split) for split in splits}
     return {split: path for split, path in paths.items() if path.exists()}
 
@@ -288,25 +290,26 @@ def _movies(group: _Group) -> Iterator[MovieContent]:
     """Picture every movie of a group with all its rows: algorithms first, as the first one decides on regions."""
     drawn = sorted((entry for entry in group.entries if entry.runs), key=lambda entry: entry.role != "algorithm")
     frames = {name: read_frames(path) for entry in drawn for name, path in _frame_tables(entry)}
-    for name, (run, movie) in {name: (e.runs[0], m) for e in drawn for name, m in e.runs[0].movies.items()}.items():
-        split, _, file = name.partition("/")
-        paths = {row: path for entry in drawn for row, path in _pictures(entry, name) if path.exists()}
+    for name, (run, movie) in {
+        name: (one.runs[0], movie) for one in drawn for name, movie in one.runs[0].movies
+    }.items():
+        paths = {row: path for entry in drawn for row, path in _pictures(entry, str(name)) if path.exists()}
         yield MovieContent(
-            name=file,
-            part=group.part(split),
-            noisy=Path(movie["noisy"]),
+            name=name.file,
+            part=group.part(name.split),
+            noisy=movie.noisy,
             predictions=paths,
-            target=None if movie["target"] is None else Path(movie["target"]),
-            frame_rate_hz=run.record["frame_rate_hz"],
-            fit_target=_has_own_scale(group.noisy, name),
-            frame_scores={row: scores[name] for row, scores in frames.items() if name in scores},
+            target=movie.target,
+            frame_rate_hz=run.record.frame_rate_hz,
+            fit_target=_has_own_scale(group.noisy, str(name)),
+            frame_scores={row: scores[str(name)] for row, scores in frames.items() if str(name) in scores},
         )
 
 
 def _frame_tables(entry: Entry) -> Iterator[tuple[str, Path]]:
     run = entry.runs[0]
     yield NOISY if entry.role == NOISY else entry.name, run.folder.frames
-    for control in run.controls:
+    for control in sorted(run.scores.controls):
         yield entry.beside(control), run.folder.control_frames(control)
 
 
@@ -315,12 +318,13 @@ def _pictures(entry: Entry, movie: str) -> Iterator[tuple[str, Path]]:
     run = entry.runs[0]
     if entry.role != NOISY:
         yield entry.name, run.folder.prediction(movie)
-    for control in run.controls:
+    for control in sorted(run.scores.controls):
         yield entry.beside(control), run.folder.control(control, movie)
 
 
 def _has_own_scale(noisy: Run | None, movie: str) -> bool:
     """Return whether a target is so much brighter or darker than its noisy movie that one picture cannot show both."""
-    gain = None if noisy is None else noisy.scores["movies"].get(movie, {}).get("movie", {}).get("gain")
+    scored = None if noisy is None else noisy.scores.movies.get(movie)
+    gain = None if scored is None else scored.movie.get("gain")
     low, high = _EQUAL_SCALES
     return gain is not None and not low <= gain <= high

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evaluation.report.content import NOISY, STUDY
-from evaluation.report.numbers import signed
+from evaluation.report.numbers import number, signed
 from evaluation.report.table import best_value, gain_text, mean_of, tables_of, value_text
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _change(table: Table, metric: Metric, noisy: _Best, algorithm: _Best) -> str
     others = sum(one.row.role == algorithm.row.role for one in table.rows)
     subject = algorithm.row.title if others == 1 else f"Best of {others}, {algorithm.row.title}"
     ours, base = (one.row.scores[table.part][metric.name] for one in (algorithm, noisy))
-    before, after = value_text(metric, noisy.value), value_text(metric, algorithm.value)
+    before, after = number(noisy.value, metric.decimals), value_text(metric, algorithm.value)
     text = gain_text(ours, base, metric.decimals).partition(" (")[0]
     over = table.columns[0].n or f"{ours.value.n if ours.value else 0} {metric.over}"
     where = f"{verb} {metric.title} on {table.part.title}"

@@ -67,8 +67,11 @@ class Movie:
 
     @property
     def reference(self) -> str:
-        """Name of the cleanest stack: the target, else the first prediction, else the noisy movie."""
-        return TARGET if TARGET in self.stacks else [*self.content.predictions, NOISY][0]
+        """Name of the stack that decides on regions: the target, else the last prediction, else the noisy movie.
+
+        Controls come last, and an algorithm should not choose where it is looked at.
+        """
+        return TARGET if TARGET in self.stacks else [NOISY, *self.content.predictions][-1]
 
     @cached_property
     def broken(self) -> np.ndarray:

@@ -11,11 +11,12 @@ from evaluation.report.runs import with_controls
 from evaluation.scores.score import score_run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from evaluation.report.runs import Run
     from orchestrator.domain import Algorithm
+    from orchestrator.experiments import Experiment
     from orchestrator.paths import RunFolder
+    from orchestrator.run import Run
 
 _CODE = Path(__file__).parents[1]
 _KEY = "key of this page: "  # begins the last line of the text, and a comment in the first of the page
@@ -23,7 +24,11 @@ _HEAD_BYTES = 1000  # of a page, within which its key is
 
 
 def report_runs(
-    folders: Sequence[RunFolder], algorithms: Mapping[str, Algorithm], containers: Path, target: Path | None = None
+    given: Sequence[Run],
+    algorithms: Mapping[str, Algorithm],
+    experiments: Callable[[], Mapping[str, Experiment]],
+    containers: Path,
+    target: Path | None = None,
 ) -> str:
     """Score runs where they are not scored, and write the page about them and the controls on the same movies.
 
@@ -32,10 +37,12 @@ def report_runs(
 
     Parameters
     ----------
-    folders : sequence of RunFolder
+    given : sequence of Run
         Finished runs, of any datasets; those with the settings of a published experiment stand beside its values.
     algorithms : mapping of str to Algorithm
         All of them by name.
+    experiments : callable
+        Returns all published experiments by name; asked only where something is written.
     containers : Path
         Folder of the algorithm folders.
     target : Path, optional
@@ -46,10 +53,10 @@ def report_runs(
     str
         The tables as text.
     """
-    runs = with_controls(folders, algorithms)
+    runs = with_controls(given, algorithms)
     for run in runs:
-        score_run(run.folder, algorithms)
-    first = folders[0]
+        score_run(run, algorithms)
+    first = given[0].folder
     if target is None and (known := _known(first, key_of(runs, containers))) is not None:
         return known
     from evaluation.report.gather import page_of  # noqa: PLC0415 - a reported run needs no SciPy
@@ -57,15 +64,14 @@ def report_runs(
     from evaluation.report.runs import entries_of  # noqa: PLC0415
     from evaluation.report.text import text_of  # noqa: PLC0415
     from evaluation.study.protocol import score_experiment  # noqa: PLC0415
-    from orchestrator.experiments import load_experiments  # noqa: PLC0415
 
-    experiments = load_experiments(containers)
-    entries = entries_of(runs, experiments, algorithms)
+    published = experiments()
+    entries = entries_of(runs, published, algorithms)
     studied = {one.movies: one.attempt.experiment for one in entries if one.attempt}
     for run, experiment in ((run, studied.get(entry.movies)) for entry in entries for run in entry.runs):
         if experiment is not None:
-            score_experiment(run.folder, experiment, algorithms)
-    page = page_of(entries, experiments)
+            score_experiment(run, experiment, algorithms)
+    page = page_of(entries, published)
     key = key_of(runs, containers)
     write_page(page, target or first.report, key)
     text = text_of(page)
@@ -80,7 +86,7 @@ def key_of(runs: Sequence[Run], containers: Path) -> str:
     digest = hashlib.sha256()
     folders = [run.folder for run in runs]
     own = [path for one in folders for path in (one.record, one.scores, one.study_scores)]
-    described = [path for name in ("algorithm", "experiments") for path in sorted(containers.glob(f"*/{name}.yaml"))]
+    described = [path for name in ("algorithm", "experiments") for path in sorted(containers.rglob(f"{name}.yaml"))]
     code = sorted(path for path in _CODE.rglob("*") if path.suffix in {".py", ".html", ".css", ".js"})
     for path in (*own, *described, *code):
         content = path.read_bytes() if path.exists() else b""

@@ -57,6 +57,7 @@ class MovieSection:
     shape: tuple[int, ...]
     preview: Preview
     gallery: tuple[RegionView, ...]
+    chosen_in: str
     mean_trace: Plot
     score_traces: tuple[Plot, ...]
     warnings: tuple[str, ...]
@@ -117,6 +118,7 @@ def movie_section(
             shape=movie.shape,
             preview=viewer.preview(PREVIEW_BYTES * share),
             gallery=_gallery(viewer.gallery(regions, peaks), peaks, traces, over, content.unit),
+            chosen_in=movie.reference,
             mean_trace=over.plot(
                 "Mean of every frame", content.unit, {name: one.frame for name, one in traces.items()}
             ),

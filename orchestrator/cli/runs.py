@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.data import BytesProgress
-from orchestrator.cli.root import ENGINES, absolute, algorithm, algorithms, main, run_folders, session
+from orchestrator.cli.root import ENGINES, absolute, algorithm, algorithms, main, read_runs, session
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from orchestrator.data.movies import Source
-    from orchestrator.paths import RunFolder
+    from orchestrator.run import Run
     from orchestrator.runs.plan import Settings
 
 _PATH = click.Path(path_type=Path)
@@ -77,8 +77,8 @@ def run(name: str, **options: Any) -> None:  # noqa: ANN401 - click passes the o
     plans = opened.plans(algorithm(name), _source(options), _settings(options), absolute(options["prior"]))
     check_prior(plans[0])
     outcomes = [opened.run(plan) for plan in plans]
-    click.echo(f"{'Found' if outcomes[0].reused else 'Finished'}: {outcomes[0].folder.path}")
-    _show([outcome.folder for outcome in outcomes], None)
+    click.echo(f"{'Found' if outcomes[0].reused else 'Finished'}: {outcomes[0].run.folder.path}")
+    _show([outcome.run for outcome in outcomes], None)
 
 
 @main.command()
@@ -92,15 +92,15 @@ def evaluate(runs: tuple[Path, ...]) -> None:
     """  # noqa: D301
     from evaluation.scores.score import score_run
 
-    for folder in run_folders(runs):
-        scores = score_run(folder, algorithms())
-        name = folder.path.parent.name
-        named = {name: scores, **{f"{name} {control}": one for control, one in scores["controls"].items()}}
+    for found in read_runs(runs):
+        scores = score_run(found, algorithms())
+        name = found.folder.path.parent.name
+        named = {name: scores, **{f"{name} {control}": one for control, one in scores.controls.items()}}
         for title, scored in named.items():
-            for split, metrics in scored["splits"].items():
+            for split, metrics in scored.splits.items():
                 for metric, one in metrics.items():
-                    mean, sd = ("none" if one[field] is None else f"{one[field]:.5g}" for field in ("mean", "sd"))
-                    click.echo(f"{title} {split} {metric}: mean {mean} sd {sd} n {one['n']}")
+                    mean, sd = ("none" if value is None else f"{value:.5g}" for value in (one.mean, one.sd))
+                    click.echo(f"{title} {split} {metric}: mean {mean} sd {sd} n {one.n}")
 
 
 @main.command()
@@ -117,18 +117,19 @@ def report(runs: tuple[Path, ...], target: Path | None) -> None:
     if target is not None and target.suffix.lower() not in _PAGES:
         message = f"--to: expected a file named .html, got {target}"
         raise BadInput(message, "A report is an HTML page; its tables are printed, and the page saves them as CSV.")
-    _show(run_folders(runs), None if target is None else target.absolute())
+    _show(read_runs(runs), None if target is None else target.absolute())
 
 
-def _show(folders: Sequence[RunFolder], target: Path | None) -> None:
+def _show(runs: Sequence[Run], target: Path | None) -> None:
     """Write the report, print its table and where it is."""
     from evaluation.report.report import report_runs
+    from orchestrator.cli.root import experiments
     from orchestrator.paths import layout
 
     if target is not None:
         target.parent.mkdir(parents=True, exist_ok=True)
-    click.echo(f"\n{report_runs(folders, algorithms(), layout().containers, target)}\n")
-    click.echo(f"Report: {target or folders[0].report}")
+    click.echo(f"\n{report_runs(runs, algorithms(), experiments, layout().containers, target)}\n")
+    click.echo(f"Report: {target or runs[0].folder.report}")
 
 
 def _source(options: dict[str, Any]) -> Source:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from orchestrator.algorithms import in_environment, load_algorithms
+from orchestrator.algorithms import algorithm_named
 from orchestrator.data.datasets import locate
 from orchestrator.data.manifest import load_manifest
 from orchestrator.data.movies import dataset_source
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.data.movies import Source
     from orchestrator.domain import Algorithm
     from orchestrator.experiments import Experiment, Status
-    from orchestrator.paths import RunFolder
+    from orchestrator.run import Run
     from orchestrator.runs.plan import Plan
     from orchestrator.runs.session import Session
 
@@ -49,7 +49,7 @@ class Reproduction:
     session: Session
     request: Request
     progress: Progress
-    score: Callable[[RunFolder, Experiment], object]
+    score: Callable[[Run, Experiment], object]
     deviates: Callable[[Attempt], bool]
 
     def attempts(self, experiments: Sequence[Experiment]) -> tuple[Attempt, ...]:
@@ -102,19 +102,15 @@ class Reproduction:
         BadInput
             When its folder has no algorithm.yaml, or not that environment.
         """
-        found = load_algorithms(self.session.layout.containers)
-        if experiment.algorithm not in found:
-            message = f"{experiment.name}: expected an algorithm of {', '.join(found)}, got {experiment.algorithm}"
-            raise BadInput(message, "Its folder holds no algorithm.yaml.")
-        return in_environment(found[experiment.algorithm], experiment.environment)
+        return algorithm_named(self.session.layout.containers, experiment.image_name)
 
     def _attempt(self, experiment: Experiment, done: Mapping[str, Attempt]) -> Attempt:
         changes = self.request.changes(experiment)
         source = self.source(experiment)
         if isinstance(source, str):
             return Attempt(experiment=experiment, absent=source, changes=changes)
-        runs: list[RunFolder] = []
-        controls: tuple[RunFolder, ...] = ()
+        runs: list[Run] = []
+        controls: tuple[Run, ...] = ()
         status: Status = "ok"
         reason = ""
         for index, seed in enumerate(self.request.seeds_of(self.algorithm(experiment))):
@@ -141,11 +137,11 @@ class Reproduction:
             changes=changes,
         )
 
-    def _scored(self, experiment: Experiment, plans: Sequence[Plan]) -> tuple[RunFolder, ...]:
-        folders = [self.session.run(plan).folder for plan in plans]
-        for folder in folders:
-            self.score(folder, experiment)
-        return tuple(folders)
+    def _scored(self, experiment: Experiment, plans: Sequence[Plan]) -> tuple[Run, ...]:
+        runs = tuple(self.session.run(plan).run for plan in plans)
+        for run in runs:
+            self.score(run, experiment)
+        return runs
 
     def _check_data(self, experiment: Experiment, plans: Sequence[Plan]) -> None:
         """Compare the data with the manifest before anything is computed from them."""

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
 import shutil
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from filelock import FileLock, Timeout
 
 from contract.files import write_json
 from contract.job import to_document
 from orchestrator import errors
+from orchestrator.documents import parse_json, read_json, write_record
 from orchestrator.domain import Launch
 from orchestrator.engines.failures import Evidence, diagnose, diagnose_words
+from orchestrator.records import Event, Result
+from orchestrator.run import Run, read_run
 from orchestrator.runs.record import record_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from contract.job import Job
@@ -30,6 +33,11 @@ if TYPE_CHECKING:
 
 _MEMORY_SHARE = 0.9  # of the machine, where the user sets no limit: the machine itself must live on
 _LOG_TAIL_CHARACTERS = 4000
+_PASSED_ON = (
+    "ATEN_CPU_CAPABILITY",  # the instructions of the processor that torch may use, and those of oneDNN: what an older
+    "ONEDNN_MAX_CPU_ISA",  # processor would compute
+    "CUDA_VISIBLE_DEVICES",  # the scheduler's choice of GPU
+)
 
 
 class Progress(Protocol):
@@ -38,7 +46,7 @@ class Progress(Protocol):
     def begin(self, title: str) -> None:
         """Tell that a job starts."""
 
-    def event(self, event: Mapping[str, Any]) -> None:
+    def event(self, event: Event) -> None:
         """Pass on one event of the job."""
 
     def end(self) -> None:
@@ -49,8 +57,7 @@ class Progress(Protocol):
 class Outcome:
     """A finished run."""
 
-    folder: RunFolder
-    record: Mapping[str, Any]
+    run: Run
     reused: bool
 
 
@@ -58,7 +65,7 @@ def finished(plan: Plan) -> Outcome | None:
     """Return the run of a plan if it was finished before."""
     if not plan.folder.record.exists():
         return None
-    return Outcome(folder=plan.folder, record=json.loads(plan.folder.record.read_text()), reused=True)
+    return Outcome(run=read_run(plan.folder.path), reused=True)
 
 
 def execute(plan: Plan, engine: Engine, progress: Progress, memory_bytes: int | None = None) -> Outcome:
@@ -96,13 +103,13 @@ def execute(plan: Plan, engine: Engine, progress: Progress, memory_bytes: int | 
                 shutil.rmtree(plan.folder.path)
             raise
         record = record_of(plan, engine, results, began_s=began, memory_bytes=limit)
-        write_json(plan.folder.record, record)
-    return Outcome(folder=plan.folder, record=record, reused=False)
+        write_record(plan.folder.record, record)
+    return Outcome(run=Run(folder=plan.folder, record=record), reused=False)
 
 
-def _run_job(plan: Plan, job: Job, engine: Engine, progress: Progress, limit: int) -> dict[str, Any]:
+def _run_job(plan: Plan, job: Job, engine: Engine, progress: Progress, limit: int) -> Result:
     done = _result(job)
-    if done is not None and done["status"] == "ok":
+    if done is not None and done.status == "ok":
         return done
     job.folder.mkdir(parents=True, exist_ok=True)
     for name in ("result.json", "events.jsonl"):
@@ -117,8 +124,8 @@ def _run_job(plan: Plan, job: Job, engine: Engine, progress: Progress, limit: in
         raise errors.Interrupted(message, "The same command goes on where this one stopped.") from error
     finally:
         progress.end()
-    result = _result(job)
-    if result is None or result["status"] != "ok":
+    result = _written(job)
+    if result is None or result.error is not None:
         raise _ending(job, result, ended, limit)
     return result
 
@@ -136,8 +143,7 @@ def _launch(plan: Plan, job: Job, limit: int) -> Launch:
         "PYTHONHASHSEED": "0",
         "TZ": "UTC",
     }
-    if "CUDA_VISIBLE_DEVICES" in os.environ:  # the scheduler's choice of GPU
-        environment["CUDA_VISIBLE_DEVICES"] = os.environ["CUDA_VISIBLE_DEVICES"]
+    environment |= {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return Launch(
         image=plan.image,
         arguments=(job.command, str(job.path)),
@@ -149,20 +155,27 @@ def _launch(plan: Plan, job: Job, limit: int) -> Launch:
     )
 
 
-def _result(job: Job) -> dict[str, Any] | None:
+def _result(job: Job) -> Result | None:
+    """Return what a job wrote last; None where it has not ended."""
+    path = job.folder / "result.json"
+    hint = f"Delete {job.folder}; the same command makes that part of the run again."
+    return read_json(path, Result, hint=hint) if path.exists() else None
+
+
+def _written(job: Job) -> Result | None:
+    """Return the result of a job that has just ended; one that cannot be read is a fault of its image."""
     try:
-        result: dict[str, Any] = json.loads((job.folder / "result.json").read_text())
-    except (OSError, ValueError):
-        return None
-    return result
+        return _result(job)
+    except errors.BadInput as error:
+        raise errors.AlgorithmFailed(error.message, f"The whole story is in {job.folder / 'log.txt'}.") from error
 
 
-def _ending(job: Job, result: Mapping[str, Any] | None, ended: Exit, limit: int) -> errors.CalmError:
+def _ending(job: Job, result: Result | None, ended: Exit, limit: int) -> errors.CalmError:
     """Turn how a job ended into an error with a hint."""
     log = job.folder / "log.txt"
-    if result is None:
+    if result is None or result.error is None:
         return _crash(job, ended, limit, log)
-    message = result["error"]["message"]
+    message = result.error.message
     kinds: dict[str, tuple[type[errors.CalmError], str]] = {
         "refused": (errors.BadInput, "Change the movie or the parameter that the message names."),
         "out of memory": (errors.OutOfMemory, "Raise --memory, or lower the batch or block size of the algorithm."),
@@ -173,10 +186,10 @@ def _ending(job: Job, result: Mapping[str, Any] | None, ended: Exit, limit: int)
         ),
         "interrupted": (errors.Interrupted, "The same command goes on where this one stopped."),
     }
-    failure = diagnose_words(message) if result["status"] == "failed" else None
+    failure = diagnose_words(message) if result.status == "failed" else None
     if failure is not None:  # libraries raise plain errors for a missing GPU, an old driver or a full disk
         return failure.error(failure.sentence, f"{failure.hint} The log is {log}.")
-    kind, hint = kinds.get(result["status"], (errors.AlgorithmFailed, f"The whole story is in {log}."))
+    kind, hint = kinds.get(result.status, (errors.AlgorithmFailed, f"The whole story is in {log}."))
     return kind(message, hint)
 
 
@@ -221,7 +234,13 @@ class _Tail:
         whole = data[: data.rfind(b"\n") + 1]
         self._offset += len(whole)
         for line in whole.splitlines():
-            self._progress.event(json.loads(line))
+            self._progress.event(self._event(line.decode(errors="replace")))
+
+    def _event(self, line: str) -> Event:
+        try:
+            return parse_json(line, Event, self._path)
+        except errors.BadInput as error:  # a line that cannot be shown is no reason to end a job
+            return Event(message=error.message, time_s=time.time())
 
 
 @contextmanager
@@ -239,31 +258,18 @@ def _nothing_left_when_refused(fresh: Sequence[Path]) -> Iterator[None]:
 @contextmanager
 def _held(folder: RunFolder) -> Iterator[None]:
     """Hold a run folder against other processes; the hold dies with its owner."""
+    lock = FileLock(folder.lock, timeout=0)
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
-        stream = _lock_file(folder.lock)
+        lock.acquire()
+    except Timeout as error:
+        message = f"{folder.path}: expected a free run folder, got one in use by another process"
+        raise errors.BadInput(message, "Wait for that run to end; the same command will then reuse it.") from error
     except OSError as error:
         message = f"{folder.path}: expected a folder that can be written to, got {error.strerror}"
         raise errors.BadInput(message, "Choose another folder with CALM_OUTPUTS.") from error
-    if stream is None:
-        message = f"{folder.path}: expected a free run folder, got one in use by another process"
-        raise errors.BadInput(message, "Wait for that run to end; the same command will then reuse it.")
-    with stream:
-        try:
-            yield
-        finally:
-            folder.lock.unlink(missing_ok=True)
-
-
-def _lock_file(path: Path) -> IO[str] | None:
-    """Return the lock file, locked; None where another process holds it."""
-    while True:
-        stream = path.open("w")
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            stream.close()
-            return None
-        if path.exists() and path.stat().st_ino == os.fstat(stream.fileno()).st_ino:
-            return stream
-        stream.close()  # its last owner deleted it between our opening and locking it
+    try:
+        yield
+    finally:
+        folder.lock.unlink(missing_ok=True)
+        lock.release()

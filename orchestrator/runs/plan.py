@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from contract import CONTRACT_VERSION
 from contract.job import Inputs, Job
 from orchestrator.algorithms import resolve_params
 from orchestrator.data.inspect import check_movies, check_path
 from orchestrator.errors import BadInput, DeviceMissing
+from orchestrator.paths import existing_parent, free_bytes_at
+from orchestrator.records import KeyParts, MovieName
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from orchestrator.data.movies import Source
     from orchestrator.domain import Algorithm, Command, Device, Image
     from orchestrator.paths import Layout, RunFolder
+    from orchestrator.records import OutputDtype, Precision
 
-_KEY_DIGITS = 16
 _DRAFT = "not-known-yet-"  # the key of a run is known when its files are
 _FLOAT32_BYTES = 4
 _MARGIN_BYTES = 64 * 2**20  # checkpoints, logs, scores and a report
@@ -56,8 +57,8 @@ class Settings:
     seed: int
     threads: int
     device: Device = "cpu"
-    precision: Literal["float32", "bfloat16"] = "float32"
-    output_dtype: Literal["float32", "input"] = "float32"
+    precision: Precision = "float32"
+    output_dtype: OutputDtype = "float32"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -228,8 +229,7 @@ def outlined_plan(  # noqa: PLR0913 - everything a run depends on, but for its f
 def check_disk(plans: Sequence[Plan], outputs: Path) -> None:
     """Refuse to start when the disk is too small for the predictions that are still to be made."""
     needed = sum(plan.needed_bytes for plan in plans if not plan.folder.record.exists())
-    existing = next(folder for folder in (outputs, *outputs.parents) if folder.exists())
-    free = shutil.disk_usage(existing).free
+    free = free_bytes_at(outputs)
     if needed > free:
         message = f"{outputs}: expected {needed / 1e9:.1f} GB of free disk for this run, got {free / 1e9:.1f} GB"
         raise BadInput(message, "Free some space, or choose another disk with CALM_OUTPUTS.")
@@ -258,7 +258,7 @@ def check_writable(outputs: Path) -> None:
     BadInput
         With the folder.
     """
-    existing = next(folder for folder in (outputs, *outputs.parents) if folder.exists())
+    existing = existing_parent(outputs)
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         message = f"{outputs}: expected a folder that can be written to, got one that cannot"
         raise BadInput(message, "Choose another folder with CALM_OUTPUTS.")
@@ -267,7 +267,7 @@ def check_writable(outputs: Path) -> None:
 def _input_checksums(source: Source, prior: tuple[Path, ...], checksums: Checksums) -> dict[str, str]:
     found = {}
     for movie in source.movies:
-        found[f"{movie.split}/{movie.noisy.name}"] = checksums.of(movie.noisy)
+        found[str(MovieName(movie.split, movie.noisy.name))] = checksums.of(movie.noisy)
     for index, path in enumerate(prior):
         check_path(path)
         if not path.is_file():
@@ -278,19 +278,17 @@ def _input_checksums(source: Source, prior: tuple[Path, ...], checksums: Checksu
 
 
 def _key(image: Image, params: Mapping[str, Any], inputs: Mapping[str, str], settings: Settings, source: Source) -> str:
-    """Hash all that the bits of a result depend on; the engine is not among them."""
-    document = {
-        "axes": source.axes,
-        "contract": CONTRACT_VERSION,
-        "device": settings.device,
-        "frame_rate_hz": source.frame_rate_hz,
-        "image": image.digest,
-        "inputs": inputs,
-        "output_dtype": settings.output_dtype,
-        "params": params,
-        "precision": settings.precision,
-        "seed": settings.seed,
-        "threads": settings.threads,
-    }
-    text = json.dumps(document, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:_KEY_DIGITS]
+    parts = KeyParts(
+        axes=source.axes,
+        contract=CONTRACT_VERSION,
+        device=settings.device,
+        frame_rate_hz=None if source.frame_rate_hz is None else float(source.frame_rate_hz),
+        image=image.digest,
+        inputs=dict(inputs),
+        output_dtype=settings.output_dtype,
+        params=dict(params),
+        precision=settings.precision,
+        seed=settings.seed,
+        threads=settings.threads,
+    )
+    return parts.key

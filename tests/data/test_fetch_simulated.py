@@ -34,6 +34,7 @@ def tiny():
     return replace(demo, files=files, simulation=replace(demo.simulation, scenes={"val": scene}))
 
 
+@pytest.mark.slow
 def test_the_demo_is_fetched_verified_and_paired(tmp_path):
     demo = MANIFEST.named("demo")
     told = []
@@ -52,6 +53,7 @@ def test_the_demo_is_fetched_verified_and_paired(tmp_path):
     assert not list((tmp_path / "demo").glob(".*"))
 
 
+@pytest.mark.slow
 def test_unknown_checksums_are_locked_at_the_first_fetch_and_hold_at_the_next(tiny, tmp_path):
     lock = tmp_path / "lock.json"
     fetch(tiny, tmp_path, lock=lock, progress=_ignore)

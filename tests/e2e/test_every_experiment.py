@@ -98,6 +98,7 @@ def where(tmp_path_factory):
     root = tmp_path_factory.mktemp("study")
     containers = root / "containers"
     containers.mkdir()
+    shutil.copyfile(ROOT / "containers" / "experiments.yaml", containers / "experiments.yaml")
     mean = yaml.safe_load((ROOT / "containers" / "mean" / "algorithm.yaml").read_text())
     for path in sorted((ROOT / "containers").glob("*/algorithm.yaml")):
         if path.parent.name in {"identity", "mean"}:
@@ -233,7 +234,9 @@ def test_three_seeds_make_three_runs_and_the_noisy_movie_one(reproduce):
     ("error", "status"),
     [(DidNotConverge("loss is NaN", "-"), "did not converge"), (AlgorithmFailed("it broke", "-"), "failed")],
 )
-def test_a_failure_stands_in_the_table_with_its_reason_and_the_others_go_on(reproduce, monkeypatch, error, status):
+def test_a_failure_stands_in_the_table_with_its_reason_and_the_others_go_on(
+    reproduce, study, monkeypatch, error, status
+):
     real = Session.run
 
     def run(self, plan):

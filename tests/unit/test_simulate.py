@@ -239,6 +239,7 @@ def test_an_interrupted_simulation_leaves_no_file(tmp_path):
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_frames(tmp_path):
     def peak_bytes(frames):
         tracemalloc.start()

@@ -267,10 +267,15 @@
   }, { rootMargin: "600px" });
   for (const box of boxes) draw.observe(box);
   const repaint = () => { for (const box of boxes) box.plot?.redraw(false, true); };
-  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
+  for (const query of ["(prefers-color-scheme: dark)", "print"]) window.matchMedia(query).addEventListener("change", repaint);
   window.addEventListener("beforeprint", () => {
-    for (const box of boxes) if (!box.plot) startPlot(box);
-    repaint();
+    for (const box of boxes) {
+      if (!box.plot) startPlot(box);
+      box.plot.setSize({ width: box.closest(".gallery") ? 310 : 640, height: box.plot.height });
+    }
+  });
+  window.addEventListener("afterprint", () => {
+    for (const box of boxes) box.plot.setSize({ width: box.clientWidth, height: box.plot.height });
   });
 
   // Moving pictures stay closed for readers who ask for less motion; print shows what is folded.

@@ -64,7 +64,7 @@ def stages(tmp_path):
 def test_stages_of_a_prediction_are_scored_against_the_target(declare, stages):
     movie, scored = stages
     (figure,) = declared_plots(declare([scored], "test"), [movie])
-    assert figure.title == "Law (test)"
+    assert figure.title == "Law (test movies)"
     (line,) = lines(figure)
     first, second = line["y"]
     target, noisy, smooth = (tifffile.imread(path)[5] for path in (movie.target, movie.noisy, movie.predictions["n2v"]))

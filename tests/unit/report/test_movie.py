@@ -40,12 +40,12 @@ def test_projections_equal_mean_and_sd_over_the_sampled_frames(movie, files, mon
     np.testing.assert_allclose(projection.sd, whole[used].std(axis=0), rtol=1e-8)
 
 
-def test_the_cleanest_stack_there_is_decides(files):
+def test_the_target_decides_on_regions_else_a_control(files):
     names = []
     for changes in ({}, {"target": None}, {"target": None, "predictions": {}}):
         with open_movie(movie_content(files, **changes)) as opened:
             names.append(opened.reference)
-    assert names == [TARGET, "n2v", NOISY]
+    assert names == [TARGET, "mean", NOISY]
 
 
 def test_a_target_of_another_scale_is_brought_back(tmp_path):

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 
+from evaluation.report import runs as module
 from evaluation.report.content import NOISY, STUDY
 from evaluation.report.gather import page_of
 from evaluation.report.report import report_runs
-from evaluation.report.runs import entries_of, read_run, with_controls
+from evaluation.report.runs import entries_of, with_controls
 from evaluation.scores.score import score_run
 from evaluation.study.protocol import score_study
 from orchestrator.algorithms import in_environment, resolve_params
 from orchestrator.errors import AlgorithmFailed
 from orchestrator.experiments import PRESET
+from orchestrator.run import read_run
 
 MOVIE = "movie.tif"
 LOW = "MOUSENEU_LP_LOWSNR"
@@ -31,20 +32,20 @@ def gathered(experiments, algorithms):
     def page(runs):
         found = with_controls(runs, algorithms)
         for run in found:
-            score_run(run.folder, algorithms)
+            score_run(run, algorithms)
         entries = entries_of(found, experiments, algorithms)
         for entry in entries:
             if any(one.attempt for one in entries):
-                score_study(entry.runs[0].folder, "movies", algorithms)
+                score_study(entry.runs[0], "movies", algorithms)
         return page_of(entries, experiments)
 
     return page
 
 
 def entries(runs, experiments, algorithms):
-    found = entries_of([read_run(run) for run in runs], experiments, algorithms)
-    studied = {one.name: [run.folder for run in one.runs] for one in found if one.attempt}
-    return studied, [one.runs[0].folder for one in found if not one.attempt]
+    found = entries_of(runs, experiments, algorithms)
+    studied = {one.name: list(one.runs) for one in found if one.attempt}
+    return studied, [one.runs[0] for one in found if not one.attempt]
 
 
 def test_runs_with_published_settings_belong_to_the_experiment_and_others_do_not(experiments, algorithms, run_of):
@@ -94,10 +95,7 @@ def test_two_runs_of_one_algorithm_are_told_apart(gathered, run_of):
 
 
 def test_runs_on_other_files_of_the_same_name_are_not_compared(gathered, run_of):
-    runs = [run_of("n2v", "b"), run_of("n2n", "c")]
-    record = json.loads(runs[1].record.read_text())
-    runs[1].record.write_text(json.dumps({**record, "inputs": {f"val/{MOVIE}": "cd" * 32}}))
-    page = gathered(runs)
+    page = gathered([run_of("n2v", "b"), run_of("n2n", "c", inputs={f"val/{MOVIE}": "cd" * 32})])
     assert {part.movies for row in page.rows for part in row.scores} == {"mouseneu_lp (1)", "mouseneu_lp (2)"}
 
 
@@ -106,46 +104,55 @@ def test_a_target_ten_times_brighter_is_shown_on_the_scale_of_the_noisy_movie(ga
     assert movie.fit_target
 
 
-def test_a_report_is_written_again_where_its_runs_have_changed_and_only_there(algorithms, containers, run_of):
+@pytest.fixture
+def report(experiments, algorithms, containers):
+    """Return a function that reports runs, each read anew."""
+
+    def write(*runs):
+        return report_runs([read_run(one.folder.path) for one in runs], algorithms, lambda: experiments, containers)
+
+    return write
+
+
+def test_a_report_is_written_again_where_its_runs_have_changed_and_only_there(report, run_of):
     first, second = run_of("n2v", "b"), run_of("n2n", "c")
-    alone = report_runs([first], algorithms, containers)
-    written = first.report.stat().st_mtime_ns
-    assert report_runs([first], algorithms, containers) == alone
-    assert first.report.stat().st_mtime_ns == written
-    both = report_runs([first, second], algorithms, containers)  # the table of the first is newer than all scores
+    page, alone = first.folder.report, report(first)
+    written = page.stat().st_mtime_ns
+    assert report(first) == alone
+    assert page.stat().st_mtime_ns == written
+    both = report(first, second)  # the table of the first is newer than all scores
     assert "n2n" in both
     assert "n2n" not in alone
-    assert report_runs([first], algorithms, containers) == alone
-    first.report.write_text("something else")
-    report_runs([first], algorithms, containers)
-    assert "SI-PSNR" in first.report.read_text()
+    assert report(first) == alone
+    page.write_text("something else")
+    report(first)
+    assert "SI-PSNR" in page.read_text()
 
 
-def test_a_report_is_written_again_where_a_score_has_changed_though_its_time_has_not(algorithms, containers, run_of):
+def test_a_report_is_written_again_where_a_score_has_changed_though_its_time_has_not(report, run_of):
     run = run_of("n2v", "b")
-    report_runs([run], algorithms, containers)
-    document = json.loads(run.scores.read_text())
+    report(run)
+    scores = run.folder.scores
+    document = json.loads(scores.read_text())
     document["splits"]["val"]["si_psnr"]["mean"] = 99.0
-    times = run.scores.stat()
-    run.scores.write_text(json.dumps(document))
-    os.utime(run.scores, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert "99.00" in report_runs([run], algorithms, containers)
+    times = scores.stat()
+    scores.write_text(json.dumps(document))
+    os.utime(scores, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert "99.00" in report(run)
 
 
-def test_every_record_is_read_once(algorithms, run_of, monkeypatch):
+def test_controls_are_looked_for_once_for_all_runs_on_the_same_movies(algorithms, run_of, monkeypatch):
     runs = [run_of("n2v", f"k{index}", seed=index) for index in range(6)]
+    run_of("mean", "m")
     reads = []
-    plain = Path.read_text
-    monkeypatch.setattr(
-        Path, "read_text", lambda path, *more, **named: reads.append(path) or plain(path, *more, **named)
-    )
-    with_controls(runs, algorithms)
-    assert sorted(path for path in reads if path.name == "run.json") == sorted(run.record for run in runs)
+    monkeypatch.setattr(module, "read_run", lambda path: reads.append(path) or read_run(path))
+    assert len(with_controls(runs, algorithms)) == 7
+    assert len(reads) == 1
 
 
 def test_a_prediction_that_the_study_could_not_cast_is_a_failure_of_the_algorithm(algorithms, run_of):
     run = run_of("mean", "a")
-    path = run.predictions("val") / MOVIE
+    path = run.folder.predictions("val") / MOVIE
     tifffile.imwrite(path, tifffile.imread(path) * np.float32(1e9))
     with pytest.raises(AlgorithmFailed, match="cannot be scored as the study did"):  # Reproduction puts it in the table
         score_study(run, "movies", algorithms)

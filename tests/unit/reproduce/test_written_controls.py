@@ -6,12 +6,13 @@ better than the prediction itself in PSNR, which is what a reader must see.
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import tifffile
+from msgspec.structs import replace
 
 from evaluation.metrics import si_psnr
 from evaluation.report.content import STUDY
@@ -23,7 +24,9 @@ from evaluation.scores.score import score_run
 from evaluation.scores.tables import read_frames
 from evaluation.study.protocol import score_study
 from orchestrator.algorithms import in_environment, resolve_params
+from orchestrator.documents import plain
 from orchestrator.experiments import PRESET
+from orchestrator.run import Run
 
 MOVIE = "val/movie.tif"
 CONTROL = "trend_only"
@@ -33,7 +36,7 @@ TITLE = "Trend alone (control of CellMincer, default)"
 def page_about(runs, algorithms, experiments):
     found = with_controls(runs, algorithms)
     for run in found:
-        score_run(run.folder, algorithms)
+        score_run(run, algorithms)
     return page_of(entries_of(found, experiments, algorithms), experiments)
 
 
@@ -41,58 +44,59 @@ def page_about(runs, algorithms, experiments):
 def written(run_of):
     """Return a run whose control is nearer to its target than its prediction, which is noisier than the movie."""
     run = run_of("cellmincer", "c")
-    prediction = tifffile.imread(run.prediction(MOVIE))
+    prediction = tifffile.imread(run.folder.prediction(MOVIE))
     noise = np.random.default_rng(2).normal(0, 20, prediction.shape).astype(np.float32)
     _write_control(run, prediction + noise / 10)
-    tifffile.imwrite(run.prediction(MOVIE), prediction + noise)
+    tifffile.imwrite(run.folder.prediction(MOVIE), prediction + noise)
     return run
 
 
 def _write_control(run, frames):
-    path = run.control(CONTROL, MOVIE)
+    path = run.folder.control(CONTROL, MOVIE)
     path.parent.mkdir(parents=True)
     tifffile.imwrite(path, frames)
 
 
 def test_its_scores_are_those_of_its_frames_against_the_target(algorithms, written):
     """The expected mean is taken over single frames here, by the metric that test_reference_parity checks."""
-    target = tifffile.imread(json.loads(written.record.read_text())["movies"][MOVIE]["target"])
-    control = tifffile.imread(written.control(CONTROL, MOVIE))
+    target = tifffile.imread(written.record.movies[MOVIE].target)
+    control = tifffile.imread(written.folder.control(CONTROL, MOVIE))
     expected = [si_psnr(*frames) for frames in zip(target, control, strict=True)]
     scores = score_run(written, algorithms)
-    assert read_frames(written.control_frames(CONTROL))[MOVIE]["si_psnr"] == pytest.approx(expected)
-    found = scores["controls"][CONTROL]["splits"]["val"]["si_psnr"]
-    assert (found["mean"], found["n"]) == (pytest.approx(np.mean(expected)), len(expected))
-    assert found.keys() == scores["splits"]["val"]["si_psnr"].keys()
-    assert scores["controls"][CONTROL]["splits"]["val"].keys() == scores["splits"]["val"].keys()
+    assert read_frames(written.folder.control_frames(CONTROL))[MOVIE]["si_psnr"] == pytest.approx(expected)
+    found = scores.controls[CONTROL].splits["val"]["si_psnr"]
+    assert (found.mean, found.n) == (pytest.approx(np.mean(expected)), len(expected))
+    assert plain(found).keys() == plain(scores.splits["val"]["si_psnr"]).keys()
+    assert scores.controls[CONTROL].splits["val"].keys() == scores.splits["val"].keys()
 
 
 def test_a_run_scored_before_its_control_was_declared_is_scored_anew(algorithms, written):
     unchanged = score_run(written, {})
-    assert unchanged["controls"] == {}
+    assert unchanged.controls == {}
     scores = score_run(written, algorithms)
-    assert list(scores["controls"]) == [CONTROL]
-    assert scores["splits"] == unchanged["splits"]
-    before = written.scores.stat().st_mtime_ns
+    assert list(scores.controls) == [CONTROL]
+    assert scores.splits == unchanged.splits
+    before = written.folder.scores.stat().st_mtime_ns
     score_run(written, algorithms)
-    assert written.scores.stat().st_mtime_ns == before
+    assert written.folder.scores.stat().st_mtime_ns == before
 
 
 def test_scores_of_a_calm_that_knew_no_such_controls_are_made_anew(algorithms, written):
-    document = dict(score_run(written, algorithms))
+    document = plain(score_run(written, algorithms))
     del document["controls"], document["basis"]["controls"]
-    written.scores.write_text(json.dumps(document))
-    assert list(score_run(written, algorithms)["controls"]) == [CONTROL]
+    document["basis"]["version"] -= 1
+    written.folder.scores.write_text(json.dumps(document))
+    assert list(score_run(written, algorithms).controls) == [CONTROL]
 
 
 def test_a_control_that_a_parameter_left_out_has_no_row(algorithms, experiments, run_of):
     run = run_of("cellmincer", "c")
-    assert score_run(run, algorithms)["controls"] == {}
+    assert score_run(run, algorithms).controls == {}
     assert [row.role for row in page_about([run], algorithms, experiments).rows] == ["algorithm"]
 
 
 def test_it_stands_directly_above_its_algorithm_with_its_gain_over_noisy(algorithms, experiments, run_of, written):
-    other = replace(experiments["MOUSENEU_LP_LOWSNR"], dataset="another")  # nothing here is of the study
+    other = dataclasses.replace(experiments["MOUSENEU_LP_LOWSNR"], dataset="another")  # nothing here is of the study
     page = page_about([written, run_of("mean", "b"), run_of("identity", "a")], algorithms, {"other": other})
     rows = [(row.name, row.role) for row in page.rows]
     assert rows[1:] == [("mean", "control"), ("cellmincer-trend_only", "control"), ("cellmincer", "algorithm")]
@@ -114,20 +118,19 @@ def test_the_headline_counts_it_among_the_controls(algorithms, experiments, run_
 
 
 def test_without_a_target_it_has_the_scores_that_need_none(algorithms, written):
-    record = json.loads(written.record.read_text())
-    record["movies"][MOVIE]["target"] = None
-    written.record.write_text(json.dumps(record))
-    noisy = tifffile.imread(record["movies"][MOVIE]["noisy"])
-    removed = noisy - tifffile.imread(written.control(CONTROL, MOVIE)).astype(float)
-    found = score_run(written, algorithms)["controls"][CONTROL]["splits"]["val"]
-    assert found["residual_sd"]["mean"] == pytest.approx(removed.std(), rel=1e-5)
+    movie = replace(written.record.movies[MOVIE], target=None)
+    written = Run(folder=written.folder, record=replace(written.record, movies={MOVIE: movie}))
+    noisy = tifffile.imread(movie.noisy)
+    removed = noisy - tifffile.imread(written.folder.control(CONTROL, MOVIE)).astype(float)
+    found = score_run(written, algorithms).controls[CONTROL].splits["val"]
+    assert found["residual_sd"].mean == pytest.approx(removed.std(), rel=1e-5)
 
 
 def test_beside_a_published_experiment_it_stands_where_our_protocol_scores(experiments, algorithms, run_of):
     experiment = experiments["MOUSENEU_LP_CELLMINCER_1"]
     algorithm = in_environment(algorithms["cellmincer"], experiment.environment)
     run = run_of("cellmincer", "c", params=resolve_params(algorithm, PRESET, experiment.overrides))
-    _write_control(run, tifffile.imread(run.prediction(MOVIE)))
+    _write_control(run, tifffile.imread(run.folder.prediction(MOVIE)))
     score_study(run, experiment.protocol, algorithms)
     control, own = page_about([run], algorithms, experiments).rows
     assert (control.title, control.role) == (f"Trend alone (control of {experiment.name})", "control")
