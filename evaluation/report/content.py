@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from evaluation.checks.lights import Verdict
     from evaluation.metrics import Summary
     from evaluation.scores.catalogue import Metric
     from evaluation.study.verdict import Comparison
@@ -111,23 +112,14 @@ class MovieContent:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Light:
-    """One light at the head of a page: what it is about, how it stands, and the sentence that says why."""
-
-    name: str
-    state: Literal["good", "doubtful", "bad", "not checked"]
-    sentence: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Page:
-    """Everything on one page."""
+    """Everything on one page; `verdicts` say of denoised movies, by a title, whether they can be believed."""
 
     title: str
     subtitle: str
     metrics: tuple[Metric, ...]
     rows: tuple[Row, ...]
     movies: tuple[MovieContent, ...] = ()
-    lights: tuple[Light, ...] = ()
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     record: Mapping[str, object] = field(default_factory=dict)

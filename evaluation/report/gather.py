@@ -147,7 +147,7 @@ def _row(entry: Entry, group: _Group, experiments: Mapping[str, Experiment], noi
     return replace(
         row,
         environment=environment_of(first) if entry.attempt else "",
-        doi=entry.algorithm.paper["doi"] if entry.algorithm.paper else "",
+        doi=entry.algorithm.paper.doi if entry.algorithm.paper else "",
         resources=None if entry.role == NOISY else _resources(first.record),
         curve=_curve(first),
         warnings=_warnings(first),

@@ -13,6 +13,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from contract.files import atomic
+from evaluation.checks.words import light_rows
 from evaluation.report.content import STUDY
 from evaluation.report.declared import declared_plots
 from evaluation.report.headline import headline
@@ -72,6 +73,7 @@ def write_page(page: Page, path: Path, key: str = "") -> None:
             script_hash=_hash(script),
             key=key,
             page=page,
+            lights={title: (verdict.plain, light_rows(verdict)) for title, verdict in page.verdicts.items()},
             headline=headline(page),
             denoised=list(_denoised(page)),
             counts=verdict_counts(page),

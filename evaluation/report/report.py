@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contract.files import atomic
+from evaluation.checks.of_run import check_run
 from evaluation.report.runs import with_controls
 from evaluation.scores.score import score_run
+from orchestrator.records import MovieName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +33,7 @@ def report_runs(
     containers: Path,
     target: Path | None = None,
 ) -> str:
-    """Score runs where they are not scored, and write the page about them and the controls on the same movies.
+    """Score runs where they are not scored, check the first one, and write the page about them and the controls on the same movies.
 
     A page whose key is still right is left alone. The key is a digest of the records and scores of all runs, of the
     descriptions of algorithms and experiments, and of the code that scores and draws: all that the content depends on.
@@ -56,7 +59,7 @@ def report_runs(
     runs = with_controls(given, algorithms)
     for run in runs:
         score_run(run, algorithms)
-    first = given[0].folder
+    first, verdicts = given[0].folder, check_run(given[0])
     if target is None and (known := _known(first, key_of(runs, containers))) is not None:
         return known
     from evaluation.report.gather import page_of  # noqa: PLC0415 - a reported run needs no SciPy
@@ -71,7 +74,9 @@ def report_runs(
     for run, experiment in ((run, studied.get(entry.movies)) for entry in entries for run in entry.runs):
         if experiment is not None:
             score_experiment(run, experiment, algorithms)
-    page = page_of(entries, published)
+    subject = next(entry.title for entry in entries if given[0] in entry.runs)
+    believed = {f"{MovieName.of(name).file}, {subject}": verdict for name, verdict in verdicts.items()}
+    page = replace(page_of(entries, published), verdicts=believed)
     key = key_of(runs, containers)
     write_page(page, target or first.report, key)
     text = text_of(page)
@@ -85,7 +90,7 @@ def key_of(runs: Sequence[Run], containers: Path) -> str:
     """Return the digest of all that a page about runs depends on."""
     digest = hashlib.sha256()
     folders = [run.folder for run in runs]
-    own = [path for one in folders for path in (one.record, one.scores, one.study_scores)]
+    own = [path for one in folders for path in (one.record, one.scores, one.study_scores, one.checks)]
     described = [path for name in ("algorithm", "experiments") for path in sorted(containers.rglob(f"{name}.yaml"))]
     code = sorted(path for path in _CODE.rglob("*") if path.suffix in {".py", ".html", ".css", ".js"})
     for path in (*own, *described, *code):

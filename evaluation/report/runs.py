@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from evaluation.report.content import NOISY
 from orchestrator.algorithms import in_environment, resolve_params
+from orchestrator.domain import CURRENT, SYSTEM
 from orchestrator.errors import BadInput
 from orchestrator.experiments import ANCHOR, PRESET, Attempt
 from orchestrator.run import Run, read_run
@@ -129,21 +130,33 @@ def _attempted(attempt: Attempt, algorithms: Mapping[str, Algorithm]) -> Entry:
 
 def _alone(runs: Sequence[Run], algorithms: Mapping[str, Algorithm]) -> Iterator[Entry]:
     """Name each run by its algorithm and preset, and by key too where that does not tell it from the others."""
-    names = [(run.record.algorithm, _movies(run)) for run in runs]
+    names = [(_full_name(run.record), _movies(run)) for run in runs]
     for run, name in zip(runs, names, strict=True):
         algorithm = _algorithm(run, algorithms)
         unique = names.count(name) == 1
         key = run.folder.path.name[:6]
-        title = f"{algorithm.title}, {run.record.preset}"
+        title = f"{algorithm.title}, {run.record.preset}{_software(run.record.environment)}"
         noisy = algorithm.name == ANCHOR
         yield Entry(
-            name=algorithm.name if unique else f"{algorithm.name} {key}",
+            name=name[0] if unique else f"{name[0]} {key}",
             title="Noisy movie, unchanged" if noisy and unique else title if unique else f"{title}, run {key}",
             role=NOISY if noisy else CONTROL if algorithm.kind == "control" else "algorithm",
             algorithm=algorithm,
             dataset=run.record.dataset,
             runs=(run,),
         )
+
+
+def _full_name(record: Record) -> str:
+    """Name an algorithm; what is not pinned is so in its name: n2v@system."""
+    return record.full_name if record.environment == SYSTEM else record.algorithm
+
+
+def _software(environment: str) -> str:
+    """Return what the title of a row says of any environment but the current one."""
+    if environment == CURRENT:
+        return ""
+    return ", software of the machine, not pinned" if environment == SYSTEM else f", environment {environment}"
 
 
 def _algorithm(run: Run, algorithms: Mapping[str, Algorithm]) -> Algorithm:

@@ -117,13 +117,14 @@ def _basis(movies: Mapping[str, MovieRecord], controls: Iterable[str]) -> ScoreB
     """Return what the scores depend on beside the run itself: targets and truths by path, size and time; controls."""
     return ScoreBasis(
         controls=tuple(sorted(controls)),
-        targets={name: _state(movie.target or movie.noisy) for name, movie in movies.items()},
-        truths={name: _state(movie.truth) for name, movie in movies.items() if movie.truth is not None},
+        targets={name: state_of(movie.target or movie.noisy) for name, movie in movies.items()},
+        truths={name: state_of(movie.truth) for name, movie in movies.items() if movie.truth is not None},
         version=SCORES_VERSION,
     )
 
 
-def _state(path: Path) -> FileState:
+def state_of(path: Path) -> FileState:
+    """Return path, size and time of a movie; BadInput where it is no longer there."""
     try:
         state = path.stat()
     except OSError as error:

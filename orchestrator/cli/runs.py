@@ -122,6 +122,8 @@ def report(runs: tuple[Path, ...], target: Path | None) -> None:
 
 def _show(runs: Sequence[Run], target: Path | None) -> None:
     """Write the report, print its table and where it is."""
+    from evaluation.checks.of_run import check_run
+    from evaluation.checks.words import lights_text
     from evaluation.report.report import report_runs
     from orchestrator.cli.root import experiments
     from orchestrator.paths import layout
@@ -130,6 +132,7 @@ def _show(runs: Sequence[Run], target: Path | None) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
     click.echo(f"\n{report_runs(runs, algorithms(), experiments, layout().containers, target)}\n")
     click.echo(f"Report: {target or runs[0].folder.report}")
+    click.echo(f"\n{lights_text(check_run(runs[0]))}")
 
 
 def _source(options: dict[str, Any]) -> Source:

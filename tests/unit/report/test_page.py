@@ -12,7 +12,8 @@ import pytest
 import tifffile
 from report_examples import TEST, movie_content, page_about, rows_of, write_movie
 
-from evaluation.report.content import Light, MovieContent, Part, Row
+from evaluation.checks.lights import Light, Topic, Verdict, at_least, judged
+from evaluation.report.content import MovieContent, Part, Row
 from evaluation.report.page import write_page
 from evaluation.report.styles import run_styles
 from evaluation.report.viewer import plan
@@ -185,10 +186,14 @@ def test_of_many_denoised_movies_the_folder_is_named(files, tmp_path):
 
 
 def test_lights_stand_above_the_verdict_where_there_are_any(movie, report_page, tmp_path):
-    lights = (Light(name="Amplitude", state="doubtful", sentence="Peaks keep 80 % of their height."),)
-    head = written(page_about(movie, lights=lights), tmp_path).partition("<main>")[0]
-    assert head.index("Peaks keep 80 %") < head.index("improves SI-PSNR")
-    assert "lights" not in Elements(report_page.read_text("utf-8")).text
+    height = judged(
+        "height", Topic.AMPLITUDE, 0.5, 0.01, at_least(0.8, 0.7), unit="of raw", sentences={Light.FAIL: "Peaks shrank."}
+    )
+    verdicts = {"movie_001.tif": Verdict(checks=(height,), plain=("It did not denoise.",), seconds=1.0)}
+    head = written(page_about(movie, verdicts=verdicts), tmp_path).partition("<main>")[0]
+    assert head.index("It did not denoise.") < head.index("Peaks shrank.") < head.index("improves SI-PSNR")
+    assert "amplitude: fail" in head
+    assert "May I believe" not in Elements(report_page.read_text("utf-8")).text
 
 
 def test_what_a_metric_means_is_said_once(report_page):
