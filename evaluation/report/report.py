@@ -33,7 +33,7 @@ def report_runs(
     containers: Path,
     target: Path | None = None,
 ) -> str:
-    """Score runs where they are not scored, check the first one, and write the page about them and the controls on the same movies.
+    """Score runs where they are not scored, check the first, and write the page about them and their controls.
 
     A page whose key is still right is left alone. The key is a digest of the records and scores of all runs, of the
     descriptions of algorithms and experiments, and of the code that scores and draws: all that the content depends on.
