@@ -179,7 +179,8 @@ def make_plan(  # noqa: PLR0913 - everything a run depends on
         raise BadInput(message, "Leave --prior out; `calm list ALGORITHM` says what an algorithm takes.")
     _check_targets(algorithm, source)
     params = resolve_params(algorithm, settings.preset, dict(settings.overrides))
-    facts = check_movies(source.name, source.movies, source.axes, checksums.checked)
+    gaps_filled = params.get("detector_gaps") == "fill" and params.get("detector") == "repair"
+    facts = check_movies(source.name, source.movies, source.axes, checksums.checked, gaps_filled=gaps_filled)
     inputs = _input_checksums(source, prior, checksums, targets=algorithm.supervised)
     experiment = f"{algorithm.folder_name}-{source.name}-{settings.preset}"
     key = _key(image, params, inputs, settings, source)
