@@ -235,8 +235,8 @@ def _algorithm(folder: Path, declaration: Declaration) -> Algorithm:
         params=declared(document["params"]),
         presets=presets,
         shares=tuple(_shared(folder, declaration.shares)),
-        controls=declaration.controls,
-        extra_movies=declaration.extra_movies,
+        controls=declaration.controls or {},
+        extra_movies=declaration.extra_movies or (),
         prior=None if declaration.prior is None else _prior(declaration.prior),
         document=document,
     )
