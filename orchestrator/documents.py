@@ -27,6 +27,9 @@ Length = Annotated[int, Meta(ge=1, le=10**8)]  # of an axis of a movie
 Nanoseconds = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # of a time, as stat(2) gives it
 Seconds = Annotated[float, Meta(ge=0, le=10**11)]
 Hertz = Annotated[float, Meta(gt=0, le=10**9)]
+Positive = Annotated[float, Meta(gt=0)]
+NotNegative = Annotated[float, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Name = Annotated[str, Meta(min_length=1, max_length=4096)]
 

@@ -63,9 +63,9 @@ class Layout:
         return self.home / "prepared"
 
     @property
-    def leaderboard(self) -> Path:
+    def reproduced(self) -> Path:
         """The page that `calm reproduce` writes."""
-        return self.outputs / "leaderboard.html"
+        return self.outputs / "reproduced.html"
 
     @property
     def checksums(self) -> Path:
@@ -108,6 +108,11 @@ class RunFolder:
     def scores(self) -> Path:
         """Summaries of every metric, for each split and file."""
         return self.path / "scores.json"
+
+    @property
+    def checks(self) -> Path:
+        """What can be believed of each prediction: the outcome of every check."""
+        return self.path / "checks.json"
 
     @property
     def study_scores(self) -> Path:

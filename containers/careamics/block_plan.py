@@ -37,6 +37,7 @@ class Footprint:
 
 
 TILE_VOXEL_BYTES = 1200  # of a network given whole tiles; 1120 (2D) and 893 (3D) measured, rounded up
+GPU_DEFAULT_GIB = 4.0  # of a GPU, where a job names none: the same on every card, as the bits may depend on it
 FOOTPRINTS = {  # by dimensions of the network; the 3D one goes through the frames chunk by chunk
     2: Footprint(pixel_bytes=0, voxel_bytes=1200, default_gib=0.75),
     3: Footprint(pixel_bytes=18_000, voxel_bytes=12, default_gib=1.6),

@@ -17,7 +17,7 @@ ROOT = CONTAINERS.parent
 PAGE = (ROOT / "docs" / "adding-an-algorithm.md").read_text()
 # Either a command in a block of them, or the name of a file above the block that holds its text.
 STEP = re.compile(
-    r"^```sh\n(?P<commands>.*?)^```$|^`(?P<file>containers/\S+)`:\n\n```\w+\n(?P<text>.*?)^```$",
+    r"^```sh\n(?P<commands>.*?)^```$|^`(?P<file>\S+)`:\n\n```\w+\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 
