@@ -20,16 +20,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tifffile
 
-from orchestrator.checksums import Checksums
+from orchestrator.algorithms import load_algorithms
+from orchestrator.data.checksums import Checksums
+from orchestrator.data.movies import input_source
 from orchestrator.domain import Launch
 from orchestrator.engines import engine_named
+from orchestrator.engines.image import image_of, prepare
 from orchestrator.errors import CalmError
-from orchestrator.execute import execute
-from orchestrator.images import image_of, prepare
-from orchestrator.layout import layout
-from orchestrator.load import load_algorithms
-from orchestrator.plan import Settings, make_plan
-from orchestrator.sources import input_source
+from orchestrator.paths import layout
+from orchestrator.runs.execute import execute
+from orchestrator.runs.plan import Settings, make_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -3,7 +3,7 @@
 Usage: python benchmarks/metrics.py [FRAMES] [--threads N]
 
 Scores a simulated movie of FRAMES (default 600) frames of 490 x 490, as in MOUSENEU_LP, twice in one run:
-with scikit-image, careamics and microssim in a loop as the study did, and with orchestrator.metrics. Prints both
+with scikit-image, careamics and microssim in a loop as the study did, and with evaluation.metrics. Prints both
 times, their ratio and the largest difference of every score. The reference libraries live in an environment of
 their own, built at the first run below $CALM_HOME. Importing and loading the movie are not timed for either.
 """
@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from orchestrator.metrics import STUDY_PROTOCOL, fit_microssim, psnr, si_psnr, ssim
-from orchestrator.metrics.workers import ordered_map
+from evaluation.metrics import STUDY_PROTOCOL, fit_microssim, psnr, si_psnr, ssim
+from evaluation.metrics.workers import ordered_map
 
 _TESTS = Path(__file__).resolve().parents[1] / "tests" / "unit" / "metrics"
 _SIDE = 490

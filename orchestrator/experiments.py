@@ -6,22 +6,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from orchestrator.algorithms import in_environment, load_algorithm, read_yaml, resolve_params
 from orchestrator.domain import CURRENT
 from orchestrator.errors import BadInput
-from orchestrator.load import in_environment, load_algorithm, read_yaml, resolve_params
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from orchestrator.domain import Algorithm
+    from orchestrator.paths import RunFolder
 
 _SCHEMA = Path(__file__).parent / "schemas" / "experiments.schema.json"
 _FILE = "experiments.yaml"
+ANCHOR = "identity"  # the control whose published scores check data and metrics before anything is trained
 PRESET = "published"  # of the algorithm; the params of an experiment go on top
 
 ScoreProtocolName = Literal["movies", "images"]
 OutcomeKind = Literal["numbers", "pictures only", "failed", "not run"]
 Environment = Literal["study", "current"]
+Status = Literal["ok", "did not converge", "failed"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -161,6 +164,37 @@ class Experiment:
     def value(self, split: str, metric: str) -> PublishedValue | None:
         """Return the published value of a metric on a split; None where there is none."""
         return next((one for one in self.published if (one.split, one.metric) == (split, metric)), None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """How an experiment ended.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        Which.
+    runs : tuple of RunFolder
+        Finished and scored runs, in the order of their seeds.
+    controls : tuple of RunFolder
+        Finished and scored runs of the controls on the same movies.
+    status : {"ok", "did not converge", "failed"}
+        How it ended; that of the first run that did not end well.
+    reason : str
+        Why the status is not "ok".
+    absent : str
+        Why nothing could be run: private data that are not here; empty otherwise.
+    changes : str
+        In what the runs differ from the published settings; empty where they do not.
+    """
+
+    experiment: Experiment
+    runs: tuple[RunFolder, ...] = ()
+    controls: tuple[RunFolder, ...] = ()
+    status: Status = "ok"
+    reason: str = ""
+    absent: str = ""
+    changes: str = ""
 
 
 def load_experiments(containers: Path) -> dict[str, Experiment]:

@@ -15,7 +15,7 @@ import tifffile
 import contract  # noqa: F401 - before tests/ is on the path, where a folder of this name would be found first
 from orchestrator.engines import engine_named
 from orchestrator.errors import CalmError
-from orchestrator.layout import layout
+from orchestrator.paths import layout
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(Path(__file__).parent))  # importlib mode does not let tests import the helpers beside this

@@ -13,8 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from orchestrator.layout import layout
-from orchestrator.load import load_algorithm
+from orchestrator.algorithms import load_algorithm
+from orchestrator.paths import layout
 
 CONTAINERS = Path(__file__).parents[1] / "containers"
 

@@ -96,7 +96,7 @@ class Controls:
         self._scored.append({"movie": name, "file": file, "at": list(_SHARES), "frames": chosen.tolist()})
 
     def write_figures(self) -> None:
-        """Write the plots for the report; docstrings of orchestrator/report/declared.py say their fields."""
+        """Write the plots for the report; docstrings of evaluation/report/declared.py say their fields."""
         write_json(self._job.folder / "figures.json", [self._against_targets(), self._on_masked_pixels()])
 
     def _against_targets(self) -> dict[str, Any]:

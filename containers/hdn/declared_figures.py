@@ -1,6 +1,6 @@
 """Plots that a run asks its report to show: the noise model beside its data, and what averaging samples is worth.
 
-`figures.json` in the folder of a job is a list of plots; docstrings of orchestrator/report/declared.py say its fields.
+`figures.json` in the folder of a job is a list of plots; docstrings of evaluation/report/declared.py say its fields.
 """
 
 from __future__ import annotations

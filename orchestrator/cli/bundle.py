@@ -52,9 +52,9 @@ def create(  # noqa: PLR0913 - one argument for each option
     Example:
         calm bundle create calm.tar n2v n2v@study --images sif --data demo
     """  # noqa: D301
-    from orchestrator.layout import layout
-    from orchestrator.packing import Contents, chosen
-    from orchestrator.packing import create as create_bundle
+    from orchestrator.bundle.create import Contents, chosen
+    from orchestrator.bundle.create import create as create_bundle
+    from orchestrator.paths import layout
 
     packed = chosen(algorithms(), [algorithm(name) for name in names], device)
     contents = Contents(algorithms=packed, variant=device, images=images, datasets=tuple(datasets), calm=with_calm)
@@ -71,7 +71,7 @@ def verify(target: Path) -> None:
     Example:
         calm bundle verify calm.tar
     """  # noqa: D301
-    from orchestrator.bundle import differences
+    from orchestrator.bundle.lists import differences
 
     found = differences(target.absolute())
     for line in found:
@@ -89,8 +89,8 @@ def load(target: Path) -> None:
     Example:
         calm bundle load calm.tar
     """  # noqa: D301
-    from orchestrator.layout import layout
-    from orchestrator.unpacking import load as load_bundle
+    from orchestrator.bundle.load import load as load_bundle
+    from orchestrator.paths import layout
 
     load_bundle(target.absolute(), layout(), _say)
 

@@ -23,7 +23,7 @@ def diff(one: Path, other: Path) -> None:
     Example:
         calm diff outputs/n2v-demo-quick/1f6b... outputs/n2v-demo-quick/93ac...
     """  # noqa: D301 - click reads \b as "do not wrap"
-    from orchestrator.comparison import explain, first_difference
+    from orchestrator.runs.compare import explain, first_difference
 
     folders = run_folders((one, other))
     difference = first_difference(*folders)
@@ -48,7 +48,7 @@ def verify(run: Path, engines: str) -> None:
     Example:
         calm verify outputs/n2v-demo-quick/1f6b... --engines venv,docker
     """  # noqa: D301
-    from orchestrator.again import repeat
+    from orchestrator.runs.repeat import repeat
 
     (folder,) = run_folders((run,))
     names = ENGINES[1:] if engines == "all" else tuple(engines.split(","))

@@ -6,9 +6,9 @@ import sys
 
 import click
 
+from orchestrator.cli.progress import TerminalProgress
 from orchestrator.cli.root import main
 from orchestrator.errors import BadInput
-from orchestrator.progress import TerminalProgress
 
 
 @main.group()
@@ -30,9 +30,9 @@ def list_() -> None:
     Example:
         calm data list
     """  # noqa: D301
-    from orchestrator.datasets import is_here
-    from orchestrator.layout import layout
-    from orchestrator.manifest import load_manifest
+    from orchestrator.data.datasets import is_here
+    from orchestrator.data.manifest import load_manifest
+    from orchestrator.paths import layout
 
     where = layout()
     for one in load_manifest(where.manifest).datasets.values():
@@ -49,9 +49,9 @@ def fetch(name: str) -> None:
     Example:
         calm data fetch demo
     """  # noqa: D301
-    from orchestrator.fetch import fetch
-    from orchestrator.layout import layout
-    from orchestrator.manifest import load_manifest
+    from orchestrator.data.fetch import fetch
+    from orchestrator.data.manifest import load_manifest
+    from orchestrator.paths import layout
 
     where = layout()
     manifest = load_manifest(where.manifest)
@@ -68,9 +68,9 @@ def verify(name: str) -> None:
     Example:
         calm data verify demo
     """  # noqa: D301
-    from orchestrator.layout import layout
-    from orchestrator.manifest import load_manifest
-    from orchestrator.verify import verify
+    from orchestrator.data.manifest import load_manifest
+    from orchestrator.data.verify import verify
+    from orchestrator.paths import layout
 
     where = layout()
     findings = verify(load_manifest(where.manifest).named(name), where.data, BytesProgress())
@@ -91,8 +91,8 @@ def simulate(name: str) -> None:
     Example:
         calm data simulate demo
     """  # noqa: D301
-    from orchestrator.layout import layout
-    from orchestrator.sources import simulated
+    from orchestrator.data.movies import simulated
+    from orchestrator.paths import layout
 
     for path in simulated(name, layout(), BytesProgress()):
         click.echo(path)

@@ -26,22 +26,7 @@ _NUMBER = re.compile(r"\[Errno (\d+)\]")  # shutil.copytree gives the errors of 
 
 
 def disk_error(error: OSError, places: Sequence[Path]) -> CalmError | None:
-    """Return the error to show in place of one of the system.
-
-    Parameters
-    ----------
-    error : OSError
-        As it was raised.
-    places : sequence of Path
-        Where the command writes, absolute; asked for their free space where the system names no file, as it does when
-        a disk becomes full in the middle of one.
-
-    Returns
-    -------
-    CalmError or None
-        For a full disk, a quota, a read-only file system and denied permission; None for anything else, which is a
-        defect and deserves its traceback.
-    """
+    """Return the error to show in place of one of the system."""
     number, path = _facts(error)
     if number in _FULL:
         where = f"{path}: {_FULL[number]}" if path else _fullest(_FULL[number], places)

@@ -82,7 +82,7 @@ def sif(name: str, archive: Path | None, device: Device) -> None:
         calm sif n2v --archive n2v.tar
     """  # noqa: D301
     from orchestrator.engines import apptainer_engine
-    from orchestrator.images import prepare
+    from orchestrator.engines.image import prepare
 
     opened = session("apptainer")
     found = algorithm(name)
@@ -105,7 +105,7 @@ def lock(names: tuple[str, ...]) -> None:
         calm lock n2v
         calm lock n2v@study
     """  # noqa: D301
-    from orchestrator.locks import make_lock
+    from orchestrator.engines.locks import make_lock
 
     for name in names:
         found = algorithm(name)
@@ -122,8 +122,8 @@ def doctor(*, as_json: bool) -> None:
     Example:
         calm doctor
     """  # noqa: D301
-    from orchestrator.doctor import examine
-    from orchestrator.layout import layout
+    from orchestrator.doctor.checks import examine
+    from orchestrator.paths import layout
 
     findings = examine(layout())
     if as_json:

@@ -22,7 +22,7 @@ def crate(runs: tuple[Path, ...]) -> None:
     Example:
         calm crate outputs/n2v-demo-quick/*
     """  # noqa: D301 - click reads \b as "do not wrap"
-    from orchestrator.crate import write_crate
+    from orchestrator.runs.crate import write_crate
 
     for folder in run_folders(runs):
         record = json.loads(folder.record.read_text())
@@ -40,10 +40,10 @@ def cite(name: str) -> None:
         calm cite MOUSENEU_LP_N2N_1
         calm cite n2v
     """  # noqa: D301
-    from orchestrator.citations import citations
+    from orchestrator.data.manifest import load_manifest
     from orchestrator.experiments import load_experiments, named
-    from orchestrator.layout import layout
-    from orchestrator.manifest import load_manifest
+    from orchestrator.paths import layout
+    from orchestrator.reproduce.cite import citations
 
     if name in algorithms():
         lines = citations(algorithm(name), None, None)

@@ -16,9 +16,9 @@ from orchestrator.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orchestrator.attempts import Request
     from orchestrator.experiments import Experiment
-    from orchestrator.reproduce import Reproduction
+    from orchestrator.reproduce.attempts import Request
+    from orchestrator.reproduce.reproduce import Reproduction
 
 _PATH = click.Path(path_type=Path)
 
@@ -68,12 +68,12 @@ def leaderboard(runs: tuple[Path, ...], target: Path | None) -> None:
     Example:
         calm leaderboard outputs/n2v-*/* outputs/deepcad-*/* --to all.html
     """  # noqa: D301
+    from evaluation.report.collection import collect
+    from evaluation.report.leaderboard import write_leaderboard
+    from evaluation.report.text import verdict_table
     from orchestrator.cli.root import algorithms, run_folders
-    from orchestrator.collection import collect
     from orchestrator.experiments import load_experiments
-    from orchestrator.layout import layout
-    from orchestrator.report.leaderboard import write_leaderboard
-    from orchestrator.report.table import verdict_table
+    from orchestrator.paths import layout
 
     board = collect(run_folders(runs), load_experiments(layout().containers), algorithms())
     click.echo(verdict_table(board))
@@ -85,27 +85,30 @@ def leaderboard(runs: tuple[Path, ...], target: Path | None) -> None:
 
 def _list() -> None:
     from orchestrator.experiments import load_experiments
-    from orchestrator.layout import layout
+    from orchestrator.paths import layout
 
     for one in load_experiments(layout().containers).values():
         click.echo(f"{one.name:<24} {one.algorithm:<10} {one.dataset:<12} {one.outcome:<13} {one.title}")
 
 
 def _from_csv(paths: Sequence[Path]) -> None:
+    from evaluation.report.text import table_1_text
+    from evaluation.study.table_1 import verdicts_of
     from orchestrator.experiments import load_experiments
-    from orchestrator.layout import layout
-    from orchestrator.table_1 import text_of, verdicts_of
+    from orchestrator.paths import layout
 
     verdicts = verdicts_of(paths, load_experiments(layout().containers))
-    click.echo(text_of(verdicts))
+    click.echo(table_1_text(verdicts))
     sys.exit(0 if all(one.judgement.verdict in ("reproduced", "not comparable") for one in verdicts) else 1)
 
 
 def _run(names: tuple[str, ...], options: dict[str, Any]) -> None:
-    from orchestrator.attempts import with_anchors
+    from evaluation.study.judge import deviates
+    from evaluation.study.protocol import score_experiment
+    from orchestrator.cli.root import algorithms
     from orchestrator.experiments import load_experiments
-    from orchestrator.judgements import deviates
-    from orchestrator.reproduce import Reproduction
+    from orchestrator.reproduce.attempts import with_anchors
+    from orchestrator.reproduce.reproduce import Reproduction
 
     opened = session(options["engine_name"], options["memory_gib"])
     experiments = load_experiments(opened.layout.containers)
@@ -113,12 +116,13 @@ def _run(names: tuple[str, ...], options: dict[str, Any]) -> None:
         session=opened,
         request=_request(names, options),
         progress=BytesProgress(),
+        score=lambda folder, experiment: score_experiment(folder, experiment, algorithms()),
         deviates=lambda attempt: deviates(attempt, experiments),
     )
     ordered = with_anchors(experiments, names)
     if options["plan_only"]:
-        from orchestrator.estimate import forecast
-        from orchestrator.forecast import text_of
+        from orchestrator.cli.forecast import text_of
+        from orchestrator.reproduce.forecast import forecast
 
         click.echo(text_of(forecast(work, ordered), opened.layout))
         return
@@ -129,10 +133,10 @@ def _show(
     work: Reproduction, ordered: Sequence[Experiment], experiments: Mapping[str, Experiment], target: Path | None
 ) -> None:
     """Run, print the verdicts with their reasons, and write the page."""
-    from orchestrator.judgements import passed
-    from orchestrator.report.leaderboard import write_leaderboard
-    from orchestrator.report.table import verdict_table
-    from orchestrator.verdict_board import board_of, reasons
+    from evaluation.report.board import board_of, reasons
+    from evaluation.report.leaderboard import write_leaderboard
+    from evaluation.report.text import verdict_table
+    from evaluation.study.judge import passed
 
     attempts = work.attempts(ordered)
     board = board_of(attempts, experiments)
@@ -148,8 +152,8 @@ def _show(
 
 
 def _request(names: tuple[str, ...], options: dict[str, Any]) -> Request:
-    from orchestrator.attempts import Request
     from orchestrator.cli.runs import overrides_of
+    from orchestrator.reproduce.attempts import Request
 
     return Request(
         names=names,

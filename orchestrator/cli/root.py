@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orchestrator.domain import Algorithm
-    from orchestrator.layout import RunFolder
-    from orchestrator.session import Session
+    from orchestrator.paths import RunFolder
+    from orchestrator.runs.session import Session
 
 ENGINES = ("auto", "docker", "podman", "apptainer", "venv")
 
@@ -78,7 +78,7 @@ def main(*, debug: bool) -> None:
 
 def _places(ctx: click.Context) -> list[Path]:
     """Return where a command may write: the folders of calm, the temporary one, and every path that it was given."""
-    from orchestrator.layout import layout
+    from orchestrator.paths import layout
 
     values = (value if isinstance(value, tuple) else (value,) for value in ctx.params.values())
     given = [one.absolute() for value in values for one in value if isinstance(one, Path)]
@@ -89,21 +89,15 @@ def _places(ctx: click.Context) -> list[Path]:
 
 def algorithms() -> dict[str, Algorithm]:
     """Return every algorithm folder by name."""
-    from orchestrator.layout import layout
-    from orchestrator.load import load_algorithms
+    from orchestrator.algorithms import load_algorithms
+    from orchestrator.paths import layout
 
     return load_algorithms(layout().containers)
 
 
 def algorithm(name: str) -> Algorithm:
-    """Return an algorithm by name, or by name and environment: n2v@study.
-
-    Raises
-    ------
-    BadInput
-        When there is none.
-    """
-    from orchestrator.load import in_environment
+    """Return an algorithm by name, or by name and environment: n2v@study."""
+    from orchestrator.algorithms import in_environment
 
     found = algorithms()
     own, _, environment = name.partition("@")
@@ -115,9 +109,9 @@ def algorithm(name: str) -> Algorithm:
 
 def session(engine_name: str, memory_gib: float | None = None) -> Session:
     """Return the session of a command, with progress bars on stderr."""
-    from orchestrator.layout import layout
-    from orchestrator.progress import TerminalProgress
-    from orchestrator.session import Session
+    from orchestrator.cli.progress import TerminalProgress
+    from orchestrator.paths import layout
+    from orchestrator.runs.session import Session
 
     @cache  # a line that is said of every plan is printed once
     def say(line: str) -> None:
@@ -138,14 +132,8 @@ def absolute(paths: Sequence[Path]) -> tuple[Path, ...]:
 
 
 def run_folders(paths: Sequence[Path]) -> list[RunFolder]:
-    """Return the run folders that a user names.
-
-    Raises
-    ------
-    BadInput
-        When one holds no finished run.
-    """
-    from orchestrator.layout import RunFolder
+    """Return the run folders that a user names."""
+    from orchestrator.paths import RunFolder
 
     folders = [RunFolder(path=path) for path in absolute(paths)]
     for folder in folders:

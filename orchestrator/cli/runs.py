@@ -16,9 +16,9 @@ from orchestrator.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from orchestrator.layout import RunFolder
-    from orchestrator.plan import Settings, Source
-    from orchestrator.session import Session
+    from orchestrator.data.movies import Source
+    from orchestrator.paths import RunFolder
+    from orchestrator.runs.plan import Settings
 
 _PATH = click.Path(path_type=Path)
 
@@ -70,14 +70,17 @@ def run(name: str, **options: Any) -> None:  # noqa: ANN401 - click passes the o
         calm run n2v --data demo --preset quick
         calm run n2v --input movie.tif --param num_epochs=20
     """  # noqa: D301
-    from orchestrator.plan import check_prior
+    from evaluation.scores.score import score_run
+    from orchestrator.runs.plan import check_prior
 
     opened = session(options["engine_name"], options["memory_gib"])
     plans = opened.plans(algorithm(name), _source(options), _settings(options), absolute(options["prior"]))
     check_prior(plans[0])
     outcomes = [opened.run(plan) for plan in plans]
+    for outcome in outcomes:
+        score_run(outcome.folder, algorithms())
     click.echo(f"{'Found' if outcomes[0].reused else 'Finished'}: {outcomes[0].folder.path}")
-    _show(opened, [outcome.folder for outcome in outcomes], None)
+    _show([outcome.folder for outcome in outcomes], None)
 
 
 @main.command()
@@ -89,7 +92,7 @@ def evaluate(runs: tuple[Path, ...]) -> None:
     Example:
         calm evaluate outputs/n2v-demo-quick/*
     """  # noqa: D301
-    from orchestrator.evaluate import score_run
+    from evaluation.scores.score import score_run
 
     for folder in run_folders(runs):
         scores = score_run(folder, algorithms())
@@ -111,23 +114,25 @@ def report(runs: tuple[Path, ...], target: Path | None) -> None:
     Example:
         calm report outputs/n2v-demo-quick/* outputs/mean-demo-default/* --to compare.html
     """  # noqa: D301
-    from orchestrator.evaluate import score_run
+    from evaluation.scores.score import score_run
 
     folders = run_folders(runs)
     for folder in folders:
         score_run(folder, algorithms())
-    _show(session("auto"), folders, target)
+    _show(folders, target)
 
 
-def _show(opened: Session, folders: Sequence[RunFolder], target: Path | None) -> None:
+def _show(folders: Sequence[RunFolder], target: Path | None) -> None:
     """Write the report, print its table and where it is."""
-    click.echo(f"\n{opened.write_report(folders, target)}\n")
+    from evaluation.report.run_report import report_runs
+
+    click.echo(f"\n{report_runs(folders, algorithms(), target)}\n")
     click.echo(f"Report: {target or folders[0].report}")
 
 
 def _source(options: dict[str, Any]) -> Source:
-    from orchestrator.layout import layout
-    from orchestrator.sources import dataset_source, input_source
+    from orchestrator.data.movies import dataset_source, input_source
+    from orchestrator.paths import layout
 
     if options["inputs"] and options["dataset"]:
         message = f"expected --input or --data, got both ({options['dataset']})"
@@ -139,7 +144,7 @@ def _source(options: dict[str, Any]) -> Source:
 
 
 def _settings(options: dict[str, Any]) -> Settings:
-    from orchestrator.plan import Settings
+    from orchestrator.runs.plan import Settings
 
     return Settings(
         preset=options["preset"],
@@ -153,13 +158,7 @@ def _settings(options: dict[str, Any]) -> Settings:
 
 
 def overrides_of(params: Sequence[str]) -> dict[str, str]:
-    """Read NAME=VALUE options.
-
-    Raises
-    ------
-    BadInput
-        For one without an equals sign.
-    """
+    """Read NAME=VALUE options."""
     overrides = {}
     for text in params:
         name, equals, value = text.partition("=")

@@ -1,137 +1,124 @@
-"""A movie as an instrument or a lab stored it: described once, before anything is started, and used everywhere."""
+"""Where the movies of a run come from: a dataset of the manifest, or the user's own files."""
 
 from __future__ import annotations
 
-import math
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING
 
-import numpy as np
+from orchestrator.data.checksums import Checksums
+from orchestrator.data.datasets import is_here
+from orchestrator.data.fetch import fetch
+from orchestrator.data.inspect import check_path
+from orchestrator.data.manifest import load_manifest
+from orchestrator.data.prepare import prepared_movies
+from orchestrator.data.verify import check_unchanged
+from orchestrator.domain import Movie
+from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-_Value = TypeVar("_Value")
+    from orchestrator.data.fetch import Progress
+    from orchestrator.paths import Layout
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stated(Generic[_Value]):
-    """A value, and who says so: a field of the file, or an option."""
-
-    value: _Value
-    origin: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Choice:
-    """What a user says of how movies are to be read; None where the files are to be believed.
+class Source:
+    """The movies of a run.
 
     Parameters
     ----------
+    name : str
+        Name of the dataset, or stem of the user's file.
+    movies : tuple of Movie
+        Noisy stacks and their targets.
     axes : str or None
-        Axes as stored, one letter each, ending in YX.
-    channel, plane, series : int or None
-        Which of several, counted from 1.
-    inside : str or None
-        Path of the movie inside an HDF5, NWB or Zarr file.
+        Axes as stored; None to believe the files.
+    frame_rate_hz : float or None
+        Frames per second, None when unknown.
     """
 
+    name: str
+    movies: tuple[Movie, ...]
     axes: str | None = None
-    channel: int | None = None
-    plane: int | None = None
-    series: int | None = None
-    inside: str | None = None
+    frame_rate_hz: float | None = None
 
-    def document(self) -> dict[str, Any]:
-        """Return what was said, for JSON and for keys; empty where nothing was."""
-        found = {name: getattr(self, name) for name in self.__slots__}
-        return {name: value for name, value in found.items() if value is not None}
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Splits that there are, sorted."""
+        return tuple(sorted({movie.split for movie in self.movies}))
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
-    """One file of a movie, and how many planes of the movie lie in it."""
-
-    file: Path
-    planes: int
+    def of(self, split: str) -> tuple[Movie, ...]:
+        """Return the movies of a split in the order of their names."""
+        return tuple(sorted((m for m in self.movies if m.split == split), key=lambda movie: movie.noisy.name))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Recording:
-    """One movie, all its files, and the stack in which a job reads it.
+def input_source(paths: Sequence[Path], axes: str | None, frame_rate_hz: float | None) -> Source:
+    """Take the user's own movies: they are trained on and predicted, and there is no clean target.
 
     Parameters
     ----------
-    given : Path
-        As the user named it: a file, a folder, or a pattern.
-    format : str
-        Name of the format, for people.
-    parts : tuple of Part
-        Files with pixels, in the order of frames.
-    files : tuple of Path
-        Every file that was read for it, those with metadata alone included, sorted.
-    shape : tuple of int
-        (T, Y, X).
-    axes : str
-        Axes of the stack as stored, singleton axes included.
-    stored_dtype, dtype : str
-        dtype in the files, and that of the stack.
-    frame_rate_hz : Stated or None
+    paths : sequence of Path
+        TIFF stacks of different names.
+    axes : str or None
+        Axes as stored.
+    frame_rate_hz : float or None
         Frames per second.
-    pixel_um : Stated or None
-        Height and width of a pixel.
-    choice : Choice
-        What the user said.
-    notes : tuple of str
-        What the user should know of how it was read, one sentence each.
-    stack : Path
-        What a job reads: the only file itself, or a copy in the cache.
-    copied : bool
-        Whether the stack is such a copy.
+
+    Raises
+    ------
+    BadInput
+        When two files have the same name.
     """
+    names = [path.name for path in paths]
+    if len(set(names)) != len(names):
+        message = f"--input: expected files of different names, got {', '.join(sorted(names))}"
+        raise BadInput(message, "Predictions keep the names of their inputs; rename one of them.")
+    movies = tuple(Movie(split="train", noisy=path.absolute()) for path in paths)
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", paths[0].stem)
+    return Source(name=name, movies=movies, axes=axes, frame_rate_hz=frame_rate_hz)
 
-    given: Path
-    format: str
-    parts: tuple[Part, ...]
-    files: tuple[Path, ...]
-    shape: tuple[int, int, int]
-    axes: str
-    stored_dtype: str
-    dtype: str
-    frame_rate_hz: Stated[float] | None
-    pixel_um: Stated[tuple[float, float]] | None
-    choice: Choice
-    notes: tuple[str, ...]
-    stack: Path
-    copied: bool
 
-    @property
-    def pixels(self) -> int:
-        """Pixels of all frames."""
-        return math.prod(self.shape)
+def dataset_source(name: str, layout: Layout, progress: Progress) -> Source:
+    """Take the movies of a dataset of the manifest; simulated ones are made, prepared ones are prepared.
 
-    @property
-    def stack_bytes(self) -> int:
-        """Bytes of all pixels as a job reads them."""
-        return self.pixels * np.dtype(self.dtype).itemsize
+    Parameters
+    ----------
+    name : str
+        Name or alias of the dataset.
+    layout : Layout
+        Where data and caches are.
+    progress : Progress
+        Told about every byte that is made.
 
-    @property
-    def copy_bytes(self) -> int:
-        """Disk that the copy in the cache takes and that is not taken yet; 0 where none is made."""
-        return self.stack_bytes if self.copied and not self.stack.exists() else 0
+    Raises
+    ------
+    BadInput
+        For an unknown dataset, missing files or files of other bytes; the hint says how to get them.
+    """
+    dataset = load_manifest(layout.manifest).named(name)
+    check_path(layout.data)
+    if dataset.access == "simulated" and not is_here(dataset, layout.data):
+        simulated(name, layout, progress)
+    sha256 = Checksums(layout.checksums).of
+    check_unchanged(dataset, layout.data, sha256)
+    movies = prepared_movies(dataset, layout.data, cache=layout.prepared, sha256=sha256, progress=progress)
+    return Source(name=dataset.name, movies=movies, axes=dataset.axes, frame_rate_hz=dataset.frame_rate_hz)
 
-    def document(self) -> dict[str, Any]:
-        """Return the description for run.json."""
-        rate, pixel = self.frame_rate_hz, self.pixel_um
-        return {
-            "given": str(self.given),
-            "format": self.format,
-            "parts": [{"file": str(part.file), "planes": part.planes} for part in self.parts],
-            "files": [str(path) for path in self.files],
-            "choice": self.choice.document(),
-            "stored_dtype": self.stored_dtype,
-            "copied": self.copied,
-            "frame_rate_hz": None if rate is None else {"value": rate.value, "origin": rate.origin},
-            "pixel_um": None if pixel is None else {"value": list(pixel.value), "origin": pixel.origin},
-            "notes": list(self.notes),
-        }
+
+def simulated(name: str, layout: Layout, progress: Progress) -> tuple[Path, ...]:
+    """Make a simulated dataset where it is not there yet, and return its files.
+
+    Raises
+    ------
+    BadInput
+        When the dataset is not a simulated one.
+    """
+    manifest = load_manifest(layout.manifest)
+    dataset = manifest.named(name)
+    if dataset.access != "simulated":
+        message = f"{name}: expected a simulated dataset, got one with access {dataset.access}"
+        raise BadInput(message, f"`calm data fetch {name}` gets it, or says how.")
+    return fetch(dataset, layout.data, lock=manifest.lock, progress=progress)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from orchestrator.domain import EngineName, Exit, Image, Launch
     from orchestrator.engines.apptainer import ApptainerEngine
     from orchestrator.engines.containers import ContainerEngine
-    from orchestrator.layout import Layout
+    from orchestrator.paths import Layout
 
 
 class Engine(Protocol):

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, Protocol
 
-from orchestrator import process
 from orchestrator.domain import Exit
+from orchestrator.engines import process
+from orchestrator.engines.failures import image_missing
 from orchestrator.engines.kernel import allows_user_namespaces, kernel_kills
 from orchestrator.engines.sif import clean_environment, find_sif, make_sif
 from orchestrator.errors import BadInput, EngineMissing
-from orchestrator.failures import image_missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from orchestrator.domain import EngineName, Image, Launch
     from orchestrator.engines.sif import Sif
-    from orchestrator.layout import Layout
+    from orchestrator.paths import Layout
 
 _ENTRY = "/usr/local/bin/algorithm"  # `apptainer exec` knows no ENTRYPOINT
 _HOME = "/home/calm"
@@ -49,15 +49,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Host:
-    """What of a machine decides how Apptainer is called.
-
-    Parameters
-    ----------
-    namespaces : bool
-        Whether an ordinary user may make namespaces.
-    fuse : bool
-        Whether the caller may mount a SIF through FUSE; without it the SIF is unpacked at each start.
-    """
+    """What of a machine decides how Apptainer is called."""
 
     namespaces: bool
     fuse: bool
@@ -65,16 +57,7 @@ class Host:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApptainerEngine:
-    """Runs images as SIF files.
-
-    Parameters
-    ----------
-    layout : Layout
-        Where SIFs and caches are.
-    sources : tuple of Source
-        Engines that can build an image to convert, in order of preference; none needs to answer where the SIF, or an
-        archive of the image, is there.
-    """
+    """Runs images as SIF files."""
 
     layout: Layout
     sources: tuple[Source, ...]
@@ -123,20 +106,7 @@ class ApptainerEngine:
         return str(self.convert(image).path)
 
     def convert(self, image: Image, archive: Path | None = None) -> Sif:
-        """Make the SIF of an image from an archive, or from an engine that has or builds the image.
-
-        Parameters
-        ----------
-        image : Image
-            Which image; prepared, where no archive is given.
-        archive : Path, optional
-            What `docker save` or `podman save` wrote.
-
-        Raises
-        ------
-        EngineMissing
-            When neither archive nor engine is there.
-        """
+        """Make the SIF of an image from an archive, or from an engine that has or builds the image."""
         self.check()
 
         def saved(folder: Path) -> Path:
@@ -183,19 +153,7 @@ class ApptainerEngine:
 
 
 def exec_command(launch: Launch, sif: Path, scratch: Path, host: Host) -> list[str]:
-    """Return the command that runs a launch.
-
-    Parameters
-    ----------
-    launch : Launch
-        What to start.
-    sif : Path
-        The image.
-    scratch : Path
-        Private folder with `home` and `work`, deleted after the run.
-    host : Host
-        The machine.
-    """
+    """Return the command that runs a launch."""
     command = ["apptainer", "--silent", "exec", "--containall", "--cleanenv", "--no-eval", "--no-privs"]
     command += ["--home", f"{scratch / 'home'}:{_HOME}", "--workdir", str(scratch / "work"), "--pwd", "/"]
     if host.namespaces:
@@ -212,15 +170,7 @@ def exec_command(launch: Launch, sif: Path, scratch: Path, host: Host) -> list[s
 
 
 def exec_environment(launch: Launch, caller: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment that Apptainer runs in; APPTAINERENV_X becomes X inside, whatever its value holds.
-
-    Parameters
-    ----------
-    launch : Launch
-        What to start.
-    caller : mapping
-        Environment of the caller, of which Apptainer itself gets what is not meant for containers.
-    """
+    """Return the environment that Apptainer runs in; APPTAINERENV_X becomes X inside, whatever its value holds."""
     inside = dict(launch.environment) | {"TMPDIR": "/tmp"}  # noqa: S108 - private, below the scratch folder
     return clean_environment(caller) | {f"APPTAINERENV_{name}": value for name, value in inside.items()}
 

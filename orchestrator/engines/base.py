@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contract.files import write_json
-from orchestrator import process
+from orchestrator.engines import process
 from orchestrator.errors import AlgorithmFailed, BadInput
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
-    from orchestrator.layout import Layout
+    from orchestrator.paths import Layout
 
 _REPOSITORY, _TAG = "python", "3.11-slim-bookworm"
 _LOCAL_REPOSITORY = "calm-base"
@@ -27,23 +27,6 @@ def base_image(client: DockerClient, layout: Layout) -> str:
     Otherwise it is python:3.11-slim-bookworm by the digest in containers/base/base.lock.json; the first pull writes
     that digest, no one invents it.
     Where no registry is reached, it is made from Debian packages by containers/base/make-base.sh.
-
-    Parameters
-    ----------
-    client : DockerClient
-        Where images are.
-    layout : Layout
-        Where the lock and the caches are.
-
-    Returns
-    -------
-    str
-        Reference for `FROM`.
-
-    Raises
-    ------
-    AlgorithmFailed
-        When the pulled image is not the locked one, or no base can be had at all.
     """
     chosen = os.environ.get("CALM_BASE")
     if chosen:

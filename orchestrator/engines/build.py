@@ -5,8 +5,8 @@ from __future__ import annotations
 import tarfile
 from typing import IO, TYPE_CHECKING, Any
 
+from orchestrator.engines.failures import diagnose_words
 from orchestrator.errors import AlgorithmFailed
-from orchestrator.failures import diagnose_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,15 +17,7 @@ _TAIL_CHARACTERS = 1500
 
 
 def pack(image: Image, archive: IO[bytes]) -> None:
-    """Write the build context: the image's context folder and its wheelhouse, the same bytes each time.
-
-    Parameters
-    ----------
-    image : Image
-        A prepared image.
-    archive : binary file
-        Where the tar archive is written.
-    """
+    """Write the build context: the image's context folder and its wheelhouse, the same bytes each time."""
 
     def plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
         entry.mtime, entry.uid, entry.gid, entry.uname, entry.gname = 0, 0, 0, "", ""
@@ -40,13 +32,7 @@ def pack(image: Image, archive: IO[bytes]) -> None:
 
 
 def follow(messages: Iterator[dict[str, Any]], tag: str) -> None:
-    """Read the messages of a build to their end.
-
-    Raises
-    ------
-    AlgorithmFailed
-        When one of them is an error; the message holds what was printed before it. A full disk is called so.
-    """
+    """Read the messages of a build to their end."""
     said: list[str] = []
     for message in messages:
         said.append(message.get("stream", ""))

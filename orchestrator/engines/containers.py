@@ -15,10 +15,10 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 from orchestrator.domain import Exit
 from orchestrator.engines.base import base_image
 from orchestrator.engines.build import follow, pack
+from orchestrator.engines.failures import diagnose_words, engine_gone, image_missing
 from orchestrator.engines.kernel import kernel_kills
 from orchestrator.engines.settings import LABEL, container_settings, promises_of
 from orchestrator.errors import AlgorithmFailed, BadInput, CalmError, EngineFailed, EngineMissing
-from orchestrator.failures import diagnose_words, engine_gone, image_missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from orchestrator.domain import EngineName, Image, Launch
     from orchestrator.engines.settings import Flavour
-    from orchestrator.layout import Layout
+    from orchestrator.paths import Layout
 
 _POLL_S = 0.2
 _TAIL_LINES = 40
@@ -55,15 +55,7 @@ class Server(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ContainerEngine:
-    """Runs images as containers of a server of the Docker API.
-
-    Parameters
-    ----------
-    server : Server
-        Docker's or Podman's.
-    layout : Layout
-        Where caches are.
-    """
+    """Runs images as containers of a server of the Docker API."""
 
     server: Server
     layout: Layout
@@ -130,13 +122,7 @@ class ContainerEngine:
         return tuple(sorted(name.removeprefix("docker.io/library/") for name in names))
 
     def save(self, image: Image, archive: IO[bytes]) -> None:
-        """Write a built image as the archive that `docker save` writes.
-
-        Raises
-        ------
-        EngineFailed
-            When the image is not there, or the server goes away.
-        """
+        """Write a built image as the archive that `docker save` writes."""
         import docker.errors  # noqa: PLC0415 - the docker package takes 0.2 s to import
 
         with _answering(self.server):
@@ -148,13 +134,7 @@ class ContainerEngine:
                 raise image_missing(self.name, tag_of(image)) from error
 
     def load(self, archive: IO[bytes], image: Image) -> str:
-        """Load an image from an archive, give it its name and return its identifier.
-
-        Raises
-        ------
-        BadInput
-            When the archive holds another image.
-        """
+        """Load an image from an archive, give it its name and return its identifier."""
         with _answering(self.server):
             for loaded in self.server.client().images.load(archive):
                 if loaded.labels.get(LABEL) == image.digest:

@@ -52,13 +52,7 @@ class DockerServer:
 
 
 def flavour_of(info: Mapping[str, Any]) -> Flavour:
-    """Read from the daemon's description what is special about it.
-
-    Parameters
-    ----------
-    info : mapping
-        Answer of `GET /info`.
-    """
+    """Read from the daemon's description what is special about it."""
     nvidia = "nvidia" in (info.get("Runtimes") or {})
     found = [str(device.get("ID", "")) for device in info.get("DiscoveredDevices") or ()]
     return Flavour(

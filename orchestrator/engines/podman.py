@@ -13,7 +13,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from orchestrator import process
+from orchestrator.engines import process
 from orchestrator.engines.settings import Flavour
 from orchestrator.engines.sockets import refusal
 from orchestrator.errors import EngineMissing
@@ -83,15 +83,7 @@ class PodmanServer:
 
 
 def addresses(environment: Mapping[str, str], uid: int) -> tuple[str, ...]:
-    """Return where Podman's socket may be, the likeliest first.
-
-    Parameters
-    ----------
-    environment : mapping
-        Environment variables: CONTAINER_HOST, XDG_RUNTIME_DIR.
-    uid : int
-        Of the caller.
-    """
+    """Return where Podman's socket may be, the likeliest first."""
     if "CONTAINER_HOST" in environment:
         return (environment["CONTAINER_HOST"],)
     runtime = environment.get("XDG_RUNTIME_DIR", f"/run/user/{uid}")
@@ -100,16 +92,7 @@ def addresses(environment: Mapping[str, str], uid: int) -> tuple[str, ...]:
 
 
 def flavour_of(info: Mapping[str, Any], hard_limits: Mapping[str, int]) -> Flavour:
-    """Read from the server's description what is special about it.
-
-    Parameters
-    ----------
-    info : mapping
-        Answer of `GET /info`.
-    hard_limits : mapping of str to int
-        Largest `nofile` and `nproc` that the caller may set, -1 for no limit. Podman sets limits above what a root
-        without CAP_SYS_RESOURCE may set, unless they are stated.
-    """
+    """Read from the server's description what is special about it."""
     most = {"nofile": _MOST_FILES, "nproc": _MOST_PROCESSES}
     limits = {name: min(top, top if hard_limits[name] < 0 else hard_limits[name]) for name, top in most.items()}
     return Flavour(

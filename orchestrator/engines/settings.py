@@ -33,25 +33,7 @@ PROMISES: Mapping[str, bool] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flavour:
-    """Where two servers of the Docker API differ.
-
-    Parameters
-    ----------
-    name : str
-        Name of the engine.
-    init : bool
-        Whether a small first process is put before the job, so that signals act on it as on any program.
-    ulimits : mapping of str to int
-        Limits that must be given; empty where the server's own do.
-    limits_memory : bool
-        Whether the server's kernel interface lets it limit memory.
-    limits_pids : bool
-        Whether it lets it limit the number of processes.
-    reports_memory_kills : bool
-        Whether it says of a container that the memory limit killed it.
-    cdi : bool
-        Whether GPUs are handed in by CDI (one specification for all engines) or by Docker's own GPU driver.
-    """
+    """Where two servers of the Docker API differ."""
 
     name: EngineName
     init: bool
@@ -63,17 +45,7 @@ class Flavour:
 
 
 def container_settings(launch: Launch, flavour: Flavour, *, uid: int, gid: int) -> dict[str, Any]:
-    """Return how the container of a launch is made, for `docker.models.containers.create`.
-
-    Parameters
-    ----------
-    launch : Launch
-        What to start.
-    flavour : Flavour
-        Of which server.
-    uid, gid : int
-        Of the caller, who owns everything that the job writes.
-    """
+    """Return how the container of a launch is made, for `docker.models.containers.create`."""
     from docker.types import Mount, Ulimit  # noqa: PLC0415 - the docker package takes 0.2 s to import
 
     mounts = [Mount(str(path), str(path), type="bind", read_only=True) for path in launch.read_only]

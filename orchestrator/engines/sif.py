@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contract.files import sha256, write_json
-from orchestrator import process
+from orchestrator.engines import process
+from orchestrator.engines.failures import diagnose_words
 from orchestrator.engines.settings import LABEL
 from orchestrator.engines.tree import differences, read_archive, read_folder
 from orchestrator.errors import AlgorithmFailed, BadInput
-from orchestrator.failures import diagnose_words
 from orchestrator.hold import held
 
 if TYPE_CHECKING:
@@ -37,21 +37,7 @@ _PARTITION = re.compile(r"\|\s*(\d+)-\d+\s*\|\s*FS \(Squashfs")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sif:
-    """A finished SIF and what it was made from.
-
-    Parameters
-    ----------
-    path : Path
-        The SIF; beside it lies `<name>.json` with the fields below.
-    image : str
-        Digest of the image, as calm computes it.
-    identifier : str
-        Identifier (sha256:...) of the image that it was made from.
-    sha256 : str
-        Checksum of the SIF. Two conversions of one image differ in it; their content does not.
-    entries : int
-        Paths that were compared.
-    """
+    """A finished SIF and what it was made from."""
 
     path: Path
     image: str
@@ -77,24 +63,7 @@ def find_sif(folder: Path, image: Image) -> Sif | None:
 
 
 def make_sif(folder: Path, image: Image, archive: Callable[[Path], Path]) -> Sif:
-    """Make the SIF of an image, or find it finished and unchanged; one process at a time works on it.
-
-    Parameters
-    ----------
-    folder : Path
-        Where SIFs lie.
-    image : Image
-        Which image.
-    archive : callable
-        Given an empty folder, returns the path of the image's archive, in that folder or elsewhere.
-
-    Raises
-    ------
-    BadInput
-        When the archive is not that of the image, or the disk is too small.
-    AlgorithmFailed
-        When the SIF does not hold what the image holds; it is deleted. When a finished one was altered; it is kept.
-    """
+    """Make the SIF of an image, or find it finished and unchanged; one process at a time works on it."""
     path = sif_path(folder, image)
     with held(path.with_suffix(".lock")):
         found = find_sif(folder, image)
@@ -141,18 +110,6 @@ def check_content(path: Path, saved: Saved) -> None:
 
     Every path must have the same type, mode, size, SHA-256 and link target; what engines write into every image of
     their own (`ENGINE_FILES`), owners and times are left out.
-
-    Parameters
-    ----------
-    path : Path
-        The SIF.
-    saved : Saved
-        The image.
-
-    Raises
-    ------
-    AlgorithmFailed
-        When something differs; the message names it.
     """
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".content-") as scratch:
         unpacked = Path(scratch) / "content"
@@ -172,13 +129,7 @@ def partition_start(path: Path) -> int:
 
 
 def start_in(listing: str) -> int:
-    """Read the start of the squashfs partition from what `apptainer sif list` prints.
-
-    Raises
-    ------
-    AlgorithmFailed
-        When it lists no squashfs.
-    """
+    """Read the start of the squashfs partition from what `apptainer sif list` prints."""
     found = _PARTITION.search(listing)
     if found is None:
         message = f"apptainer sif list: expected a squashfs partition, got: {listing.strip()[-300:]}"

@@ -16,11 +16,6 @@ def refusal(address: str) -> str | None:
     """Return in a few words why nobody can be reached at an address, None when somebody answers.
 
     A daemon that hangs still has its socket, and the kernel connects to it: only an answer tells them apart.
-
-    Parameters
-    ----------
-    address : str
-        As DOCKER_HOST has it. Only `unix://` sockets are tried; of others, None is returned.
     """
     if not address.startswith(_SCHEME):
         return None

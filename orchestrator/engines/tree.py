@@ -43,21 +43,7 @@ ENGINE_FILES = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """One path of an image; owner and times are left out, because engines change them.
-
-    Parameters
-    ----------
-    kind : {"file", "folder", "link", "other"}
-        Type. Hard links are files.
-    mode : int
-        Permission bits; 0 for links, which have none of their own.
-    size_bytes : int
-        Size of a file, else 0.
-    sha256 : str
-        Checksum of a file, else empty.
-    target : str
-        Target of a link, else empty.
-    """
+    """One path of an image; owner and times are left out, because engines change them."""
 
     kind: Literal["file", "folder", "link", "other"]
     mode: int = 0
@@ -68,17 +54,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Saved:
-    """What `docker save` or `podman save` wrote.
-
-    Parameters
-    ----------
-    identifier : str
-        sha256:... of the image's configuration, the identifier that engines show.
-    labels : mapping of str to str
-        Labels of the image.
-    tree : mapping of str to Entry
-        Every path of the image, without a leading slash.
-    """
+    """What `docker save` or `podman save` wrote."""
 
     identifier: str
     labels: Mapping[str, str]
@@ -86,18 +62,7 @@ class Saved:
 
 
 def read_archive(archive: Path) -> Saved:
-    """Read an image archive and apply its layers.
-
-    Parameters
-    ----------
-    archive : Path
-        What `docker save` or `podman save` wrote.
-
-    Raises
-    ------
-    BadInput
-        When it is not such an archive, holds more than one image, or a layer has other bytes than the image names.
-    """
+    """Read an image archive and apply its layers."""
     try:
         with tarfile.open(archive) as tar:
             images = json.loads(_member(tar, "manifest.json").read())
@@ -122,29 +87,12 @@ def read_archive(archive: Path) -> Saved:
 
 
 def read_folder(folder: Path) -> dict[str, Entry]:
-    """Read every path below a folder.
-
-    Parameters
-    ----------
-    folder : Path
-        An unpacked image.
-    """
+    """Read every path below a folder."""
     return {str(path.relative_to(folder)): _entry_of(path) for path in sorted(folder.rglob("*"))}
 
 
 def differences(expected: Mapping[str, Entry], found: Mapping[str, Entry]) -> Iterator[str]:
-    """Compare two trees, leaving out what engines write themselves.
-
-    Parameters
-    ----------
-    expected, found : mapping of str to Entry
-        Trees of two images.
-
-    Yields
-    ------
-    str
-        One sentence for each path that is missing, extra or different, in the order of paths.
-    """
+    """Compare two trees, leaving out what engines write themselves."""
     for path in sorted({*expected, *found}):
         if _is_engine_file(path):
             continue

@@ -9,19 +9,19 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from orchestrator import process
 from orchestrator.domain import Exit
+from orchestrator.engines import process
+from orchestrator.engines.failures import image_missing
 from orchestrator.engines.kernel import kernel_kills
+from orchestrator.engines.locks import python
 from orchestrator.errors import BadInput, EngineMissing
-from orchestrator.failures import image_missing
 from orchestrator.hold import held
-from orchestrator.locks import python
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from orchestrator.domain import Image, Launch
-    from orchestrator.layout import Layout
+    from orchestrator.paths import Layout
 
 _COMPLETE = "calm-complete"  # written last into an environment
 

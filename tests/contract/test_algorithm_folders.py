@@ -13,9 +13,9 @@ import pytest
 import tifffile
 from folder_environment import CONTAINERS, python_of, search_path
 
-from orchestrator.layout import layout
-from orchestrator.load import load_algorithm
-from orchestrator.locks import read_lock
+from orchestrator.algorithms import load_algorithm
+from orchestrator.engines.locks import read_lock
+from orchestrator.paths import layout
 
 FOLDERS = sorted(path.parent for path in CONTAINERS.glob("*/algorithm.yaml"))
 NAMES = [folder.name for folder in FOLDERS]

@@ -11,11 +11,11 @@ import pytest
 import tifffile
 from folder_environment import CONTAINERS, python_of, search_path
 
+from orchestrator.algorithms import in_environment, load_algorithm
+from orchestrator.engines.image import image_of
+from orchestrator.engines.locks import read_lock
 from orchestrator.errors import BadInput
-from orchestrator.images import image_of
-from orchestrator.layout import layout
-from orchestrator.load import in_environment, load_algorithm
-from orchestrator.locks import read_lock
+from orchestrator.paths import layout
 
 ALGORITHMS = [load_algorithm(path.parent) for path in sorted(CONTAINERS.glob("*/algorithm.yaml"))]
 OTHERS = [in_environment(one, name) for one in ALGORITHMS for name in one.environments]

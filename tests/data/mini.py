@@ -10,8 +10,8 @@ import numpy as np
 import tifffile
 import yaml
 
-from orchestrator.noise import Scmos, TwoPhoton
-from orchestrator.scene import DETECTOR, EXPOSURE, Light, Scene
+from orchestrator.data.simulator.noise import Scmos, TwoPhoton
+from orchestrator.data.simulator.scene import DETECTOR, EXPOSURE, Light, Scene
 
 MANIFEST = Path(__file__).parents[2] / "data" / "manifest.yaml"
 SCENE = Scene(

@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from orchestrator.datasets import Dataset, File
-from orchestrator.download import Transfer
+from orchestrator.data.datasets import Dataset, File
+from orchestrator.data.download import Transfer
+from orchestrator.data.fetch import fetch
 from orchestrator.errors import BadInput
-from orchestrator.fetch import fetch
 
 IMPATIENT = Transfer(timeout_s=0.5, retries=2, wait_s=0.01)
 CONTENT = np.random.default_rng(0).bytes(400_000)

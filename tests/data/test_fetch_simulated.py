@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.datasets import File, locate
+from orchestrator.data.datasets import File, locate
+from orchestrator.data.fetch import fetch
+from orchestrator.data.manifest import load_manifest
+from orchestrator.data.verify import verify
 from orchestrator.errors import BadInput
-from orchestrator.fetch import fetch
-from orchestrator.manifest import load_manifest
-from orchestrator.verify import verify
 
 MANIFEST = load_manifest(Path(__file__).parents[2] / "data" / "manifest.yaml")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from orchestrator.datasets import truth_of
+from orchestrator.data.datasets import truth_of
+from orchestrator.data.manifest import load_manifest
 from orchestrator.errors import BadInput
-from orchestrator.manifest import load_manifest
 
 PATH = Path(__file__).parents[2] / "data" / "manifest.yaml"
 

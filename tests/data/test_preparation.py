@@ -10,9 +10,9 @@ import pytest
 import tifffile
 
 from contract.files import sha256
+from orchestrator.data.manifest import load_manifest
+from orchestrator.data.prepare import add_background, prepared_movies
 from orchestrator.errors import BadInput
-from orchestrator.manifest import load_manifest
-from orchestrator.preparation import add_background, prepared_movies
 
 if TYPE_CHECKING:
     from pathlib import Path

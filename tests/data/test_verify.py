@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tifffile
 
-from orchestrator.datasets import locate
+from orchestrator.data.datasets import locate
+from orchestrator.data.manifest import load_manifest
+from orchestrator.data.verify import verify
 from orchestrator.errors import BadInput
-from orchestrator.manifest import load_manifest
-from orchestrator.verify import verify
 
 LOW = "01_MouseNeurite_GCaMP6f_66mWpower_40umdepth_30Hz_lowSNR_MCRound1.tif"
 HIGH = LOW.replace("low", "high")

@@ -16,16 +16,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from orchestrator.attempts import Request, with_anchors
+from evaluation.report.board import board_of, reasons
+from evaluation.report.leaderboard import write_leaderboard
+from evaluation.report.text import verdict_table
+from evaluation.study.judge import deviates, judged, passed
+from evaluation.study.protocol import score_experiment
+from orchestrator.algorithms import load_algorithms
 from orchestrator.errors import AlgorithmFailed, DidNotConverge
 from orchestrator.experiments import load_experiments
-from orchestrator.judgements import deviates, judged, passed
-from orchestrator.layout import Layout, layout
-from orchestrator.report.leaderboard import write_leaderboard
-from orchestrator.report.table import verdict_table
-from orchestrator.reproduce import Reproduction
-from orchestrator.session import Session
-from orchestrator.verdict_board import board_of, reasons
+from orchestrator.paths import Layout, layout
+from orchestrator.reproduce.attempts import Request, with_anchors
+from orchestrator.reproduce.reproduce import Reproduction
+from orchestrator.runs.session import Session
 
 ROOT = Path(__file__).parents[2]
 _SPEC = importlib.util.spec_from_file_location("mini", ROOT / "tests" / "data" / "mini.py")
@@ -136,6 +138,7 @@ def _run(where, names, seeds=1, **more):
         session=session,
         request=Request(names=names, seeds=seeds, **(plain | more)),
         progress=Silence(),
+        score=lambda folder, experiment: score_experiment(folder, experiment, load_algorithms(where.containers)),
         deviates=lambda attempt: deviates(attempt, experiments),
     )
     return work.attempts(with_anchors(experiments, names)), experiments

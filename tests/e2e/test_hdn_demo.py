@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from orchestrator.metrics import si_psnr
+from evaluation.metrics import si_psnr
 
 GAIN_DB = 4.0  # the issue asks for 3 dB; measured: see benchmarks/results. The rest is for other processors
 FEWER = ("--param", "mmse_count=4", "--param", "max_epochs=4")  # saves half of the time of preset quick

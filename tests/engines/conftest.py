@@ -11,14 +11,14 @@ from typing import ClassVar
 
 import pytest
 
-from orchestrator.checksums import Checksums
+from orchestrator.algorithms import load_algorithm
+from orchestrator.data.checksums import Checksums
+from orchestrator.data.movies import input_source
 from orchestrator.engines import engine_named
-from orchestrator.execute import execute
-from orchestrator.images import image_of, prepare
-from orchestrator.layout import layout
-from orchestrator.load import load_algorithm
-from orchestrator.plan import Settings, make_plan
-from orchestrator.sources import input_source
+from orchestrator.engines.image import image_of, prepare
+from orchestrator.paths import layout
+from orchestrator.runs.execute import execute
+from orchestrator.runs.plan import Settings, make_plan
 
 DOCKER, PODMAN, APPTAINER = (
     pytest.param(name, marks=pytest.mark.engine(name)) for name in ("docker", "podman", "apptainer")

@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 
 from orchestrator import errors
+from orchestrator.algorithms import load_algorithm
 from orchestrator.engines import chosen_engine, container_engines
 from orchestrator.engines.docker import DockerServer
-from orchestrator.images import image_of
-from orchestrator.layout import layout
-from orchestrator.load import load_algorithm
+from orchestrator.engines.image import image_of
+from orchestrator.paths import layout
 
 
 class Daemon:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from orchestrator.algorithms import load_algorithms
+from orchestrator.doctor.old_images import leftovers
 from orchestrator.engines import engine_named
 from orchestrator.engines.containers import tag_of
-from orchestrator.images import image_of, prepare
-from orchestrator.layout import layout
-from orchestrator.leftovers import leftovers
-from orchestrator.load import load_algorithms
+from orchestrator.engines.image import image_of, prepare
+from orchestrator.paths import layout
 
 
 def test_an_image_that_no_algorithm_folder_asks_for_is_old_and_that_of_a_folder_is_not(probe, server):

@@ -12,10 +12,10 @@ import tifffile
 
 from contract.files import sha256
 from orchestrator import errors
-from orchestrator.again import plan_of
 from orchestrator.engines import engine_named
-from orchestrator.execute import execute
-from orchestrator.layout import layout
+from orchestrator.paths import layout
+from orchestrator.runs.execute import execute
+from orchestrator.runs.repeat import plan_of
 
 pytestmark = [pytest.mark.engine(name) for name in ("docker", "podman", "apptainer")]
 ENGINES = ("docker", "podman", "apptainer", "venv")

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from orchestrator import errors
+from orchestrator.algorithms import load_algorithms
 from orchestrator.engines import container_engines
+from orchestrator.engines.image import image_of, prepare
 from orchestrator.engines.sif import check_content, find_sif, make_sif
 from orchestrator.engines.tree import read_archive
 from orchestrator.hold import held
-from orchestrator.images import image_of, prepare
-from orchestrator.layout import layout
-from orchestrator.load import load_algorithms
+from orchestrator.paths import layout
 
 pytestmark = [pytest.mark.engine("apptainer"), pytest.mark.engine("docker")]
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import tifffile
 
-from orchestrator.checksums import Checksums
+from orchestrator.data.checksums import Checksums
+from orchestrator.data.inspect import inspect
+from orchestrator.engines.hardware import gpus
 from orchestrator.errors import BadInput
-from orchestrator.hardware import gpus
-from orchestrator.inputs import inspect
 
 MOVIE = np.random.default_rng(0).poisson(100, (20, 32, 40)).astype(np.uint16)
 

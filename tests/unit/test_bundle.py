@@ -10,14 +10,14 @@ from dataclasses import replace
 import pytest
 
 from contract.files import sha256
-from orchestrator.bundle import differences, write_list
+from orchestrator.algorithms import in_environment, load_algorithms
+from orchestrator.bundle.create import Contents, chosen, create
+from orchestrator.bundle.lists import differences, write_list
+from orchestrator.bundle.load import load
+from orchestrator.engines.image import image_of
 from orchestrator.engines.sif import find_sif, sif_path
 from orchestrator.errors import BadInput
-from orchestrator.images import image_of
-from orchestrator.layout import layout
-from orchestrator.load import in_environment, load_algorithms
-from orchestrator.packing import Contents, chosen, create
-from orchestrator.unpacking import load
+from orchestrator.paths import layout
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ import json
 import subprocess
 import sys
 
-from orchestrator.checksums import Checksums
+from orchestrator.data.checksums import Checksums
 
 MANY = """
 import sys
 from pathlib import Path
-from orchestrator.checksums import Checksums
+from orchestrator.data.checksums import Checksums
 memory = Checksums(Path(sys.argv[1]) / "checksums.json")
 for path in sorted(Path(sys.argv[1]).glob(sys.argv[2])):
     memory.of(path)

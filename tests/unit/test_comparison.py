@@ -10,8 +10,8 @@ import shutil
 import pytest
 import tifffile
 
-from orchestrator.comparison import explain, first_difference, is_untouched
-from orchestrator.layout import RunFolder
+from orchestrator.paths import RunFolder
+from orchestrator.runs.compare import explain, first_difference, is_untouched
 
 RECORD = {
     "algorithm": "n2v", "axes": "TYX", "frame_rate_hz": 7.0, "output_dtype": "float32", "seed": 42, "threads": 2,

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import tifffile
 
+from orchestrator.algorithms import load_algorithm
 from orchestrator.errors import BadInput
-from orchestrator.layout import layout
-from orchestrator.load import load_algorithm
+from orchestrator.paths import layout
 
 CONTAINERS = layout().containers
 DECLARED = '\ncontrols: {still: "Mean frame alone"}\n'

@@ -9,11 +9,11 @@ import shutil
 import pytest
 from small_disk import small_disk
 
+from orchestrator.algorithms import load_algorithms
 from orchestrator.cli.disk_errors import disk_error
+from orchestrator.engines.image import image_of
 from orchestrator.errors import BadInput
-from orchestrator.images import image_of
-from orchestrator.layout import layout
-from orchestrator.load import load_algorithms
+from orchestrator.paths import layout
 
 
 def _fill(disk):

@@ -9,16 +9,16 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
-from orchestrator import doctor
+from orchestrator.algorithms import load_algorithms
 from orchestrator.cli import main
+from orchestrator.doctor import checks as doctor
+from orchestrator.doctor.nvidia import ARCHITECTURES, CudaBuild, Gpu, cuda_build, misfit, read_gpus, runs_on
+from orchestrator.doctor.old_images import leftovers
+from orchestrator.engines.image import image_of
+from orchestrator.engines.locks import read_lock
+from orchestrator.engines.machine import processor_flags, subordinate_ids
 from orchestrator.engines.sif import sif_path
-from orchestrator.images import image_of
-from orchestrator.layout import layout
-from orchestrator.leftovers import leftovers
-from orchestrator.load import load_algorithms
-from orchestrator.locks import read_lock
-from orchestrator.machine import processor_flags, subordinate_ids
-from orchestrator.nvidia import ARCHITECTURES, CudaBuild, Gpu, cuda_build, misfit, read_gpus, runs_on
+from orchestrator.paths import layout
 
 GIB = 2**30
 H200 = Gpu(index=0, name="NVIDIA H200", driver="580.95.05", memory_bytes=143771 * 2**20, capability=(9, 0))

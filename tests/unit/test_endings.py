@@ -9,14 +9,14 @@ import pytest
 
 from contract.files import write_json
 from contract.job import read_job
-from orchestrator.checksums import Checksums
+from orchestrator.algorithms import load_algorithms
+from orchestrator.data.checksums import Checksums
+from orchestrator.data.movies import input_source
 from orchestrator.domain import Exit, Image
 from orchestrator.errors import DidNotConverge
-from orchestrator.execute import execute
-from orchestrator.layout import layout
-from orchestrator.load import load_algorithms
-from orchestrator.plan import Settings, make_plan
-from orchestrator.sources import input_source
+from orchestrator.paths import layout
+from orchestrator.runs.execute import execute
+from orchestrator.runs.plan import Settings, make_plan
 
 IMAGE = Image(
     algorithm="identity", variant="cpu", digest="d" * 64, lock=Path("/l"), wheelhouse=Path("/w"), context=Path("/c")

@@ -19,7 +19,7 @@ from orchestrator.domain import Image
 from orchestrator.engines.build import follow
 from orchestrator.engines.containers import ContainerEngine
 from orchestrator.engines.docker import DockerServer
-from orchestrator.layout import layout
+from orchestrator.paths import layout
 
 IMAGE = Image(
     algorithm="n2v", variant="cpu", digest="d" * 64, lock=Path("/l"), wheelhouse=Path("/w"), context=Path("/c")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator import errors
-from orchestrator.failures import Evidence, diagnose, diagnose_words, engine_gone, image_missing
+from orchestrator.engines.failures import Evidence, diagnose, diagnose_words, engine_gone, image_missing
 
 GIB = 2**30
 CASES = [

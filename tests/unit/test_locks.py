@@ -9,9 +9,9 @@ import zipfile
 import pytest
 from small_disk import small_disk
 
-from orchestrator import process
+from orchestrator.engines import process
+from orchestrator.engines.locks import fill_wheelhouse
 from orchestrator.errors import AlgorithmFailed
-from orchestrator.locks import fill_wheelhouse
 
 NO_SPACE = "no space left on a disk it wrote to"  # of the failure vocabulary
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.checksums import Checksums
+from orchestrator.algorithms import load_algorithm, load_algorithms, resolve_params
+from orchestrator.data.checksums import Checksums
+from orchestrator.data.movies import input_source
 from orchestrator.domain import Image, PriorUse
 from orchestrator.errors import BadInput
-from orchestrator.layout import layout
-from orchestrator.load import load_algorithm, load_algorithms, resolve_params
-from orchestrator.plan import Settings, make_plan
-from orchestrator.sources import input_source
+from orchestrator.paths import layout
+from orchestrator.runs.plan import Settings, make_plan
 
 IMAGE = Image(
     algorithm="any", variant="cpu", digest="d" * 64, lock=Path("/l"), wheelhouse=Path("/w"), context=Path("/c")

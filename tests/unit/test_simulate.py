@@ -12,11 +12,11 @@ import tifffile
 
 from contract.files import sha256
 from contract.stacks import open_stack
-from orchestrator import simulate
-from orchestrator.manifest import load_manifest
-from orchestrator.noise import Scmos, TwoPhoton
-from orchestrator.scene import PHOTON_GRID, Light, Scene
-from orchestrator.simulate import SimulatedMovie, write_movie
+from orchestrator.data.manifest import load_manifest
+from orchestrator.data.simulator import movie as simulate
+from orchestrator.data.simulator.movie import SimulatedMovie, write_movie
+from orchestrator.data.simulator.noise import Scmos, TwoPhoton
+from orchestrator.data.simulator.scene import PHOTON_GRID, Light, Scene
 
 MANIFEST = load_manifest(Path(__file__).parents[2] / "data" / "manifest.yaml")
 SCENE = Scene(

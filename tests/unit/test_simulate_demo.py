@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from orchestrator.manifest import load_manifest
-from orchestrator.simulate import SimulatedMovie
+from orchestrator.data.manifest import load_manifest
+from orchestrator.data.simulator.movie import SimulatedMovie
 
 FRAMES = 64
 SIMULATION = load_manifest(Path(__file__).parents[2] / "data" / "manifest.yaml").named("demo").simulation

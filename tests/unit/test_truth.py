@@ -7,8 +7,8 @@ import pytest
 import tifffile
 
 from contract.stacks import open_stack
+from evaluation.scores.truth import activity_of, read_truth
 from orchestrator.errors import BadInput
-from orchestrator.truth import activity_of, read_truth
 
 LABELS = np.zeros((12, 14), np.uint16)
 LABELS[2:5, 2:5], LABELS[7:10, 8:12] = 2, 5  # numbers with gaps, as hidden cells leave them

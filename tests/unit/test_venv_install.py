@@ -11,7 +11,7 @@ import pytest
 from contract.files import sha256
 from orchestrator.domain import Image
 from orchestrator.engines.venv import VenvEngine
-from orchestrator.layout import layout
+from orchestrator.paths import layout
 
 
 def _wheel(folder, version):

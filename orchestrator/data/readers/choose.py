@@ -10,7 +10,7 @@ from orchestrator.errors import BadInput
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orchestrator.data.movies import Choice
+    from orchestrator.data.recording import Choice
     from orchestrator.data.readers.planes import Stored
 
 _TIME = "TIQ"  # time, and axes that tifffile gives no meaning

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from contract.headers import Header
-    from orchestrator.data.movies import Part, Stated
+    from orchestrator.data.recording import Part, Stated
     from orchestrator.errors import BadInput
 
 

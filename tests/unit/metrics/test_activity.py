@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from orchestrator.metrics import activity
-from orchestrator.metrics.activity import jumps
+from evaluation.metrics import activity
+from evaluation.metrics.activity import jumps
 
 EVENTS = (np.array([20, 60, 110]), np.array([40, 90]))
 

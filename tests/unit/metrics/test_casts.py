@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from orchestrator.metrics import as_study_uint16
+from evaluation.metrics import as_study_uint16
 
 
 def test_fractions_are_cut_and_negatives_wrap():

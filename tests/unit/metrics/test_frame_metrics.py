@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, uniform_filter
 
-from orchestrator.metrics import psnr, si_psnr, ssim
-from orchestrator.metrics.window import GAUSSIAN, UNIFORM
+from evaluation.metrics import psnr, si_psnr, ssim
+from evaluation.metrics.window import GAUSSIAN, UNIFORM
 
 FLAT = np.full((16, 16), 0.1)
 

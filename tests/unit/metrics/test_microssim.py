@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
-from orchestrator.metrics import as_study_uint16, fit_microssim, scaling
-from orchestrator.metrics.microssim import BACKGROUND_PERCENT
-from orchestrator.metrics.ssim import Normalisation, mean_similarity
-from orchestrator.metrics.window import UNIFORM
+from evaluation.metrics import as_study_uint16, fit_microssim, scaling
+from evaluation.metrics.microssim import BACKGROUND_PERCENT
+from evaluation.metrics.ssim import Normalisation, mean_similarity
+from evaluation.metrics.window import UNIFORM
 
 
 def test_the_factor_maximises_the_pooled_similarity(movies):

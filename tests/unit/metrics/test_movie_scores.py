@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from orchestrator.metrics import LookNoise, PixelSums, frame_power, regression, snr, umse, upsnr
+from evaluation.metrics import LookNoise, PixelSums, frame_power, regression, snr, umse, upsnr
 
 
 def moments(first, second):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from orchestrator.metrics.percentile import percentile
+from evaluation.metrics.percentile import percentile
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, uniform_filter1d
 
-from orchestrator.metrics import ScoreProtocol, fit_microssim, score_movie
-from orchestrator.metrics.microssim import MicroSsim
+from evaluation.metrics import ScoreProtocol, fit_microssim, score_movie
+from evaluation.metrics.microssim import MicroSsim
 
 # Largest difference allowed to the reference, dB or without unit. With its parameters microssim equals the
 # reference to 1e-12, always tested too; with its own it differs by what the reference's search leaves unconverged

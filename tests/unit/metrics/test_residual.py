@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from orchestrator.metrics import ResidualScorer
+from evaluation.metrics import ResidualScorer
 
 SHAPE = (60, 48, 50)
 

@@ -10,7 +10,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from orchestrator.metrics import (
+from evaluation.metrics import (
     STUDY_PROTOCOL,
     MovieScorer,
     ScoreProtocol,
@@ -21,7 +21,7 @@ from orchestrator.metrics import (
     si_psnr,
     ssim,
 )
-from orchestrator.metrics.workers import ordered_map
+from evaluation.metrics.workers import ordered_map
 
 OWN = ScoreProtocol(data_range=300.0, cast=None, every=4)
 
@@ -66,7 +66,7 @@ def test_scores_have_the_same_bits_for_every_number_of_threads_and_every_block(m
 
 def test_scores_have_the_same_bits_for_every_number_of_blas_threads():
     program = (
-        "import numpy as np; from orchestrator.metrics import ssim; g = np.random.default_rng(0);"
+        "import numpy as np; from evaluation.metrics import ssim; g = np.random.default_rng(0);"
         "print(ssim(g.random((700, 1300)), g.random((700, 1300)), 1.0).hex())"
     )
     outputs = {

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from orchestrator.metrics import block_bootstrap, summarise
+from evaluation.metrics import block_bootstrap, summarise
 
 
 def test_sd_is_the_sample_sd():

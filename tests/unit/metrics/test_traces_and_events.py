@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from orchestrator.metrics import (
+from evaluation.metrics import (
     RoiTraces,
     match_events,
     noise_level,
@@ -16,7 +16,7 @@ from orchestrator.metrics import (
     robust_threshold,
     trace_scores,
 )
-from orchestrator.metrics.noise_level import DifferenceMedian
+from evaluation.metrics.noise_level import DifferenceMedian
 
 
 def frames(*values):

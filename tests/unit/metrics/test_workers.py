@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from orchestrator.metrics.workers import over_files
+from evaluation.metrics.workers import over_files
 
 
 def test_results_are_in_the_order_of_the_names_and_movies_get_all_cores():

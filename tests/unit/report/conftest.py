@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).parent))  # importlib mode does not let te
 from report_browser import open_browser
 from report_examples import board_of, movie_content, report_of, write_movie
 
-from orchestrator.report.leaderboard import write_leaderboard
-from orchestrator.report.page import write_report
+from evaluation.report.leaderboard import write_leaderboard
+from evaluation.report.page import write_report
 
 
 @pytest.fixture(scope="session")

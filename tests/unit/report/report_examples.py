@@ -9,18 +9,10 @@ import numpy as np
 import tifffile
 from scipy import ndimage
 
-from orchestrator.report.content import (
-    Comparison,
-    Entry,
-    Leaderboard,
-    Metric,
-    MovieContent,
-    Report,
-    Resources,
-    RunContent,
-    Summary,
-    TrainingCurve,
-)
+from evaluation.metrics import Summary
+from evaluation.report.content import Entry, Leaderboard, MovieContent, Report, Resources, RunContent, TrainingCurve
+from evaluation.scores.catalogue import Metric
+from evaluation.study.verdict import Comparison
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,9 +10,9 @@ import pytest
 import tifffile
 from report_examples import movie_content, write_movie
 
-from orchestrator.metrics import si_psnr
-from orchestrator.report.content import RunContent
-from orchestrator.report.declared import declared_figures
+from evaluation.metrics import si_psnr
+from evaluation.report.content import RunContent
+from evaluation.report.declared import declared_figures
 
 LINE = {"name": "fit", "kind": "line", "x": [0, 1, 2], "y": [1, 2, 4]}
 

@@ -9,11 +9,11 @@ import pytest
 import tifffile
 from report_examples import movie_content
 
+from evaluation.report import movie as module
+from evaluation.report.content import NOISY, TARGET, MovieContent
+from evaluation.report.movie import open_movie
+from evaluation.report.regions import region_rows
 from orchestrator.errors import BadInput
-from orchestrator.report import movie as module
-from orchestrator.report.content import NOISY, TARGET, MovieContent
-from orchestrator.report.movie import open_movie
-from orchestrator.report.regions import region_rows
 
 
 def test_traces_equal_means_of_the_whole_array(movie, files, monkeypatch):

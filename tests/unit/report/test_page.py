@@ -12,12 +12,12 @@ import pytest
 import tifffile
 from report_examples import METRICS, board_of, movie_content, report_of, runs_of, write_movie
 
+from evaluation.report.content import MovieContent, RunContent
+from evaluation.report.leaderboard import write_leaderboard
+from evaluation.report.page import write_report
+from evaluation.report.styles import run_styles
+from evaluation.report.viewer import plan
 from orchestrator.errors import BadInput
-from orchestrator.report.content import MovieContent, RunContent
-from orchestrator.report.leaderboard import write_leaderboard
-from orchestrator.report.page import write_report
-from orchestrator.report.styles import run_styles
-from orchestrator.report.viewer import plan
 
 
 class Elements(HTMLParser):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from orchestrator.report.pictures import (
+from evaluation.report.pictures import (
     Window,
     animation,
     beside,

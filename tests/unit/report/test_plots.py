@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from orchestrator.report.plots import HEIGHT, WIDTH, Labels, Series, line_plot, scatter_plot, thinned, wants_log
+from evaluation.report.plots import HEIGHT, WIDTH, Labels, Series, line_plot, scatter_plot, thinned, wants_log
 
 LABELS = Labels(title="loss <of> a & b", x="steps", y="loss (dB)")
 

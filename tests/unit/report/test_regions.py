@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from orchestrator.report.moments import moments
-from orchestrator.report.regions import Region, active_regions, region_rows
+from evaluation.report.moments import moments
+from evaluation.report.regions import Region, active_regions, region_rows
 
 
 def picture_with_peaks(places):

@@ -6,10 +6,12 @@ import math
 
 import pytest
 
-from orchestrator.report.content import Metric, Report, RunContent, Summary
-from orchestrator.report.headline import headline
-from orchestrator.report.scores import best_value, number, ordered_splits, score_tables, signed, summary_text
-from orchestrator.report.table import text_table
+from evaluation.metrics import Summary
+from evaluation.report.content import Report, RunContent
+from evaluation.report.headline import headline
+from evaluation.report.scores import best_value, number, ordered_splits, score_tables, signed, summary_text
+from evaluation.report.text import text_table
+from evaluation.scores.catalogue import Metric
 
 PSNR = Metric(name="psnr", title="PSNR", unit="dB", better="higher")
 ERROR = Metric(name="error", title="Error", unit="", better="lower", decimals=3)

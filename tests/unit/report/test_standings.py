@@ -7,10 +7,12 @@ import math
 import pytest
 from report_examples import board_of
 
-from orchestrator.report.content import Comparison, Resources, Summary
-from orchestrator.report.resources import duration, gibibytes, resource_rows
-from orchestrator.report.standings import standing_tables, verdict_counts
-from orchestrator.report.table import verdict_table
+from evaluation.metrics import Summary
+from evaluation.report.content import Resources
+from evaluation.report.resources import duration, gibibytes, resource_rows
+from evaluation.report.standings import standing_tables, verdict_counts
+from evaluation.report.text import verdict_table
+from evaluation.study.verdict import Comparison
 
 
 @pytest.fixture

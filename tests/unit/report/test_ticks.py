@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.report.ticks import grouped, linear_ticks, log_ticks, tick_labels
+from evaluation.report.ticks import grouped, linear_ticks, log_ticks, tick_labels
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tifffile
 
+from orchestrator.algorithms import in_environment, load_algorithms, resolve_params
 from orchestrator.experiments import load_experiments
-from orchestrator.layout import RunFolder
-from orchestrator.load import in_environment, load_algorithms, resolve_params
+from orchestrator.paths import RunFolder
 
 CONTAINERS = Path(__file__).parents[3] / "containers"
 MOVIE = "movie.tif"

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import tifffile
 
-from orchestrator.collection import by_experiment, collect
+from evaluation.report.collection import by_experiment, collect
+from evaluation.study.protocol import score_study
+from orchestrator.algorithms import in_environment, resolve_params
 from orchestrator.errors import AlgorithmFailed
 from orchestrator.experiments import PRESET
-from orchestrator.load import in_environment, resolve_params
-from orchestrator.study import score_study
 
 MOVIE = "movie.tif"
 LOW = "MOUSENEU_LP_LOWSNR"

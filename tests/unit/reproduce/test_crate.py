@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from orchestrator.citations import citations
-from orchestrator.crate import write_crate
-from orchestrator.datasets import Dataset
+from orchestrator.algorithms import load_algorithms
+from orchestrator.data.datasets import Dataset
+from orchestrator.data.manifest import load_manifest
 from orchestrator.experiments import load_experiments
-from orchestrator.layout import RunFolder, layout
-from orchestrator.load import load_algorithms
-from orchestrator.manifest import load_manifest
+from orchestrator.paths import RunFolder, layout
+from orchestrator.reproduce.cite import citations
+from orchestrator.runs.crate import write_crate
 
 ROOT = Path(__file__).parents[3]
 MOVIE = "20ms_20%_004.tif"  # a name of the study; "%" must be escaped in an identifier

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from small_disk import small_disk
 
-from orchestrator.checksums import Checksums
-from orchestrator.hardware import gpus
-from orchestrator.layout import layout
-from orchestrator.load import load_algorithms, resolve_params
-from orchestrator.manifest import load_manifest
-from orchestrator.outline import outline_of
-from orchestrator.preparation import is_prepared, prepared_movies
+from orchestrator.algorithms import load_algorithms, resolve_params
+from orchestrator.data.checksums import Checksums
+from orchestrator.data.manifest import load_manifest
+from orchestrator.data.outline import outline_of
+from orchestrator.data.prepare import is_prepared, prepared_movies
+from orchestrator.engines.hardware import gpus
+from orchestrator.paths import layout
 
 _SPEC = importlib.util.spec_from_file_location("mini", Path(__file__).parents[2] / "data" / "mini.py")
 mini = importlib.util.module_from_spec(_SPEC)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.attempts import Attempt, Request, prior_files, with_anchors
-from orchestrator.experiments import load_experiments
-from orchestrator.judgements import deviates, judged, passed
-from orchestrator.layout import RunFolder
-from orchestrator.load import load_algorithms
-from orchestrator.reproduce import Reproduction
-from orchestrator.verdict_board import board_of, reasons
+from evaluation.report.board import board_of, reasons
+from evaluation.study.judge import deviates, judged, passed
+from orchestrator.algorithms import load_algorithms
+from orchestrator.experiments import Attempt, load_experiments
+from orchestrator.paths import RunFolder
+from orchestrator.reproduce.attempts import Request, prior_files, with_anchors
+from orchestrator.reproduce.reproduce import Reproduction
 
 CONTAINERS = Path(__file__).parents[3] / "containers"
 LOW, N2N, N2V_2 = "MOUSENEU_LP_LOWSNR", "MOUSENEU_LP_N2N_1", "MOUSENEU_LP_N2V_2"
@@ -79,7 +79,11 @@ def test_nothing_is_trained_on_data_whose_noisy_rows_deviate(experiments, run_of
 
     monkeypatch.setattr(Reproduction, "_attempt", attempt)
     work = Reproduction(
-        session=None, request=_request(), progress=None, deviates=lambda one: deviates(one, experiments)
+        session=None,
+        request=_request(),
+        progress=None,
+        score=None,
+        deviates=lambda one: deviates(one, experiments),
     )
     first, second = work.attempts(with_anchors(experiments, [N2N]))
     assert tried == [LOW]

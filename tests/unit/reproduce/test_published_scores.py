@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from evaluation.study.published_scores import read_published, table_1, unique
 from orchestrator.errors import BadInput
-from orchestrator.published_scores import read_published, table_1, unique
 
 DATA = Path(os.environ.get("CALM_TEST_DATA", Path(__file__).parents[4] / "shared" / "data"))
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from evaluation.metrics import Summary
+from evaluation.study.verdict import exact_tolerance, judge, spread, trained_tolerance
 from orchestrator.experiments import PublishedValue, load_experiments
-from orchestrator.metrics import Summary
-from orchestrator.verdict import exact_tolerance, judge, spread, trained_tolerance
 
 CONTAINERS = Path(__file__).parents[3] / "containers"
 GAIN = PublishedValue(

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 import tifffile
 
-from orchestrator.collection import collect
-from orchestrator.evaluate import score_run
+from evaluation.metrics import si_psnr
+from evaluation.report.collection import collect
+from evaluation.report.gather import report_of
+from evaluation.report.headline import headline
+from evaluation.report.text import text_table
+from evaluation.scores.score import score_run
+from evaluation.scores.tables import read_frames
+from orchestrator.algorithms import in_environment, resolve_params
 from orchestrator.experiments import PRESET
-from orchestrator.load import in_environment, resolve_params
-from orchestrator.metrics import si_psnr
-from orchestrator.movie_tables import read_frames
-from orchestrator.presentation import report_of
-from orchestrator.report.headline import headline
-from orchestrator.report.table import text_table
 
 MOVIE = "val/movie.tif"
 CONTROL = "trend_only"

@@ -1,0 +1,1 @@
+"""Evaluate run folders: metrics, scores, verdicts and pages. Nothing here starts a program."""

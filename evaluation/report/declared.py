@@ -1,0 +1,99 @@
+"""Plots that a run declares itself: a list of figures in `figures.json` of one of its job folders.
+
+Every figure has `title`, `note` (a sentence), `x` and `y` (labels with units) and
+
+- `curves`: a list of {name, kind, x, y}, kind being "line", "points" or "bars" (y over bins centred at x), or
+- `scored` in place of `y` and `curves`: a list of {movie, file, at, frames}. `file`, relative to figures.json, is a
+  .npy of shape (len(at), len(frames), Y, X), intensity units: what the prediction of these frames was after `at` of
+  something. It is scored against the target here, as an image never sees one, and left out where there is none.
+
+Which algorithm declares what is not known here.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evaluation.metrics import si_psnr
+from evaluation.report.content import TARGET
+from evaluation.report.movie import open_movie
+from evaluation.report.plots import Labels, Series, line_plot, wants_log
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from markupsafe import Markup
+
+    from evaluation.report.content import MovieContent, RunContent
+
+CURVES = 6  # of one plot; more cannot be told apart
+FEW = 12  # points of a line that are marked, too
+HEIGHT = 240  # px
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeclaredFigure:
+    """A plot, the line above it and the sentence below that."""
+
+    title: str
+    note: str
+    svg: Markup
+
+
+def declared_figures(runs: Sequence[RunContent], movies: Sequence[MovieContent]) -> list[DeclaredFigure]:
+    """Draw what runs declare."""
+    return [figure for run in runs for split, path in run.figures.items() for figure in _of_file(path, split, movies)]
+
+
+def _of_file(path: Path, split: str, movies: Sequence[MovieContent]) -> Iterator[DeclaredFigure]:
+    targets = {movie.name: movie for movie in movies if movie.split == split and movie.target is not None}
+    for declared in json.loads(path.read_text()):
+        label = declared.get("y", "SI-PSNR (dB)")
+        curves = declared["curves"] if "curves" in declared else list(_scored(declared["scored"], path, targets))
+        if not curves:
+            continue
+        title = f"{declared['title']} ({split})" if split else declared["title"]
+        series = [_series(curve, index) for index, curve in enumerate(curves[:CURVES])]
+        lines = [one for curve, one in zip(curves, series, strict=False) if curve["kind"] == "line"]
+        log = len(lines) == len(series) and wants_log(np.concatenate([one.y for one in lines]))
+        labels = Labels(title=title, x=declared["x"], y=f"{label}, logarithmic" if log else label)
+        yield DeclaredFigure(
+            title=title, note=declared["note"], svg=line_plot(series, labels, log_y=log, height=HEIGHT)
+        )
+
+
+def _scored(
+    entries: Sequence[Mapping[str, Any]], path: Path, targets: Mapping[str, MovieContent]
+) -> Iterator[dict[str, Any]]:
+    for entry in entries[:CURVES]:
+        movie = targets.get(entry["movie"])
+        if movie is not None and movie.target is not None:
+            stacks = np.load(path.parent / entry["file"], mmap_mode="r", allow_pickle=False)
+            with open_movie(movie) as opened:
+                clean = [opened.frame(TARGET, number) for number in entry["frames"]]
+            values = [
+                float(np.mean([si_psnr(truth, guess) for truth, guess in zip(clean, frames, strict=True)]))
+                for frames in stacks
+            ]
+            yield {"name": entry["movie"], "kind": "line", "x": entry["at"], "y": values}
+
+
+def _series(curve: Mapping[str, Any], index: int) -> Series:
+    name, x, y = curve["name"], np.asarray(curve["x"], np.float64), np.asarray(curve["y"], np.float64)
+    if curve["kind"] == "points":
+        return Series(name=name, x=_apart(x), y=_apart(y), style="noisy", mark="circle")
+    if curve["kind"] == "bars":
+        half = (x[1] - x[0]) / 2 if len(x) > 1 else 0.5
+        edges = np.repeat(x, 2) + np.tile([-half, half], len(x))
+        return Series(name=name, x=edges, y=np.repeat(y, 2), style="noisy")
+    return Series(name=name, x=x, y=y, style=f"algorithm{index % CURVES}", mark="circle" if len(x) <= FEW else "")
+
+
+def _apart(values: np.ndarray) -> np.ndarray:
+    """Put NaN between values, so that no line joins them."""
+    return np.stack([values, np.full_like(values, np.nan)], axis=1).ravel()

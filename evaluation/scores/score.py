@@ -1,0 +1,224 @@
+"""Score the predictions of a finished run, and beside them the controls that its prediction wrote."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from contract.files import write_json
+from contract.stacks import open_stack
+from evaluation.scores.tables import MovieTable, finite, summaries_of, write_frames
+from evaluation.scores.truth import activity_of
+from orchestrator.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from contract.stacks import Stack
+    from evaluation.metrics import MovieScores
+    from orchestrator.domain import Algorithm
+    from orchestrator.paths import RunFolder
+
+VERSION = 2  # of the scores; a change scores every run again
+FIT_EVERY = 10  # MicroSSIM is fitted to every 10th frame, as in the study
+_BLOCK_FRAMES = 32
+
+
+class StackFrames:
+    """A stack as the metrics read it: frame by frame, a few in memory.
+
+    Parameters
+    ----------
+    stack : Stack
+        Open stack of shape (T, Y, X).
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._start = 0
+        self._block = np.empty((0, *stack.shape[1:]), stack.dtype)
+
+    def __len__(self) -> int:
+        return self._stack.shape[0]
+
+    def __getitem__(self, index: int, /) -> np.ndarray:
+        if not self._start <= index < self._start + len(self._block):
+            self._start = index
+            self._block = self._stack.frames(index, min(index + _BLOCK_FRAMES, len(self)))
+        frame: np.ndarray = self._block[index - self._start]
+        return frame
+
+
+def score_run(folder: RunFolder, algorithms: Mapping[str, Algorithm]) -> Mapping[str, Any]:
+    """Score every prediction of a run and write scores.json and frames.csv; a run scored before is left alone.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        A finished run.
+    algorithms : mapping of str to Algorithm
+        All algorithms; that of the run says which controls its prediction may have written.
+
+    Returns
+    -------
+    mapping
+        The document of scores.json; `controls` holds the scores of each control, as `movies` and `splits` hold those
+        of the predictions.
+
+    Raises
+    ------
+    BadInput
+        When a movie of the run is no longer where it was.
+    """
+    record = json.loads(folder.record.read_text())
+    controls = _controls(folder, record, algorithms)
+    basis = _basis(record, controls)
+    known = _known(folder)
+    if known is not None and known["basis"] == basis:
+        return known
+    from evaluation.metrics.workers import over_files  # noqa: PLC0415 - a scored run needs no SciPy
+
+    def scored(paths: Mapping[str, Path], to: Path) -> dict[str, Any]:
+        movies = {name: record["movies"][name] for name in paths}
+        rate_hz = record["frame_rate_hz"]
+        tables = over_files(movies, lambda name, movie, cores: _score(paths[name], movie, rate_hz, cores))
+        write_frames(to, tables)
+        return summaries_of(tables)
+
+    document = {
+        **scored({name: folder.prediction(name) for name in record["movies"]}, folder.frames),
+        "basis": basis,
+        "controls": {name: scored(paths, folder.control_frames(name)) for name, paths in controls.items()},
+    }
+    write_json(folder.scores, document)
+    return document
+
+
+def _controls(
+    folder: RunFolder, record: Mapping[str, Any], algorithms: Mapping[str, Algorithm]
+) -> dict[str, dict[str, Path]]:
+    """Find the movies of each control that the algorithm declares; a parameter may have left them out."""
+    algorithm = algorithms.get(record["algorithm"])
+    declared = sorted(algorithm.controls) if algorithm is not None else []
+    found = {}
+    for control in declared:
+        paths = {name: folder.control(control, name) for name in record["movies"]}
+        found[control] = {name: path for name, path in paths.items() if path.exists()}
+    return {control: paths for control, paths in found.items() if paths}
+
+
+def _basis(record: Mapping[str, Any], controls: Iterable[str]) -> dict[str, Any]:
+    """Return what the scores depend on beside the run itself: targets and truths by path, size and time; controls."""
+    movies = record["movies"]
+    targets = {name: _state(Path(movie["target"] or movie["noisy"])) for name, movie in movies.items()}
+    truths = {name: _state(Path(movie["truth"])) for name, movie in movies.items() if movie.get("truth")}
+    return {"controls": sorted(controls), "targets": targets, "truths": truths, "version": VERSION}
+
+
+def _state(path: Path) -> list[Any]:
+    try:
+        state = path.stat()
+    except OSError as error:
+        message = f"{path}: expected the file this run was made with, got nothing"
+        raise BadInput(message, "Put it back, or run the algorithm again on the new path.") from error
+    return [str(path), state.st_size, state.st_mtime_ns]
+
+
+def _known(folder: RunFolder) -> dict[str, Any] | None:
+    try:
+        document: dict[str, Any] = json.loads(folder.scores.read_text())
+    except (OSError, ValueError):
+        return None
+    return document
+
+
+def _score(path: Path, movie: Mapping[str, Any], frame_rate_hz: float | None, threads: int) -> MovieTable:
+    with open_stack(path) as prediction:
+        if movie["target"] is None:
+            with open_stack(Path(movie["noisy"])) as noisy:
+                return _without_target(noisy, prediction, frame_rate_hz)
+        with open_stack(Path(movie["target"])) as target, open_stack(Path(movie["noisy"])) as noisy:
+            table = _with_target(target, prediction, noisy, threads)
+            truth = movie.get("truth")
+            more = {} if truth is None else finite(activity_of(Path(truth), target, prediction))
+    return replace(table, movie={**table.movie, **more})
+
+
+def _with_target(target: Stack, prediction: Stack, noisy: Stack, threads: int) -> MovieTable:
+    from evaluation.metrics import ScoreProtocol, score_movie  # noqa: PLC0415 - a scored run needs no SciPy
+
+    data_range = _range(target)
+    protocol = ScoreProtocol(data_range=data_range, cast=None, every=FIT_EVERY)
+    scores: MovieScores = score_movie(StackFrames(target), StackFrames(prediction), protocol, threads=threads)
+    frames = {name: getattr(scores.frames, name).tolist() for name in ("psnr", "si_psnr", "ssim", "microssim")}
+    movie = {
+        "ssnr": scores.snr.spatial,
+        "tsnr": scores.snr.temporal,
+        "stsnr": scores.snr.spatiotemporal,
+        "ssnr_centred": scores.snr.spatial_centred,
+        "tsnr_centred": scores.snr.temporal_centred,
+        "stsnr_centred": scores.snr.spatiotemporal_centred,
+        "temporal_correlation": scores.temporal_correlation,
+        "gain": scores.regression.gain,
+        "offset": scores.regression.offset,
+        **_unbiased(target, noisy, scores, data_range),
+    }
+    return MovieTable(frames=frames, movie=finite(movie), data_range=data_range)
+
+
+def _unbiased(target: Stack, noisy: Stack, scores: MovieScores, data_range: float) -> dict[str, float]:
+    """Take the target's own noise out of the error, in the units of the noisy movie; where a detector recorded it.
+
+    A target of floating-point numbers is a simulator's mean or an average, and a single frame tells no noise.
+    """
+    from evaluation.metrics import PixelSums, regression, umse, upsnr  # noqa: PLC0415 - a scored run needs no SciPy
+
+    if target.dtype.kind not in "iu" or not math.isfinite(scores.target_noise):
+        return {}
+    sums = PixelSums()
+    for block, raw in zip(target.blocks(_BLOCK_FRAMES), noisy.blocks(_BLOCK_FRAMES), strict=True):
+        for one, other in zip(block, raw, strict=True):
+            sums.feed(one, other)
+    line = regression(sums.moments())
+    error = umse(scores.pixels, scores.target_noise, gain=line.gain, offset=line.offset)
+    peak = abs(line.gain) * data_range
+    return {"umse": error, "upsnr": upsnr(error, peak) if peak > 0 else math.nan}
+
+
+def _without_target(noisy: Stack, prediction: Stack, frame_rate_hz: float | None) -> MovieTable:
+    from evaluation.metrics import ResidualScorer  # noqa: PLC0415 - a scored run needs no SciPy
+
+    scorer = ResidualScorer(frame_rate_hz)
+    for before, after in zip(noisy.blocks(_BLOCK_FRAMES), prediction.blocks(_BLOCK_FRAMES), strict=True):
+        scorer.feed(before, after)
+    scores = scorer.scores()
+    movie = {
+        f"residual_{name}": getattr(scores, name)
+        for name in (
+            "sd",
+            "noise_gain",
+            "autocorrelation_t",
+            "autocorrelation_y",
+            "autocorrelation_x",
+            "correlation",
+            "temporal_correlation",
+        )
+    }
+    movie |= {"noise_level": scores.noise_level_after, "temporal_smoothness": scores.temporal_smoothness}
+    frames = {"residual_mean": scores.frame_mean.tolist()}
+    return MovieTable(frames=frames, movie=finite(movie), data_range=None)
+
+
+def _range(target: Stack) -> float:
+    low, high = math.inf, -math.inf
+    for block in target.blocks(_BLOCK_FRAMES):
+        low, high = min(low, float(block.min())), max(high, float(block.max()))
+    if high <= low:
+        message = f"{target.path}: expected a target with structure, got one grey value, {low}"
+        raise BadInput(message, "No metric is defined against a constant target.")
+    return high - low

@@ -1,0 +1,1 @@
+"""The published study: its protocol, its numbers, and the verdict on ours."""

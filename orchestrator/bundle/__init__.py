@@ -1,0 +1,1 @@
+"""Everything of calm in one folder, for a machine without network."""

@@ -1,0 +1,157 @@
+"""The one module that starts programs."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import subprocess
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import AlgorithmFailed, BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+_log = logging.getLogger(__name__)
+_POLL_S = 0.1
+_GRACE_S = 10.0  # time a program gets to write its result after SIGTERM
+_TAIL_CHARACTERS = 2000
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_LIBC = ctypes.CDLL(None)
+
+
+def run(command: Sequence[str], *, environment: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
+    """Run a program to its end."""
+    _log.debug("running %s", " ".join(command))
+    try:
+        done = subprocess.run(  # noqa: S603 - a list of arguments, never a shell
+            list(command), env=environment, cwd=cwd, capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError as error:
+        message = f"{command[0]}: expected an installed program, got nothing of that name"
+        raise BadInput(message, f"Install {command[0]}, or choose another engine with --engine.") from error
+    if done.returncode != 0:
+        said = (done.stderr or done.stdout)[-_TAIL_CHARACTERS:].strip()
+        message = f"{' '.join(command[:4])} ...: exit code {done.returncode}: {said}"
+        raise AlgorithmFailed(message, "Read the message above; run again with --debug for the whole command.")
+    return done.stdout
+
+
+def run_watched(
+    command: Sequence[str], *, environment: Mapping[str, str], cwd: Path, watch: Callable[[], None]
+) -> tuple[int, str]:
+    """Run a program in a session of its own, call `watch` while it runs, and leave nothing behind."""
+    _log.debug("running %s", " ".join(command))
+    output = cwd / "launch.log"
+    with (
+        output.open("wb") as stream,
+        subprocess.Popen(  # noqa: S603 - a list of arguments, never a shell
+            list(command),
+            env=dict(environment),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, loaded before
+        ) as process,
+    ):
+        try:
+            code = _wait(process, watch)
+        except BaseException:
+            _stop(process)
+            raise
+    said = output.read_text(errors="replace")[-_TAIL_CHARACTERS:]
+    output.unlink()
+    return code, said
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Service:
+    """A program that runs beside this one."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def alive(self) -> bool:
+        """Return whether it still runs."""
+        return self.process.poll() is None
+
+    def said(self) -> str:
+        """Return the tail of what it printed."""
+        return self.log.read_text(errors="replace")[-_TAIL_CHARACTERS:].strip() if self.log.exists() else ""
+
+
+@contextmanager
+def served(command: Sequence[str], *, cwd: Path) -> Iterator[Service]:
+    """Run a program in a session of its own, out of reach of Ctrl-C, until the block ends."""
+    _log.debug("serving %s", " ".join(command))
+    log = cwd / "service.log"
+    with (
+        log.open("wb") as stream,
+        subprocess.Popen(  # noqa: S603 - a list of arguments, never a shell
+            list(command),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, loaded before
+        ) as process,
+    ):
+        try:
+            yield Service(process=process, log=log)
+        finally:
+            _stop(process)
+
+
+def end_leftovers(arguments: Sequence[str]) -> None:
+    """Kill the processes whose command line ends in these arguments, and wait until they are gone."""
+    ends = "".join(f"{argument}\0" for argument in arguments)
+    while found := [path.parent.name for path in Path("/proc").glob("[0-9]*/cmdline") if _text(path).endswith(ends)]:
+        for identifier in found:
+            with suppress(ProcessLookupError):
+                os.kill(int(identifier), signal.SIGKILL)
+        time.sleep(_POLL_S)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:  # it ended just now
+        return ""
+
+
+def _end_with_parent() -> None:
+    """Ask the kernel to kill this process when the one that started it is killed, see prctl(2).
+
+    A program with more rights than its caller, as Apptainer's starter, is not killed: see `end_leftovers`.
+    """
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _wait(process: subprocess.Popen[bytes], watch: Callable[[], None]) -> int:
+    while True:
+        try:
+            code = process.wait(_POLL_S)
+        except subprocess.TimeoutExpired:
+            watch()
+        else:
+            watch()
+            return code
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process group: ask, wait, then kill."""
+    for number, patience_s in ((signal.SIGTERM, _GRACE_S), (signal.SIGKILL, None)):
+        try:
+            os.killpg(process.pid, number)
+            process.wait(patience_s)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            continue

@@ -1,0 +1,240 @@
+"""What reproducing experiments will need, before anything runs or is downloaded: jobs, time, memory and disk."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.data.checksums import Checksums
+from orchestrator.data.manifest import load_manifest
+from orchestrator.data.movies import Source, dataset_source
+from orchestrator.data.outline import outline_of
+from orchestrator.data.prepare import is_prepared
+from orchestrator.engines.hardware import check_device
+from orchestrator.errors import CalmError
+from orchestrator.experiments import Attempt
+from orchestrator.reproduce.attempts import prior_files
+from orchestrator.reproduce.reproduce import used
+from orchestrator.runs.execute import finished
+from orchestrator.runs.plan import check_writable, outlined_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from orchestrator.data.outline import Outline
+    from orchestrator.experiments import Experiment
+    from orchestrator.reproduce.reproduce import Reproduction
+    from orchestrator.runs.plan import Plan
+
+TO_RUN, FINISHED, DATA_MISSING = "to run", "finished", "data missing"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """What one run will need.
+
+    Parameters
+    ----------
+    experiment : str
+        Name.
+    algorithm : str
+        Name of the folder, with the environment where that is another than the current one.
+    seed : int
+        Its seed.
+    jobs : tuple of str
+        Jobs in order; empty for a run that is finished.
+    state : str
+        "to run", "finished", or "data missing".
+    seconds : tuple of float or None
+        Least and most, from runs of these settings that were finished here before; None where nothing was timed.
+    memory_bytes : int
+        Of one job, as algorithm.yaml states for a few hundred frames.
+    disk_bytes : int or None
+        Of predictions, logs and checkpoints; 0 for a finished run, None where the size of its movies is not known.
+    """
+
+    experiment: str
+    algorithm: str
+    seed: int
+    jobs: tuple[str, ...]
+    state: str
+    seconds: tuple[float, float] | None = None
+    memory_bytes: int = 0
+    disk_bytes: int | None = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Forecast:
+    """What a command will need.
+
+    Parameters
+    ----------
+    runs : tuple of Estimate
+        Every run, those of the controls included.
+    outlines : tuple of Outline
+        Datasets that are not here, or not prepared, in the order of their first experiment.
+    warnings : tuple of str
+        What would stop the command on this machine, beside disk and data.
+    """
+
+    runs: tuple[Estimate, ...]
+    outlines: tuple[Outline, ...]
+    warnings: tuple[str, ...]
+
+
+def forecast(work: Reproduction, experiments: Sequence[Experiment]) -> Forecast:
+    """Estimate every run, those of the controls included; nothing is started and nothing is written but checksums.
+
+    Parameters
+    ----------
+    work : Reproduction
+        What would run them.
+    experiments : sequence of Experiment
+        In the order of running.
+
+    Raises
+    ------
+    BadInput
+        When a movie that is here, or a parameter, cannot be used.
+    """
+    found: list[Estimate] = []
+    outlines: dict[str, Outline] = {}
+    done: dict[str, Attempt] = {}
+    seen: set[Path] = set()
+    for experiment in experiments:
+        movies = _movies(work, experiment)
+        if not isinstance(movies, Source):
+            outlines.setdefault(movies.dataset.name, movies)
+            found += _outlined(work, experiment, movies, seen)
+            done[experiment.name] = Attempt(experiment=experiment, reason="it has not run yet")
+            continue
+        own, attempt = _runs(work, experiment, movies, done, seen)
+        found += own
+        done[experiment.name] = attempt
+    return Forecast(runs=tuple(found), outlines=tuple(outlines.values()), warnings=_warnings(work))
+
+
+def _movies(work: Reproduction, experiment: Experiment) -> Source | Outline:
+    """Return the movies of an experiment; nothing is made for it, so those not prepared are an outline too."""
+    layout = work.session.layout
+    dataset = load_manifest(layout.manifest).named(experiment.dataset)
+    outline = outline_of(dataset, layout.data)
+    sha256 = Checksums(layout.checksums).of
+    if outline.missing or not is_prepared(dataset, layout.data, cache=layout.prepared, sha256=sha256):
+        return outline
+    return used(experiment, dataset_source(experiment.dataset, layout, work.progress))
+
+
+def _outlined(work: Reproduction, experiment: Experiment, outline: Outline, seen: set[Path]) -> list[Estimate]:
+    """Estimate the runs of an experiment whose movies are not here, and of the controls on them."""
+    session, algorithm = work.session, work.algorithm(experiment)
+    state = DATA_MISSING if outline.missing else TO_RUN
+    found = []
+    for index, seed in enumerate(work.request.seeds_of(algorithm)):
+        first, *controls = session.with_controls(algorithm, work.request.settings(experiment, algorithm, seed))
+        for one, settings in (*(controls if index == 0 else ()), first):
+            plan = outlined_plan(
+                one,
+                session.image(one, settings.device),
+                source=used(experiment, outline.source),
+                facts=outline.facts,
+                settings=settings,
+                layout=session.layout,
+            )
+            if plan.folder.path not in seen:
+                seen.add(plan.folder.path)
+                estimate = _estimate(experiment, plan, session.layout.outputs, state)
+                found.append(estimate if outline.is_sized else replace(estimate, seconds=None, disk_bytes=None))
+    return found
+
+
+def _warnings(work: Reproduction) -> tuple[str, ...]:
+    """Return what `Session.plans` would refuse on this machine."""
+    found = []
+    outputs = work.session.layout.outputs
+    for check in (partial(check_device, work.request.device), partial(check_writable, outputs)):
+        try:
+            check()
+        except CalmError as error:
+            found.append(f"{error.message}. {error.hint}")
+    return tuple(found)
+
+
+def _runs(
+    work: Reproduction, experiment: Experiment, source: Source, done: dict[str, Attempt], seen: set[Path]
+) -> tuple[list[Estimate], Attempt]:
+    """Estimate the runs of an experiment and of the controls on its movies, those in `seen` not again.
+
+    Returns it also as far as it is finished, for those that need it.
+    """
+    found, folders = [], []
+    for index, seed in enumerate(work.request.seeds_of(work.algorithm(experiment))):
+        prior = prior_files(experiment, done, index)
+        algorithm = work.algorithm(experiment)
+        settings = work.request.settings(experiment, algorithm, seed)
+        plan, *controls = work.session.decide(algorithm, source, settings, () if isinstance(prior, str) else prior)
+        known = not isinstance(prior, str) and finished(plan) is not None
+        folders += [plan.folder] if known else []
+        first = controls if index == 0 else []
+        for one, is_finished in (*((one, finished(one) is not None) for one in first), (plan, known)):
+            if one.folder.path not in seen:
+                seen.add(one.folder.path)
+                state = FINISHED if is_finished else TO_RUN
+                found.append(_estimate(experiment, one, work.session.layout.outputs, state))
+    return found, Attempt(experiment=experiment, runs=tuple(folders), reason="it has not run yet")
+
+
+def _estimate(experiment: Experiment, plan: Plan, outputs: Path, state: str) -> Estimate:
+    estimate = Estimate(
+        experiment=experiment.name,
+        algorithm=plan.algorithm.full_name,
+        seed=plan.settings.seed,
+        jobs=(),
+        state=state,
+    )
+    if state == FINISHED:
+        return estimate
+    return replace(
+        estimate,
+        jobs=tuple(job.folder.name for job in plan.jobs()),
+        seconds=_seconds(plan, outputs),
+        memory_bytes=plan.algorithm.memory_bytes,
+        disk_bytes=plan.needed_bytes,
+    )
+
+
+def _seconds(plan: Plan, outputs: Path) -> tuple[float, float] | None:
+    """Take the times of finished runs with the same parameters and device, whatever the size of their movies.
+
+    Prediction takes as long as there are pixels. Training does so where it counts epochs, and does not depend on them
+    where it counts steps, so the two bound it.
+    """
+    pixels = sum(facts.pixels for facts in plan.facts.values())
+    bounds = [
+        _bounds(record["jobs"], pixels / _pixels(record))
+        for path in sorted(outputs.glob(f"{plan.algorithm.folder_name}-*/*/run.json"))
+        if _is_alike(record := json.loads(path.read_text()), plan)
+    ]
+    if not bounds:
+        return None
+    return statistics.median(least for least, _ in bounds), statistics.median(most for _, most in bounds)
+
+
+def _bounds(jobs: dict[str, Any], ratio: float) -> tuple[float, float]:
+    train = jobs["train"]["seconds"]
+    predict = ratio * math.fsum(job["seconds"] for name, job in jobs.items() if name != "train")
+    return min(train, ratio * train) + predict, max(train, ratio * train) + predict
+
+
+def _is_alike(record: dict[str, Any], plan: Plan) -> bool:
+    theirs = record["params"], record.get("environment"), record["device"]["asked"]
+    return theirs == (dict(plan.params), plan.algorithm.environment, plan.settings.device)
+
+
+def _pixels(record: dict[str, Any]) -> int:
+    return sum(math.prod(movie["shape"]) for movie in record["movies"].values())

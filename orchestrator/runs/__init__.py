@@ -1,0 +1,1 @@
+"""Runs: planned, executed, repeated, compared and recorded."""

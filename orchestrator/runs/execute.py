@@ -1,0 +1,269 @@
+"""Run a plan: start its jobs in order, follow their events, and write the record last."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, Protocol
+
+from contract.files import write_json
+from contract.job import to_document
+from orchestrator import errors
+from orchestrator.domain import Launch
+from orchestrator.engines.failures import Evidence, diagnose, diagnose_words
+from orchestrator.runs.record import record_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from contract.job import Job
+    from orchestrator.domain import Exit
+    from orchestrator.engines import Engine
+    from orchestrator.paths import RunFolder
+    from orchestrator.runs.plan import Plan
+
+_MEMORY_SHARE = 0.9  # of the machine, where the user sets no limit: the machine itself must live on
+_LOG_TAIL_CHARACTERS = 4000
+
+
+class Progress(Protocol):
+    """Who is told how a job goes; the command line draws bars with it."""
+
+    def begin(self, title: str) -> None:
+        """Tell that a job starts."""
+
+    def event(self, event: Mapping[str, Any]) -> None:
+        """Pass on one event of the job."""
+
+    def end(self) -> None:
+        """Tell that the job is over."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """A finished run."""
+
+    folder: RunFolder
+    record: Mapping[str, Any]
+    reused: bool
+
+
+def finished(plan: Plan) -> Outcome | None:
+    """Return the run of a plan if it was finished before."""
+    if not plan.folder.record.exists():
+        return None
+    return Outcome(folder=plan.folder, record=json.loads(plan.folder.record.read_text()), reused=True)
+
+
+def execute(plan: Plan, engine: Engine, progress: Progress, memory_bytes: int | None = None) -> Outcome:
+    """Run every job of a plan that has not ended well yet.
+
+    Parameters
+    ----------
+    plan : Plan
+        What to run. An unfinished run in its folder is resumed.
+    engine : Engine
+        Where; the image must be built.
+    progress : Progress
+        Who is told.
+    memory_bytes : int, optional
+        Memory limit; by default 90 % of the machine.
+
+    Returns
+    -------
+    Outcome
+        The finished run.
+
+    Raises
+    ------
+    CalmError
+        The class says how a job ended; everything written so far is kept, so the same command resumes.
+    """
+    began = time.time()
+    fresh = [folder for folder in (plan.folder.path, *plan.folder.path.parents) if not folder.exists()]
+    limit = memory_bytes or int(_MEMORY_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    with _nothing_left_when_refused(fresh), _held(plan.folder):
+        try:
+            results = {job.folder.name: _run_job(plan, job, engine, progress, limit) for job in plan.jobs()}
+        except errors.BadInput:
+            if fresh:
+                shutil.rmtree(plan.folder.path)
+            raise
+        record = record_of(plan, engine, results, began_s=began, memory_bytes=limit)
+        write_json(plan.folder.record, record)
+    return Outcome(folder=plan.folder, record=record, reused=False)
+
+
+def _run_job(plan: Plan, job: Job, engine: Engine, progress: Progress, limit: int) -> dict[str, Any]:
+    done = _result(job)
+    if done is not None and done["status"] == "ok":
+        return done
+    job.folder.mkdir(parents=True, exist_ok=True)
+    for name in ("result.json", "events.jsonl"):
+        (job.folder / name).unlink(missing_ok=True)
+    write_json(job.path, to_document(job))
+    tail = _Tail(job.folder / "events.jsonl", progress)
+    progress.begin(f"{plan.algorithm.name}: {job.folder.name}")
+    try:
+        ended = engine.run(_launch(plan, job, limit), tail.read)
+    except KeyboardInterrupt as error:
+        message = f"{plan.folder.path}: stopped by the user"
+        raise errors.Interrupted(message, "The same command goes on where this one stopped.") from error
+    finally:
+        progress.end()
+    result = _result(job)
+    if result is None or result["status"] != "ok":
+        raise _ending(job, result, ended, limit)
+    return result
+
+
+def _launch(plan: Plan, job: Job, limit: int) -> Launch:
+    inputs = job.inputs
+    threads = str(job.threads)
+    environment = {
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        "LC_ALL": "C.UTF-8",
+        "MKL_NUM_THREADS": threads,
+        "OMP_NUM_THREADS": threads,
+        "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads slow each other down tenfold on a busy machine
+        "OPENBLAS_NUM_THREADS": threads,
+        "PYTHONHASHSEED": "0",
+        "TZ": "UTC",
+    }
+    if "CUDA_VISIBLE_DEVICES" in os.environ:  # the scheduler's choice of GPU
+        environment["CUDA_VISIBLE_DEVICES"] = os.environ["CUDA_VISIBLE_DEVICES"]
+    return Launch(
+        image=plan.image,
+        arguments=(job.command, str(job.path)),
+        read_only=tuple(sorted({*inputs.train, *inputs.val, *inputs.noisy, *inputs.prior})),
+        writable=plan.folder.path,
+        environment=environment,
+        device=job.device,
+        memory_bytes=limit,
+    )
+
+
+def _result(job: Job) -> dict[str, Any] | None:
+    try:
+        result: dict[str, Any] = json.loads((job.folder / "result.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return result
+
+
+def _ending(job: Job, result: Mapping[str, Any] | None, ended: Exit, limit: int) -> errors.CalmError:
+    """Turn how a job ended into an error with a hint."""
+    log = job.folder / "log.txt"
+    if result is None:
+        return _crash(job, ended, limit, log)
+    message = result["error"]["message"]
+    kinds: dict[str, tuple[type[errors.CalmError], str]] = {
+        "refused": (errors.BadInput, "Change the movie or the parameter that the message names."),
+        "out of memory": (errors.OutOfMemory, "Raise --memory, or lower the batch or block size of the algorithm."),
+        "device missing": (errors.DeviceMissing, "`calm doctor` checks the GPU; or use --device cpu."),
+        "did not converge": (
+            errors.DidNotConverge,
+            f"The evidence is in {_evidence(job)}; try another preset or seed.",
+        ),
+        "interrupted": (errors.Interrupted, "The same command goes on where this one stopped."),
+    }
+    failure = diagnose_words(message) if result["status"] == "failed" else None
+    if failure is not None:  # libraries raise plain errors for a missing GPU, an old driver or a full disk
+        return failure.error(failure.sentence, f"{failure.hint} The log is {log}.")
+    kind, hint = kinds.get(result["status"], (errors.AlgorithmFailed, f"The whole story is in {log}."))
+    return kind(message, hint)
+
+
+def _evidence(job: Job) -> Path:
+    """Return the figures that an algorithm judged its network by; its log where it wrote none."""
+    figures = job.checkpoint / "evidence.json"
+    return figures if figures.exists() else job.folder / "log.txt"
+
+
+def _crash(job: Job, ended: Exit, limit: int, log: Path) -> errors.CalmError:
+    tail = log.read_text(errors="replace")[-_LOG_TAIL_CHARACTERS:] if log.exists() else ""
+    failure = diagnose(
+        Evidence(
+            job=job.job,
+            code=ended.code,
+            memory_limit_hit=ended.out_of_memory,
+            host_out_of_memory=ended.host_out_of_memory,
+            words=ended.output,
+            log=tail,
+            memory_bytes=limit,
+        )
+    )
+    return failure.error(failure.sentence, f"{failure.hint} The log is {log}.")
+
+
+class _Tail:
+    """Follows the events of a job from the first line on."""
+
+    def __init__(self, path: Path, progress: Progress) -> None:
+        self._path = path
+        self._progress = progress
+        self._offset = 0
+
+    def read(self) -> None:
+        """Pass on every complete line written since the last call."""
+        try:
+            with self._path.open("rb") as stream:
+                stream.seek(self._offset)
+                data = stream.read()
+        except FileNotFoundError:
+            return
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        for line in whole.splitlines():
+            self._progress.event(json.loads(line))
+
+
+@contextmanager
+def _nothing_left_when_refused(fresh: Sequence[Path]) -> Iterator[None]:
+    """Delete the folders that were made for a refused run, the innermost first; others may use them by now."""
+    try:
+        yield
+    except errors.BadInput:
+        for folder in fresh:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+@contextmanager
+def _held(folder: RunFolder) -> Iterator[None]:
+    """Hold a run folder against other processes; the hold dies with its owner."""
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        stream = _lock_file(folder.lock)
+    except OSError as error:
+        message = f"{folder.path}: expected a folder that can be written to, got {error.strerror}"
+        raise errors.BadInput(message, "Choose another folder with CALM_OUTPUTS.") from error
+    if stream is None:
+        message = f"{folder.path}: expected a free run folder, got one in use by another process"
+        raise errors.BadInput(message, "Wait for that run to end; the same command will then reuse it.")
+    with stream:
+        try:
+            yield
+        finally:
+            folder.lock.unlink(missing_ok=True)
+
+
+def _lock_file(path: Path) -> IO[str] | None:
+    """Return the lock file, locked; None where another process holds it."""
+    while True:
+        stream = path.open("w")
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            stream.close()
+            return None
+        if path.exists() and path.stat().st_ino == os.fstat(stream.fileno()).st_ino:
+            return stream
+        stream.close()  # its last owner deleted it between our opening and locking it

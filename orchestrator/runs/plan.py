@@ -1,0 +1,296 @@
+"""Decide what a run is, without starting anything: its inputs, parameters, key, jobs and needs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from contract import CONTRACT_VERSION
+from contract.job import Inputs, Job
+from orchestrator.algorithms import resolve_params
+from orchestrator.data.inspect import check_movies, check_path
+from orchestrator.errors import BadInput, DeviceMissing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from orchestrator.data.checksums import Checksums
+    from orchestrator.data.inspect import Facts
+    from orchestrator.data.movies import Source
+    from orchestrator.domain import Algorithm, Command, Device, Image
+    from orchestrator.paths import Layout, RunFolder
+
+_KEY_DIGITS = 16
+_DRAFT = "not-known-yet-"  # the key of a run is known when its files are
+_FLOAT32_BYTES = 4
+_MARGIN_BYTES = 64 * 2**20  # checkpoints, logs, scores and a report
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """What a user chooses for a run, beside algorithm and movies.
+
+    Parameters
+    ----------
+    preset : str
+        quick, default or published.
+    overrides : mapping
+        Parameters by name.
+    seed, threads : int
+        Seed of every random number, and threads; both change the bits of a result.
+    device : {"cpu", "cuda"}
+        Where to compute.
+    precision : {"float32", "bfloat16"}
+        Arithmetic of the network.
+    output_dtype : {"float32", "input"}
+        dtype of predictions.
+    """
+
+    preset: str
+    overrides: Mapping[str, Any]
+    seed: int
+    threads: int
+    device: Device = "cpu"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    output_dtype: Literal["float32", "input"] = "float32"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """A run, decided.
+
+    Parameters
+    ----------
+    algorithm : Algorithm
+        What runs.
+    image : Image
+        In which image.
+    source : Source
+        On which movies.
+    settings : Settings
+        As the user chose.
+    params : mapping
+        Every parameter.
+    facts : mapping of Path to Facts
+        Shape, dtype and axes of every noisy movie.
+    inputs : mapping of str to str
+        SHA-256 of every file read, by `<split>/<name>` and role.
+    experiment, key : str
+        Names of the run folder; the key is a content hash.
+    folder : RunFolder
+        The run folder.
+    prior : tuple of Path
+        Predictions of another experiment, or a noise model.
+    """
+
+    algorithm: Algorithm
+    image: Image
+    source: Source
+    settings: Settings
+    params: Mapping[str, Any]
+    facts: Mapping[Path, Facts]
+    inputs: Mapping[str, str]
+    experiment: str
+    key: str
+    folder: RunFolder
+    prior: tuple[Path, ...] = ()
+
+    @property
+    def axes(self) -> str:
+        """Axes of the movies as stored."""
+        return next(iter(self.facts.values())).axes
+
+    @property
+    def needed_bytes(self) -> int:
+        """Disk that predictions, movies beside them and decoded copies take, with a margin for everything else."""
+        copies = self.facts.values() if self.algorithm.needs_training else ()
+        written = 1 + sum(int(self.params[name] or 0) for name in self.algorithm.extra_movies)  # for each movie
+        predictions_bytes = _FLOAT32_BYTES * written * sum(facts.pixels for facts in self.facts.values())
+        return predictions_bytes + sum(facts.copy_bytes for facts in copies) + _MARGIN_BYTES
+
+    def job(self, command: Command, split: str | None = None) -> Job:
+        """Return the train job, or the predict job of a split."""
+        movies = self.source.of(split) if split is not None else ()
+        training = command == "train"
+        return Job(
+            folder=self.folder.job(command, split),
+            job=f"{self.experiment}/{self.key}/{command}" + (f"-{split}" if split else ""),
+            command=command,
+            axes=self.axes,
+            frame_rate_hz=self.source.frame_rate_hz,
+            inputs=Inputs(
+                train=tuple(movie.noisy for movie in self.source.of("train")) if training else (),
+                val=tuple(movie.noisy for movie in self.source.of("val")) if training else (),
+                noisy=tuple(movie.noisy for movie in movies),
+                prior=self.prior if training else (),
+            ),
+            checkpoint=self.folder.checkpoint,
+            predictions=self.folder.predictions(split or "none"),
+            params=dict(self.params),
+            seed=self.settings.seed,
+            device=self.settings.device,
+            threads=self.settings.threads,
+            precision=self.settings.precision,
+            output_dtype=self.settings.output_dtype,
+        )
+
+    def jobs(self) -> tuple[Job, ...]:
+        """Return every job of the run in order: train, then one prediction for each split."""
+        return (self.job("train"), *(self.job("predict", split) for split in self.source.splits))
+
+
+def make_plan(  # noqa: PLR0913 - everything a run depends on
+    algorithm: Algorithm,
+    image: Image,
+    *,
+    source: Source,
+    settings: Settings,
+    layout: Layout,
+    checksums: Checksums,
+    prior: tuple[Path, ...] = (),
+) -> Plan:
+    """Check every input and decide the run; nothing is written.
+
+    Raises
+    ------
+    BadInput
+        For any movie, parameter, preset or path that cannot be used.
+    DeviceMissing
+        When the algorithm cannot use the device.
+    """
+    if settings.device not in algorithm.devices:
+        message = f"{algorithm.name}: expected a device of {', '.join(algorithm.devices)}, got {settings.device}"
+        raise DeviceMissing(message, f"Use --device {algorithm.devices[0]}.")
+    if prior and algorithm.prior is None:
+        message = f"{algorithm.name}: expected no prior, as it uses none, got {prior[0]}"
+        raise BadInput(message, "Leave --prior out; `calm list ALGORITHM` says what an algorithm takes.")
+    params = resolve_params(algorithm, settings.preset, dict(settings.overrides))
+    facts = check_movies(source.name, source.movies, source.axes, checksums.checked)
+    inputs = _input_checksums(source, prior, checksums)
+    experiment = f"{algorithm.folder_name}-{source.name}-{settings.preset}"
+    key = _key(image, params, inputs, settings, source)
+    check_path(layout.outputs)
+    return Plan(
+        algorithm=algorithm,
+        image=image,
+        source=source,
+        settings=settings,
+        params=params,
+        facts=facts,
+        inputs=inputs,
+        experiment=experiment,
+        key=key,
+        folder=layout.run(experiment, key),
+        prior=prior,
+    )
+
+
+def outlined_plan(  # noqa: PLR0913 - everything a run depends on, but for its files
+    algorithm: Algorithm,
+    image: Image,
+    *,
+    source: Source,
+    facts: Mapping[Path, Facts],
+    settings: Settings,
+    layout: Layout,
+) -> Plan:
+    """Plan a run whose files are not here: its jobs and needs are those of the run, its key is not.
+
+    Raises
+    ------
+    BadInput
+        For a parameter or preset that cannot be used.
+    """
+    params = resolve_params(algorithm, settings.preset, dict(settings.overrides))
+    experiment = f"{algorithm.folder_name}-{source.name}-{settings.preset}"
+    names = sorted(movie.noisy.name for movie in source.movies)
+    text = json.dumps([params, asdict(settings), names, image.digest], sort_keys=True)
+    key = _DRAFT + hashlib.sha256(text.encode()).hexdigest()
+    return Plan(
+        algorithm=algorithm,
+        image=image,
+        source=source,
+        settings=settings,
+        params=params,
+        facts={movie.noisy: facts[movie.noisy] for movie in source.movies},
+        inputs={},
+        experiment=experiment,
+        key=key,
+        folder=layout.run(experiment, key),
+    )
+
+
+def check_disk(plans: Sequence[Plan], outputs: Path) -> None:
+    """Refuse to start when the disk is too small for the predictions that are still to be made."""
+    needed = sum(plan.needed_bytes for plan in plans if not plan.folder.record.exists())
+    existing = next(folder for folder in (outputs, *outputs.parents) if folder.exists())
+    free = shutil.disk_usage(existing).free
+    if needed > free:
+        message = f"{outputs}: expected {needed / 1e9:.1f} GB of free disk for this run, got {free / 1e9:.1f} GB"
+        raise BadInput(message, "Free some space, or choose another disk with CALM_OUTPUTS.")
+
+
+def check_prior(plan: Plan) -> None:
+    """Refuse to start without a prior that the algorithm needs; a plan may be made before its prior is.
+
+    Raises
+    ------
+    BadInput
+        With what it needs it for.
+    """
+    use = plan.algorithm.prior
+    why = None if plan.prior or use is None else use.why(plan.params)
+    if use is not None and why is not None:
+        message = f"{plan.algorithm.name}: expected a prior, which it needs {why}, got none"
+        raise BadInput(message, f"--prior: {use.help}.")
+
+
+def check_writable(outputs: Path) -> None:
+    """Refuse to start when the output folder cannot be written to.
+
+    Raises
+    ------
+    BadInput
+        With the folder.
+    """
+    existing = next(folder for folder in (outputs, *outputs.parents) if folder.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        message = f"{outputs}: expected a folder that can be written to, got one that cannot"
+        raise BadInput(message, "Choose another folder with CALM_OUTPUTS.")
+
+
+def _input_checksums(source: Source, prior: tuple[Path, ...], checksums: Checksums) -> dict[str, str]:
+    found = {}
+    for movie in source.movies:
+        found[f"{movie.split}/{movie.noisy.name}"] = checksums.of(movie.noisy)
+    for index, path in enumerate(prior):
+        check_path(path)
+        if not path.is_file():
+            message = f"{path}: expected a prediction or a noise model, got no such file"
+            raise BadInput(message, "Predictions lie in outputs/<experiment>/<key>/predictions.")
+        found[f"prior/{index}/{path.name}"] = checksums.of(path)
+    return dict(sorted(found.items()))
+
+
+def _key(image: Image, params: Mapping[str, Any], inputs: Mapping[str, str], settings: Settings, source: Source) -> str:
+    """Hash all that the bits of a result depend on; the engine is not among them."""
+    document = {
+        "axes": source.axes,
+        "contract": CONTRACT_VERSION,
+        "device": settings.device,
+        "frame_rate_hz": source.frame_rate_hz,
+        "image": image.digest,
+        "inputs": inputs,
+        "output_dtype": settings.output_dtype,
+        "params": params,
+        "precision": settings.precision,
+        "seed": settings.seed,
+        "threads": settings.threads,
+    }
+    text = json.dumps(document, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:_KEY_DIGITS]

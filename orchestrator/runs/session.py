@@ -1,0 +1,128 @@
+"""What a command does, step by step: plan, build, execute."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from orchestrator.algorithms import load_algorithms
+from orchestrator.data.checksums import Checksums
+from orchestrator.engines import chosen_engine
+from orchestrator.engines.hardware import check_device
+from orchestrator.engines.image import image_of, prepare
+from orchestrator.runs.execute import execute, finished
+from orchestrator.runs.plan import Plan, check_disk, check_writable, make_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from orchestrator.data.movies import Source
+    from orchestrator.domain import Algorithm, Device, Image
+    from orchestrator.engines import Engine
+    from orchestrator.paths import Layout
+    from orchestrator.runs.execute import Outcome, Progress
+    from orchestrator.runs.plan import Settings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Session:
+    """Who runs things, and where.
+
+    Parameters
+    ----------
+    layout : Layout
+        Folders.
+    engine_name : str
+        Engine as the user named it; it is looked for only when something has to run.
+    progress : Progress
+        Who is told how jobs go.
+    say : callable
+        Prints one line for the user.
+    memory_bytes : int or None
+        Memory limit of jobs.
+    """
+
+    layout: Layout
+    engine_name: str
+    progress: Progress
+    say: Callable[[str], None]
+    memory_bytes: int | None = None
+
+    def plans(
+        self, algorithm: Algorithm, source: Source, settings: Settings, prior: tuple[Path, ...] = ()
+    ) -> tuple[Plan, ...]:
+        """Plan an algorithm and, after it, every control on the same movies.
+
+        Raises
+        ------
+        BadInput, DeviceMissing
+            For whatever cannot be used; nothing is written.
+        """
+        plans = self.decide(algorithm, source, settings, prior)
+        check_device(settings.device)
+        check_writable(self.layout.outputs)
+        check_disk(plans, self.layout.outputs)
+        return plans
+
+    def decide(
+        self, algorithm: Algorithm, source: Source, settings: Settings, prior: tuple[Path, ...] = ()
+    ) -> tuple[Plan, ...]:
+        """Plan as `plans` does, whatever this machine has room and devices for.
+
+        Raises
+        ------
+        BadInput, DeviceMissing
+            For a movie or a setting that cannot be used.
+        """
+        checksums = Checksums(self.layout.checksums)
+        first, *controls = self.with_controls(algorithm, settings)
+        plans = [self._plan(*first, source, checksums, prior)]
+        return (*plans, *(self._plan(*control, source, checksums, ()) for control in controls))
+
+    def with_controls(self, algorithm: Algorithm, settings: Settings) -> tuple[tuple[Algorithm, Settings], ...]:
+        """Return an algorithm and, after it, every control, each with its settings."""
+        plain = replace(settings, preset="default", overrides={}, device="cpu", precision="float32")
+        known = load_algorithms(self.layout.containers).values()
+        controls = (one for one in known if one.kind == "control" and one.name != algorithm.name)
+        return ((algorithm, settings), *((one, plain) for one in controls))
+
+    def run(self, plan: Plan) -> Outcome:
+        """Run a plan, or find it finished."""
+        outcome = finished(plan)
+        if outcome is None:
+            engine = self.build(plan.algorithm, plan.image)
+            outcome = execute(plan, engine, self.progress, self.memory_bytes)
+        return outcome
+
+    def build(self, algorithm: Algorithm, image: Image) -> Engine:
+        """Return the engine, with the image built."""
+        engine = chosen_engine(self.engine_name, self.layout, image, self.say)
+        if engine.find(image) is None:
+            what = f"{algorithm.full_name} ({image.variant})"
+            self.say(f"Building the {engine.name} environment of {what}; once for each lock.")
+            prepare(algorithm, image)
+            engine.build(image)
+        return engine
+
+    def image(self, algorithm: Algorithm, device: Device) -> Image:
+        """Describe the image of an algorithm for a device."""
+        return image_of(algorithm, device, self.layout)
+
+    def _plan(
+        self,
+        algorithm: Algorithm,
+        settings: Settings,
+        source: Source,
+        checksums: Checksums,
+        prior: tuple[Path, ...],
+    ) -> Plan:
+        return make_plan(
+            algorithm,
+            self.image(algorithm, settings.device),
+            source=source,
+            settings=settings,
+            layout=self.layout,
+            checksums=checksums,
+            prior=prior,
+        )
