@@ -62,6 +62,11 @@ class Layout:
         return self.home / "prepared"
 
     @property
+    def stacks(self) -> Path:
+        """Stacks that jobs read in place of movies in other formats, one folder for each content."""
+        return self.home / "stacks"
+
+    @property
     def leaderboard(self) -> Path:
         """The page that `calm reproduce` writes."""
         return self.outputs / "leaderboard.html"

@@ -130,9 +130,15 @@ def header_of(stack: Stack) -> Header:
         return replace(header, flavour="ome", xml=xml)
     if stack.tiff.is_imagej:
         found = dict(stack.tiff.imagej_metadata or {})
-        properties = {name: value for name, value in found.items() if name not in _LAYOUT}
-        return replace(header, flavour="imagej", properties=properties, scales=imagej_scales(found, resolution))
+        return replace(
+            header, flavour="imagej", properties=kept_properties(found), scales=imagej_scales(found, resolution)
+        )
     return header
+
+
+def kept_properties(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ImageJ properties of a file without those that describe its pixel layout or display range."""
+    return {name: value for name, value in found.items() if name not in _LAYOUT}
 
 
 def imagej_scales(properties: Mapping[str, Any], resolution: tuple[Any, Any] | None) -> Scales:

@@ -44,8 +44,8 @@ class Job:
         Name of the job, for people.
     command : {"train", "predict"}
         What to do.
-    axes : str
-        Axes of the input stacks as stored, for instance "TYX".
+    axes : str or None
+        Axes of the input stacks as stored, for instance "TYX"; None where they differ and each file is believed.
     frame_rate_hz : float or None
         Frames per second, None when unknown.
     inputs : Inputs
@@ -71,7 +71,7 @@ class Job:
     folder: Path
     job: str
     command: Literal["train", "predict"]
-    axes: str
+    axes: str | None
     frame_rate_hz: float | None
     inputs: Inputs
     checkpoint: Path

@@ -206,6 +206,6 @@ class _Reporting(Prediction):
         self._events.step(self._done + self._prediction.written, self._total)
 
 
-def _frame_count(path: Path, axes: str) -> int:
+def _frame_count(path: Path, axes: str | None) -> int:
     with open_stack(path, axes) as stack:
         return stack.shape[0]

@@ -264,6 +264,10 @@ def _only_series(path: Path, tiff: tifffile.TiffFile) -> Any:  # noqa: ANN401 - 
 def _checked_axes(path: Path, series: Any, axes: str | None) -> str:  # noqa: ANN401 - tifffile has no types
     stored = str(series.axes) if axes is None else axes.upper()
     shape = tuple(series.shape)
+    long = [length > 1 for length in shape[:-2]]
+    if len(stored) != len(shape) and len(stored) == sum(long) + 2:  # axes of length 1 may be left out
+        letters = iter(stored[:-2])
+        stored = "".join(next(letters) if one else own for one, own in zip(long, series.axes, strict=False)) + "YX"
     if len(stored) != len(shape):
         message = f"{path}: expected {len(shape)} axes for shape {shape}, got {stored}"
         raise JobRefused(message)
@@ -273,8 +277,7 @@ def _checked_axes(path: Path, series: Any, axes: str | None) -> str:  # noqa: AN
     if not stored.endswith("YX"):
         message = f"{path}: expected axes that end in YX, got {stored} for shape {shape}"
         raise JobRefused(message)
-    long = [letter for letter, length in zip(stored[:-2], shape[:-2], strict=True) if length > 1]
-    if len(long) > 1:
+    if sum(long) > 1:
         message = f"{path}: expected one axis besides Y and X, got {stored} of shape {shape}"
         raise JobRefused(message)
     return stored

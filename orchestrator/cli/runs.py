@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from orchestrator.data.movies import Source
+    from orchestrator.data.recording import Choice
     from orchestrator.paths import RunFolder
     from orchestrator.runs.plan import Settings
 
@@ -37,8 +38,18 @@ class _FiniteRange(click.FloatRange):
 _PRIOR_HELP = "Prediction of another run, noise model, calibration stack or checkpoint, as `calm list ALGORITHM` says."
 _RUN_OPTIONS = (
     click.option("--data", "dataset", help="Dataset of the manifest (calm data list).  [default: demo]"),
-    click.option("--input", "inputs", multiple=True, type=_PATH, help="Your own TIFF stack; may be repeated."),
-    click.option("--axes", help="Axes as stored, where the file does not say, for instance ZYX."),
+    click.option(
+        "--input",
+        "inputs",
+        multiple=True,
+        type=_PATH,
+        help="Your own movie: a file, a folder or a quoted pattern; may be repeated.",
+    ),
+    click.option("--axes", help="Axes as stored, where the file does not say, for instance TYX."),
+    click.option("--channel", type=click.IntRange(1), help="Which channel of --input, counted from 1."),
+    click.option("--plane", type=click.IntRange(1), help="Which plane of a volume of --input, counted from 1."),
+    click.option("--series", type=click.IntRange(1), help="Which image series of the file, counted from 1."),
+    click.option("--inside", help="Path of the movie inside an HDF5, NWB or Zarr --input."),
     click.option("--frame-rate", "frame_rate_hz", type=_FiniteRange(0, min_open=True), help="Of --input.  [Hz]"),
     click.option("--preset", default="default", show_default=True, help="quick, default or published."),
     click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Set a parameter; may be repeated."),
@@ -74,7 +85,10 @@ def run(name: str, **options: Any) -> None:  # noqa: ANN401 - click passes the o
     from orchestrator.runs.plan import check_prior
 
     opened = session(options["engine_name"], options["memory_gib"])
-    plans = opened.plans(algorithm(name), _source(options), _settings(options), absolute(options["prior"]))
+    source = _source(options)
+    for note in source.notes:
+        opened.say(note)
+    plans = opened.plans(algorithm(name), source, _settings(options), absolute(options["prior"]))
     check_prior(plans[0])
     outcomes = [opened.run(plan) for plan in plans]
     for outcome in outcomes:
@@ -138,9 +152,15 @@ def _source(options: dict[str, Any]) -> Source:
         message = f"expected --input or --data, got both ({options['dataset']})"
         raise BadInput(message, "Give your own files, or the name of a dataset.")
     if options["inputs"]:
-        axes = options["axes"] and options["axes"].upper()
-        return input_source(absolute(options["inputs"]), axes, options["frame_rate_hz"])
+        return input_source(absolute(options["inputs"]), _choice(options), layout())
     return dataset_source(options["dataset"] or "demo", layout(), BytesProgress())
+
+
+def _choice(options: dict[str, Any]) -> Choice:
+    from orchestrator.data.recording import Choice
+
+    said = {name: options[name] for name in ("channel", "plane", "series", "inside", "frame_rate_hz")}
+    return Choice(axes=options["axes"] and options["axes"].upper(), **said)
 
 
 def _settings(options: dict[str, Any]) -> Settings:

@@ -34,6 +34,8 @@ class Choice:
         Which of several, counted from 1.
     inside : str or None
         Path of the movie inside an HDF5, NWB or Zarr file.
+    frame_rate_hz : float or None
+        Frames per second.
     """
 
     axes: str | None = None
@@ -41,6 +43,7 @@ class Choice:
     plane: int | None = None
     series: int | None = None
     inside: str | None = None
+    frame_rate_hz: float | None = None
 
     def document(self) -> dict[str, Any]:
         """Return what was said, for JSON and for keys; empty where nothing was."""
@@ -54,6 +57,35 @@ class Part:
 
     file: Path
     planes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """What a plan needs to know of a stack.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (T, Y, X).
+    dtype : str
+        Name of the dtype.
+    axes : str
+        Axes as stored.
+    """
+
+    shape: tuple[int, int, int]
+    dtype: str
+    axes: str
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of all frames."""
+        return math.prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all pixels."""
+        return self.pixels * np.dtype(self.dtype).itemsize
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,19 +138,14 @@ class Recording:
     copied: bool
 
     @property
-    def pixels(self) -> int:
-        """Pixels of all frames."""
-        return math.prod(self.shape)
-
-    @property
-    def stack_bytes(self) -> int:
-        """Bytes of all pixels as a job reads them."""
-        return self.pixels * np.dtype(self.dtype).itemsize
+    def facts(self) -> Facts:
+        """What a plan needs to know of the stack."""
+        return Facts(shape=self.shape, dtype=self.dtype, axes=self.axes)
 
     @property
     def copy_bytes(self) -> int:
         """Disk that the copy in the cache takes and that is not taken yet; 0 where none is made."""
-        return self.stack_bytes if self.copied and not self.stack.exists() else 0
+        return self.facts.bytes if self.copied and not self.stack.exists() else 0
 
     def document(self) -> dict[str, Any]:
         """Return the description for run.json."""

@@ -38,7 +38,7 @@ def _what_was_asked(plan: Plan) -> dict[str, Any]:
     return {
         "algorithm": plan.algorithm.name,
         "axes": plan.axes,
-        "axes_asked": plan.source.axes,
+        "choice": plan.source.choice.document(),
         "dataset": plan.source.name,
         "environment": plan.algorithm.environment,
         "experiment": plan.experiment,
@@ -52,6 +52,7 @@ def _what_was_asked(plan: Plan) -> dict[str, Any]:
                 "truth": None if movie.truth is None else str(movie.truth),
                 "shape": plan.facts[movie.noisy].shape,
                 "dtype": plan.facts[movie.noisy].dtype,
+                "recording": plan.source.recordings[movie.noisy].document(),
             }
             for movie in plan.source.movies
         },

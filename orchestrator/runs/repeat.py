@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from orchestrator.algorithms import in_environment, load_algorithms
 from orchestrator.data.checksums import Checksums
-from orchestrator.data.movies import Source
+from orchestrator.data.movies import described_source
+from orchestrator.data.recording import Choice
 from orchestrator.domain import CURRENT, Movie
 from orchestrator.engines import engine_named
 from orchestrator.engines.image import image_of
@@ -97,7 +98,7 @@ def plan_of(record: Mapping[str, object], layout: Layout) -> Plan:
     movies = tuple(
         Movie(
             split=name.partition("/")[0],
-            noisy=Path(movie["noisy"]),
+            noisy=Path(movie["recording"]["given"]),
             target=None if movie["target"] is None else Path(movie["target"]),
             truth=None if movie.get("truth") is None else Path(movie["truth"]),
         )
@@ -112,12 +113,7 @@ def plan_of(record: Mapping[str, object], layout: Layout) -> Plan:
     plan = make_plan(
         algorithm,
         image_of(algorithm, settings.device, layout),
-        source=Source(
-            name=document["dataset"],
-            movies=movies,
-            axes=document["axes_asked"],
-            frame_rate_hz=document["frame_rate_hz"],
-        ),
+        source=described_source(document["dataset"], movies, Choice(**document["choice"]), layout),
         settings=settings,
         layout=layout,
         checksums=Checksums(layout.checksums),

@@ -10,8 +10,8 @@ from orchestrator.errors import BadInput
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orchestrator.data.recording import Choice
     from orchestrator.data.readers.planes import Stored
+    from orchestrator.data.recording import Choice
 
 _TIME = "TIQ"  # time, and axes that tifffile gives no meaning
 _NAMES = {
@@ -78,7 +78,7 @@ def choose(path: Path, stored: Stored, choice: Choice) -> Frames:
         return Frames(planes=range(first, first + 1), axes="YX", notes=())
     letter, stride = named.axes[time], named.stride(time)
     end = named.planes if time == 0 else first + named.lengths[time] * stride
-    notes = ()
+    notes: tuple[str, ...] = ()
     if long and letter == "Z" and choice.axes is None:
         notes = (f"{path.name}: its {named.lengths[time]} planes (Z) are taken as frames; it states no other time.",)
     return Frames(planes=range(first, end, stride), axes=f"{letter}YX", notes=notes)

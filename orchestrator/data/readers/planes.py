@@ -54,6 +54,10 @@ class Stored:
         Why the movie is refused unless the user names its axes.
     header : Header or None
         What of the file's own metadata its copy keeps; None where a new header says the same.
+    image : int
+        Which image of an OME-XML it is.
+    block : int
+        Planes that are stored together, and best read together.
     """
 
     format: str
@@ -71,6 +75,8 @@ class Stored:
     notes: tuple[str, ...] = ()
     doubt: BadInput | None = None
     header: Header | None = None
+    image: int = 0
+    block: int = 1
 
     @property
     def shape(self) -> str:
@@ -80,6 +86,14 @@ class Stored:
     def stride(self, axis: int) -> int:
         """Return how many planes lie from one position of an axis to the next."""
         return math.prod(self.lengths[axis + 1 :])
+
+
+def squeezed(axes: str, lengths: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
+    """Leave out axes of length 1, but for a last one: T where there is one."""
+    long = [(letter, length) for letter, length in zip(axes, lengths, strict=True) if length > 1]
+    if not long:
+        return "T", (1,)
+    return "".join(letter for letter, _ in long), tuple(length for _, length in long)
 
 
 class Planes(Protocol):
@@ -98,5 +112,14 @@ class Planes(Protocol):
             When a plane cannot be read.
         """
 
+    def check(self) -> None:
+        """Look at what opening did not: whether every page is like the others and within its file.
+
+        Raises
+        ------
+        BadInput
+            With the first that is not.
+        """
+
     def close(self) -> None:
-        """Close every file."""
+        """Close every file; the next read opens them again."""
