@@ -53,6 +53,17 @@ check: $(SETUP) ## Lint, types, layers
 test: $(SETUP) ## Every test that needs no container engine (JOBS at once)
 	$(VENV)/bin/pytest -m "not engine" --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
+test-fast: $(SETUP) ## Those of them that take less than a minute together
+	$(VENV)/bin/pytest -m "not engine and not slow" --numprocesses $(JOBS) --dist loadfile tests/unit tests/data $(ARGS)
+
+test-training: $(SETUP) ## What trainings reach, on one thread and with the instructions of an older processor
+	export ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=1; \
+	for folder in $(sort $(patsubst containers/%/tests,%,$(wildcard containers/*/tests))); do \
+		taskset --cpu-list 0 $(VENV)/bin/python tests/folder_environment.py $$folder \
+			-m pytest -q -p no:cacheprovider -m training containers/$$folder/tests; \
+	done; \
+	taskset --cpu-list 0 $(VENV)/bin/pytest -m "training and not engine" tests $(ARGS)
+
 test-engines: $(SETUP) ## Tests on container engines; those in REQUIRE_ENGINES must be there
 	$(VENV)/bin/pytest -m engine $(ARGS)
 
@@ -66,4 +77,4 @@ lock: $(SETUP) ## Resolve the lock of calm itself (developers)
 clean: ## Delete environments, wheels and caches; runs and data stay
 	rm -rf $(VENV) .calm build *.egg-info
 
-.PHONY: help setup run reproduce sif build doctor check test test-engines bench lock clean
+.PHONY: help setup run reproduce sif build doctor check test test-fast test-training test-engines bench lock clean

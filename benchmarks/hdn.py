@@ -25,7 +25,7 @@ import torch
 import yaml
 
 FOLDER = Path(__file__).resolve().parents[1] / "containers" / "hdn"
-sys.path[:0] = [str(FOLDER.parent), str(FOLDER), str(FOLDER.parent / "n2v"), str(FOLDER / "tests")]
+sys.path[:0] = [str(FOLDER.parent), str(FOLDER), str(FOLDER.parent / "careamics"), str(FOLDER / "tests")]
 
 from hdn_jobs import clean_movie, make_job, noisy_movie, run_job, write_movie  # noqa: E402 - found by the line above
 

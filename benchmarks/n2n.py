@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 FOLDER = Path(__file__).resolve().parents[1] / "containers" / "n2n"
-sys.path[:0] = [str(FOLDER.parent), str(FOLDER), str(FOLDER.parent / "n2v"), str(FOLDER / "tests")]
+sys.path[:0] = [str(FOLDER.parent), str(FOLDER), str(FOLDER.parent / "careamics"), str(FOLDER / "tests")]
 
 from n2n_jobs import make_job, write_movie  # noqa: E402 - found by the line above
 

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 FOLDER = Path(__file__).resolve().parents[1] / "containers" / "n2v"
-sys.path[:0] = [str(FOLDER.parent), str(FOLDER), str(FOLDER / "tests")]
+sys.path[:0] = [str(FOLDER.parent), str(FOLDER), str(FOLDER.parent / "careamics"), str(FOLDER / "tests")]
 
 from n2v_jobs import predict_job, train_job, write_stack  # noqa: E402
 

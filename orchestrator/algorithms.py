@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import json
-import math
+import re
+import shutil
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from orchestrator.domain import CURRENT, Algorithm, Param, PriorUse
+from contract.params import declared
+from orchestrator.domain import CURRENT, Algorithm, PriorUse
 from orchestrator.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from contract.params import Param
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the compiled one is ten times faster
 _SCHEMAS = Path(__file__).parent / "schemas"
+_NAME = "[a-z0-9][a-z0-9_-]*"  # as in algorithm.schema.json
+_TEMPLATE = "identity"
 
 
 def read_yaml(path: Path, schema: Path) -> dict[str, Any]:
@@ -41,17 +50,87 @@ def read_yaml(path: Path, schema: Path) -> dict[str, Any]:
     return document
 
 
-@cache
 def load_algorithms(containers: Path) -> dict[str, Algorithm]:
-    """Find every algorithm folder: a folder of `containers/` with an algorithm.yaml.
+    """Load every algorithm folder that can be: one that is broken does not keep the others from work.
 
     Returns
     -------
     dict of str to Algorithm
         By name, sorted.
     """
-    found = (load_algorithm(path.parent) for path in sorted(containers.glob("*/algorithm.yaml")))
-    return {algorithm.name: algorithm for algorithm in found}
+    return {name: found for name, found in _loaded(containers).items() if isinstance(found, Algorithm)}
+
+
+def broken_algorithms(containers: Path) -> dict[str, BadInput]:
+    """Return what is wrong with each algorithm folder that cannot be loaded, by its name."""
+    return {name: found for name, found in _loaded(containers).items() if isinstance(found, BadInput)}
+
+
+def algorithm_named(containers: Path, name: str) -> Algorithm:
+    """Return an algorithm by name, or by name and environment: n2v@study.
+
+    Raises
+    ------
+    BadInput
+        When there is no such folder or environment, or what is wrong with that folder.
+    """
+    own, _, environment = name.partition("@")
+    folders = {folder.name: folder for folder in _folders(containers)}
+    if own not in folders:
+        message = f"expected an algorithm of {', '.join(folders)}, got {own}"
+        raise BadInput(message, "`calm list` describes them.")
+    return in_environment(load_algorithm(folders[own]), environment or CURRENT)
+
+
+def new_algorithm(containers: Path, name: str) -> Path:
+    """Copy the control `identity` to a new algorithm folder, whole or not at all.
+
+    Returns
+    -------
+    Path
+        The folder, to be edited as docs/adding-an-algorithm.md says.
+
+    Raises
+    ------
+    BadInput
+        When the name cannot be that of an algorithm, or is taken.
+    """
+    folder = containers / name
+    if not re.fullmatch(_NAME, name) or folder.exists():
+        wanted = f"that is not taken in {containers}" if folder.exists() else "of small letters, digits, _ and -"
+        message = f"expected a name {wanted}, got {name}"
+        raise BadInput(message, "Choose another name; it is that of the folder, too.")
+    part = containers / f".{name}.part"  # no algorithm is looked for in a folder of such a name
+    shutil.rmtree(part, ignore_errors=True)
+    shutil.copytree(containers / _TEMPLATE, part, ignore=shutil.ignore_patterns("__pycache__"))
+    declaration = part / "algorithm.yaml"
+    declaration.write_text(_renamed(declaration.read_text(), {"name": name, "title": name, "kind": "algorithm"}))
+    (part / "README.md").write_text(f"# {name}\n\nWhat upstream does, where this deviates and why, known failures.\n")
+    return part.rename(folder)
+
+
+def _renamed(text: str, values: Mapping[str, str]) -> str:
+    """Set fields at the top level of a YAML text; comments and all else stay."""
+    for field, value in values.items():
+        text = re.sub(rf"(?m)^{field}: .*$", f"{field}: {value}", text)
+    return text
+
+
+@cache
+def _loaded(containers: Path) -> dict[str, Algorithm | BadInput]:
+    found: dict[str, Algorithm | BadInput] = {}
+    for folder in _folders(containers):
+        try:
+            found[folder.name] = load_algorithm(folder)
+        except BadInput as error:
+            found[folder.name] = error
+    return found
+
+
+def _folders(containers: Path) -> list[Path]:
+    """Find the algorithm folders: those with an algorithm.yaml, sorted."""
+    found = (path.parent for path in sorted(containers.glob("*/algorithm.yaml")))
+    return [folder for folder in found if not folder.name.startswith(".")]
 
 
 def load_algorithm(folder: Path) -> Algorithm:
@@ -141,22 +220,10 @@ def resolve_params(algorithm: Algorithm, preset: str, overrides: dict[str, Any])
 
 def _value(algorithm: str, param: Param, value: Any) -> Any:  # noqa: ANN401 - a parameter has one of several types
     given = _from_text(param, value) if isinstance(value, str) and param.type != "str" else value
-    if given is None and param.nullable:
-        return None
-    types: dict[str, Any] = {"int": int, "float": (int, float), "bool": bool, "str": str}
-    if not isinstance(given, types[param.type]) or (isinstance(given, bool) and param.type != "bool"):
-        message = f"{algorithm}: {param.name}: expected {param.type}, got {value!r}"
+    if sentence := param.misfit(given):
+        message = f"{algorithm}: {sentence}"
         raise BadInput(message, f"{param.name}: {param.help}")
-    if isinstance(given, float) and not math.isfinite(given):
-        message = f"{algorithm}: {param.name}: expected a finite number, got {given}"
-        raise BadInput(message, f"{param.name}: {param.help}")
-    if param.range is not None and not param.range[0] <= given <= param.range[1]:
-        message = f"{algorithm}: {param.name}: expected {param.range[0]} to {param.range[1]}, got {given}"
-        raise BadInput(message, f"{param.name}: {param.help}")
-    if param.choices and given not in param.choices:
-        message = f"{algorithm}: {param.name}: expected one of {', '.join(map(str, param.choices))}, got {given}"
-        raise BadInput(message, f"{param.name}: {param.help}")
-    return float(given) if param.type == "float" else given
+    return float(given) if param.type == "float" and given is not None else given
 
 
 def _from_text(param: Param, text: str) -> Any:  # noqa: ANN401 - a parameter has one of several types
@@ -169,19 +236,6 @@ def _from_text(param: Param, text: str) -> Any:  # noqa: ANN401 - a parameter ha
 
 
 def _algorithm(folder: Path, document: dict[str, Any]) -> Algorithm:
-    params = {
-        name: Param(
-            name=name,
-            type=one["type"],
-            default=one["default"],
-            unit=one.get("unit"),
-            help=one["help"],
-            range=tuple(one["range"]) if "range" in one else None,
-            choices=tuple(one.get("choices", ())),
-            nullable=one.get("nullable", False),
-        )
-        for name, one in document["params"].items()
-    }
     same = ("name", "title", "kind", "summary", "licence", "paper", "upstream", "needs_training", "presets")
     return Algorithm(
         folder=folder,
@@ -189,14 +243,25 @@ def _algorithm(folder: Path, document: dict[str, Any]) -> Algorithm:
         environments=document.get("environments", {}),
         devices=tuple(document["devices"]),
         memory_bytes=document["resources"]["memory_bytes"],
-        params=params,
-        shares=tuple((folder / path).resolve() for path in document.get("shares", ())),
+        params=declared(document["params"]),
+        shares=tuple(_shared(folder, document.get("shares", ()))),
         controls=document.get("controls", {}),
         extra_movies=tuple(document.get("extra_movies", ())),
         prior=_prior(document["prior"]) if "prior" in document else None,
         document=document,
         **{name: document[name] for name in same},
     )
+
+
+def _shared(folder: Path, shares: list[str]) -> Iterator[Path]:
+    """Yield the files that an algorithm shares: those it names, and every module of the folders it names."""
+    for share in shares:
+        path = (folder / share).resolve()
+        found = [path] if path.is_file() else sorted(path.glob("*.py"))
+        if not found:
+            message = f"{folder / 'algorithm.yaml'}: at shares: expected a file or a folder of modules, got {share}"
+            raise BadInput(message, "Paths of shares begin at the folder of the algorithm.")
+        yield from found
 
 
 def _prior(document: dict[str, Any]) -> PriorUse:

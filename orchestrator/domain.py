@@ -9,45 +9,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from contract.params import Param
+
 EngineName = Literal["docker", "podman", "apptainer", "venv"]
 Device = Literal["cpu", "cuda"]
 Command = Literal["train", "predict"]
 
 CURRENT = "current"  # the environment of requirements.in
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Param:
-    """One parameter of an algorithm, under upstream's own name.
-
-    Parameters
-    ----------
-    name : str
-        Name.
-    type : {"int", "float", "bool", "str"}
-        Type of its value.
-    default : object
-        Value where neither preset nor user say otherwise.
-    unit : str or None
-        Unit of the value.
-    help : str
-        What it does, in one sentence.
-    range : tuple of float or None
-        Smallest and largest value allowed.
-    choices : tuple of str
-        Values allowed; empty means any.
-    nullable : bool
-        Whether "null" is a value.
-    """
-
-    name: str
-    type: Literal["int", "float", "bool", "str"]
-    default: Any
-    unit: str | None = None
-    help: str = ""
-    range: tuple[float, float] | None = None
-    choices: tuple[str, ...] = ()
-    nullable: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,7 +11,7 @@ from orchestrator.domain import CURRENT
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from orchestrator.domain import Algorithm
     from orchestrator.paths import RunFolder
@@ -197,13 +197,19 @@ class Attempt:
     changes: str = ""
 
 
-def load_experiments(containers: Path) -> dict[str, Experiment]:
-    """Load the experiments of every algorithm folder.
+def _refuse(error: BadInput) -> None:
+    raise error
+
+
+def load_experiments(containers: Path, broken: Callable[[BadInput], None] = _refuse) -> dict[str, Experiment]:
+    """Load the experiments of every algorithm folder, and those of the controls, which lie above the folders.
 
     Parameters
     ----------
     containers : Path
         Folder of the algorithm folders.
+    broken : callable
+        Told what is wrong with a file or an experiment, which is then left out; by default it is raised.
 
     Returns
     -------
@@ -216,15 +222,36 @@ def load_experiments(containers: Path) -> dict[str, Experiment]:
         When a file does not fit its schema, a name comes twice, an environment or parameter does not exist, a
         parameter is out of range, a prior does not exist, or experiments need each other in a circle.
     """
-    found: dict[str, Experiment] = {}
-    for path in sorted(containers.glob(f"*/{_FILE}")):
-        for experiment in _load(path):
-            if experiment.name in found:
-                message = f"{path}: expected a new name, got {experiment.name} of {found[experiment.name].algorithm}"
-                raise BadInput(message, "Every experiment of the study is in one folder only.")
-            found[experiment.name] = experiment
-    in_order(found, found)
-    return found
+    claims: dict[str, list[Experiment]] = {}
+    for path in sorted((*containers.glob(_FILE), *containers.glob(f"*/{_FILE}"))):
+        try:
+            for experiment in _load(path, containers):
+                claims.setdefault(experiment.name, []).append(experiment)
+        except BadInput as error:
+            broken(error)
+    found = {name: one for name, (one, *others) in claims.items() if not others}
+    _tell_twice([all_ for all_ in claims.values() if len(all_) > 1], broken)
+    return {name: one for name, one in found.items() if _has_its_priors(found, name, broken)}
+
+
+def _tell_twice(claims: Sequence[Sequence[Experiment]], broken: Callable[[BadInput], None]) -> None:
+    """Tell of names that several folders have, in one sentence for the same folders."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for claim in claims:
+        alike.setdefault(tuple(one.algorithm for one in claim), []).append(claim[0].name)
+    for (first, *others), (name, *more) in alike.items():
+        files = ", ".join(f"{other}/{_FILE}" for other in others)
+        message = f"{files}: expected a new name, got {name} of {first}" + (f", and {len(more)} more" if more else "")
+        broken(BadInput(message, "An experiment is in one folder only: delete the file, or the copies in it."))
+
+
+def _has_its_priors(experiments: Mapping[str, Experiment], name: str, broken: Callable[[BadInput], None]) -> bool:
+    try:
+        in_order(experiments, [name])
+    except BadInput as error:
+        broken(error)
+        return False
+    return True
 
 
 def named(experiments: Mapping[str, Experiment], name: str) -> Experiment:
@@ -239,7 +266,7 @@ def named(experiments: Mapping[str, Experiment], name: str) -> Experiment:
         if name in (experiment.name, *experiment.aliases):
             return experiment
     message = f"expected an experiment of {', '.join(experiments)}, got {name}"
-    raise BadInput(message, "The experiments are described in containers/*/experiments.yaml.")
+    raise BadInput(message, "`calm reproduce` lists them; they are described in experiments.yaml of the algorithms.")
 
 
 def in_order(experiments: Mapping[str, Experiment], names: Iterable[str]) -> tuple[Experiment, ...]:
@@ -279,15 +306,29 @@ def _visit(
     done[one.name] = one
 
 
-def _load(path: Path) -> list[Experiment]:
-    document = read_yaml(path, _SCHEMA)
+def _load(path: Path, containers: Path) -> list[Experiment]:
+    document = read_yaml(path, _SCHEMA) or {}
+    if not document.get("experiments"):
+        return []
     study = Study(**document["study"])
-    algorithm = load_algorithm(path.parent) if (path.parent / "algorithm.yaml").exists() else None
-    experiments = [_experiment(path.parent.name, name, one, study) for name, one in document["experiments"].items()]
-    if algorithm is not None:
-        for experiment in experiments:
-            _check(path, experiment, algorithm)
+    experiments = [
+        _experiment(_owner(path, containers, name, one), name, one, study)
+        for name, one in document["experiments"].items()
+    ]
+    for experiment in experiments:
+        if (containers / experiment.algorithm / "algorithm.yaml").exists():
+            _check(path, experiment, load_algorithm(containers / experiment.algorithm))
     return experiments
+
+
+def _owner(path: Path, containers: Path, name: str, entry: Mapping[str, Any]) -> str:
+    """Return whose an experiment is: that of the folder of its file; above the folders, it names its algorithm."""
+    own = None if path.parent == containers else path.parent.name
+    owner: str | None = entry.get("algorithm", own)
+    if owner is None or own not in {None, owner}:
+        message = f"{path}: {name}: expected algorithm {own or 'to be named'}, got {owner or 'none'}"
+        raise BadInput(message, "Only experiments outside of the folders of algorithms name theirs.")
+    return owner
 
 
 def _check(path: Path, experiment: Experiment, algorithm: Algorithm) -> None:

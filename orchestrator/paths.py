@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -166,6 +167,16 @@ class RunFolder:
     def control(self, control: str, movie: str) -> Path:
         """Return where prediction writes a control that the algorithm declares, for a movie named SPLIT/NAME."""
         return self.path / "predictions" / "extra" / control / movie
+
+
+def existing_parent(path: Path) -> Path:
+    """Return the path where it exists, else the nearest folder above it that does."""
+    return next(one for one in (path, *path.parents) if one.exists())
+
+
+def free_bytes_at(path: Path) -> int:
+    """Return the bytes that are free on the disk of a path, which need not exist yet."""
+    return shutil.disk_usage(existing_parent(path)).free
 
 
 def layout() -> Layout:

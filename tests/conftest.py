@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +24,48 @@ sys.path.insert(0, str(Path(__file__).parent))  # importlib mode does not let te
 TEST_DATA = Path(os.environ.get("CALM_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
+QUIET_S = 0.15  # what `_calibration_s` takes on one quiet core of the machine that the limits were set on
+
+
+def _calibration_s():
+    """Time a little arithmetic: the slower machine and the busier one take longer."""
+    began_s = time.perf_counter()
+    sum(number * number for number in range(2_000_000))
+    return time.perf_counter() - began_s
+
+
+def pytest_configure(config):
+    """Lengthen the time limit of every test on a slower machine; workers take the factor of their controller."""
+    if hasattr(config, "workerinput"):
+        config.calm_slowness = config.workerinput["slowness"]
+    else:
+        config.calm_slowness = max(1.0, _calibration_s() / QUIET_S)
+        config.calm_began_s = time.monotonic()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    node.workerinput["slowness"] = node.config.calm_slowness
+
+
+def pytest_collection_modifyitems(config, items):
+    default_s = float(config.getini("timeout"))
+    for item in items:
+        own = item.get_closest_marker("timeout")
+        item.add_marker(pytest.mark.timeout((own.args[0] if own else default_s) * config.calm_slowness), append=False)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Say once for each reason how many tests were skipped, and how long everything took."""
+    skipped = Counter(str(one.longrepr[2]).removeprefix("Skipped: ") for one in terminalreporter.getreports("skipped"))
+    for reason, count in sorted(skipped.items()):
+        terminalreporter.write_line(f"{count} skipped: {reason}")
+    minutes = (time.monotonic() - config.calm_began_s) / 60
+    terminalreporter.write_line(
+        f"{minutes:.1f} minutes; limits of time were {config.calm_slowness:.1f} times the usual"
+    )
+
+
 def pytest_runtest_setup(item):
     """Skip a test whose engine is missing, with the reason; fail it where REQUIRE_ENGINES names the engine."""
     for marker in item.iter_markers("engine"):
@@ -30,7 +74,9 @@ def pytest_runtest_setup(item):
             engine_named(name, layout())
         except CalmError as error:
             required = name in os.environ.get("REQUIRE_ENGINES", "").split(",")
-            (pytest.fail if required else pytest.skip)(f"engine {name}: {error.message}")
+            (pytest.fail if required else pytest.skip)(
+                f"engine {name}: {error.message}; tests/engines/provision/{name}.sh installs it on Debian"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,10 +7,11 @@ the trend alone: on a few frames against the target, where there is one, and on 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from contract.figures import Curve, Figure, Scored, write_figures
 from contract.files import atomic, write_json
 from contract.predictions import open_prediction
 
@@ -45,7 +46,7 @@ class Controls:
     def __init__(self, job: Job, *, trend_only: bool) -> None:
         self._job, self._trend_only = job, trend_only
         self._evidence: dict[str, Evidence] = {}
-        self._scored: list[dict[str, Any]] = []
+        self._scored: list[Scored] = []
 
     def add(self, stack: Stack, movie: Prepared, evidence: Evidence) -> None:
         """Write the evidence of a movie and, when asked for, its trend."""
@@ -93,35 +94,35 @@ class Controls:
         with atomic(path) as part, part.open("wb") as stream:
             np.save(stream, shares.transpose(0, 1, 3, 2))
         file = os.path.relpath(path, self._job.folder)
-        self._scored.append({"movie": name, "file": file, "at": list(_SHARES), "frames": chosen.tolist()})
+        self._scored.append(Scored(movie=name, file=file, at=_SHARES, frames=chosen.tolist()))
 
     def write_figures(self) -> None:
-        """Write the plots for the report; docstrings of evaluation/report/declared.py say their fields."""
-        write_json(self._job.folder / "figures.json", [self._against_targets(), self._on_masked_pixels()])
+        """Write the plots for the report."""
+        write_figures(self._job, [self._against_targets(), self._on_masked_pixels()])
 
-    def _against_targets(self) -> dict[str, Any]:
-        return {
-            "title": "From the trend alone to the prediction, against the target",
-            "note": f"{_FRAMES} frames of each movie. A line that does not rise belongs to a still picture.",
-            "x": _X,
-            "scored": self._scored,
-        }
+    def _against_targets(self) -> Figure:
+        return Figure(
+            title="From the trend alone to the prediction, against the target",
+            note=f"{_FRAMES} frames of each movie. A line that does not rise belongs to a still picture.",
+            x=_X,
+            scored=self._scored,
+        )
 
-    def _on_masked_pixels(self) -> dict[str, Any]:
+    def _on_masked_pixels(self) -> Figure:
         shown = list(self._evidence.items())[:_LINES]
         lines = {name: [one.trend, one.network] for name, one in shown} | {"noisy movie": [2.0, 2.0]}
-        return {
-            "title": "From the trend alone to the prediction, on masked pixels",
-            "note": "No target is needed; about 1 is perfect. A line that does not fall belongs to a still picture, "
+        return Figure(
+            title="From the trend alone to the prediction, on masked pixels",
+            note="No target is needed; about 1 is perfect. A line that does not fall belongs to a still picture, "
             "one that ends well below 1 to copied noise.",
-            "x": _X,
-            "y": "mean squared error (noise variances)",
-            "curves": [
-                {"name": name, "kind": "line", "x": [0, 1], "y": values}
+            x=_X,
+            y="mean squared error (noise variances)",
+            curves=[
+                Curve(name=name, kind="line", x=[0, 1], y=values)
                 for name, values in lines.items()
                 if np.isfinite(values).all()
             ],
-        }
+        )
 
     def _path(self, kind: str, name: str) -> Path:
         folder = self._job.predictions.parent / "extra" / kind / self._job.predictions.name

@@ -9,13 +9,14 @@ the noise floor, below which only a network can get that copies noise from corre
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 
 from contract.device import autocast
+from contract.evidence import document_of
 from contract.memory import give_back
 from contract.seeding import generator
 from masking import Span, draw_mask, hide
@@ -109,9 +110,8 @@ class Evidence:
         )
 
     def document(self) -> dict[str, Any]:
-        """Return everything as JSON; null where a number is not finite, as after a step that exploded."""
-        numbers = {name: value if np.isfinite(value) else None for name, value in asdict(self).items()}
-        return numbers | {"leaks": self.leaks, "failure": self.failure}
+        """Return everything as JSON."""
+        return document_of(self) | {"leaks": self.leaks, "failure": self.failure}
 
 
 class _Probe(NamedTuple):

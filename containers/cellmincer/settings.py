@@ -6,16 +6,23 @@ Names are upstream's YAML keys; a key whose name says too little alone carries i
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import yaml
+
 from contract.errors import JobRefused
-from declared import misfits
+from contract.params import declared, misfits
 from padding import Valid
 from upstream_yaml import overrides
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from contract.params import Param
 
 _Part = TypeVar("_Part")
 
@@ -205,9 +212,17 @@ def architecture_of(params: Mapping[str, Any], where: str) -> Architecture:
 
 
 def _fitting(params: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-    if wrong := list(misfits(params)):
+    if wrong := list(misfits(params, _declared())):
         raise JobRefused(f"{where}: " + "; ".join(wrong))
     return params
+
+
+@cache
+def _declared() -> dict[str, Param]:
+    """Read algorithm.json, which images hold, or algorithm.yaml, of which it is made."""
+    made = Path(__file__).with_name("algorithm.json")
+    document = json.loads(made.read_text()) if made.exists() else yaml.safe_load(made.with_suffix(".yaml").read_text())
+    return declared(document["params"])
 
 
 def _part(kind: type[_Part], params: Mapping[str, Any]) -> _Part:
@@ -217,8 +232,6 @@ def _part(kind: type[_Part], params: Mapping[str, Any]) -> _Part:
 def _rules(settings: Settings) -> Iterator[tuple[bool, str]]:
     """Yield what must hold of the values beyond their ranges, each with the sentence that says so."""
     network, fitting, preprocess = settings.architecture, settings.fitting, settings.preprocess
-    for name in ("spatial_unet_kernel_size", "temporal_denoiser_kernel_size"):
-        yield getattr(network, name) % 2 == 1, f"{name}: expected an odd number"
     dims = network.temporal_denoiser_hidden_dense_layer_dims
     numbers = all(text.strip().isdigit() and int(text) > 0 for text in dims.split(",") if text.strip())
     yield numbers, f"temporal_denoiser_hidden_dense_layer_dims: expected positive numbers and commas, got {dims!r}"

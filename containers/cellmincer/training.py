@@ -15,7 +15,8 @@ import torch
 
 from checkpoint import load, save
 from contract.device import autocast, torch_device
-from contract.errors import DidNotConverge, JobRefused
+from contract.errors import JobRefused
+from contract.evidence import judge
 from contract.seeding import generator
 from contract.training import run_steps
 from correlation import Occlusion
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _BATCH_PURPOSE, _SAMPLER_PURPOSE = 0xBA7C, 0x5A3B
 _VALIDATIONS, _WATCHED_WINDOWS = 5, 8
+_HINT = "more n_iters or a larger lr_max may help; convergence: reported ends well all the same"
 
 
 def fit(job: Job, events: Events, settings: Settings, movies: list[Prepared], watched: list[Prepared]) -> None:
@@ -92,7 +94,9 @@ def fit(job: Job, events: Events, settings: Settings, movies: list[Prepared], wa
     )
     evidence = settle(network, evaluation, events, settings)
     save(job.checkpoint, network, occlusion, _record(evidence, occlusion, movies))
-    _judge(evidence, settings, events)
+    if evidence.leakage is not None:
+        events.message(evidence.leakage)
+    judge(evidence, events, on="held-out frames", required=settings.require_convergence, hint=_HINT)
 
 
 def masked_loss(predicted: torch.Tensor, batch: Batch, norm_p: float) -> torch.Tensor:
@@ -219,14 +223,3 @@ def _record(evidence: Evidence, occlusion: Occlusion, movies: list[Prepared]) ->
         for movie in movies
     ]
     return {"evidence": evidence.document(), "occlusion": asdict(occlusion), "noise": noise}
-
-
-def _judge(evidence: Evidence, settings: Settings, events: Events) -> None:
-    failed = evidence.failure is not None
-    found = f"held-out frames, {evidence.failure}" if failed else f"held-out {evidence.sentence}"
-    events.message(found)
-    if evidence.leakage is not None:
-        events.message(evidence.leakage)
-    if failed and settings.require_convergence:
-        message = f"{found}; more n_iters or a larger lr_max may help; convergence: reported ends well all the same"
-        raise DidNotConverge(message)

@@ -20,6 +20,7 @@ from contract import CONTRACT_VERSION
 from contract.errors import Interrupted, JobError, JobRefused, OutOfMemory
 from contract.events import Events
 from contract.job import Job, read_job
+from contract.params import check, declared
 from contract.result import Ending, write_result
 from contract.seeding import seed_everything
 
@@ -68,6 +69,7 @@ def _run(command: str, path: Path) -> int:
         if job.command != command:
             message = f"{path}: expected a {command} job, got a {job.command} job"
             raise JobRefused(message)
+        check(job.params, declared(_algorithm()["params"]))
         seed_everything(job.seed, job.threads)
         getattr(_load_run(), command)(job, events)
     except BaseException as error:  # noqa: BLE001 - the outermost frame: every ending becomes a result

@@ -9,7 +9,7 @@ import torch
 
 from contract.errors import JobRefused
 from contract.files import atomic, write_json
-from patches import upstream
+from upstream import upstream
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,6 +9,7 @@ from allocation import prepare_allocation
 from checkpoints import new_network, trained_network, write_manifest
 from contract.device import torch_device
 from contract.errors import JobRefused
+from contract.evidence import judge
 from contract.predictions import predictions_of
 from contract.seeding import seed_everything
 from contract.stacks import open_stack
@@ -17,9 +18,9 @@ from fast import predict_fast
 from intensities import Centred, mean_for_training
 from learning import Learner, learn
 from patch_grid import training_grid, used_frames
-from patches import upstream
 from settings import settings_of
-from validation import check_alive, validator
+from upstream import upstream
+from validation import gather_evidence, validator
 
 if TYPE_CHECKING:
     from contract.events import Events
@@ -47,7 +48,7 @@ def train(job: Job, events: Events) -> None:
         learner = Learner(new_network(settings.fmap), job, settings)
         events.network(sum(weight.numel() for weight in learner.network.parameters()))
         weights = learn(job, events, settings, learner, pairs, validator(job, events, settings, learner))
-        check_alive(learner, pairs)
+        judge(gather_evidence(learner, pairs), events)
     write_manifest(job, weights, {"patches": len(grid.coordinates), "means": [float(mean) for mean in means]})
 
 

@@ -60,13 +60,9 @@ def settings_of(job: Job) -> Settings:
     Raises
     ------
     JobRefused
-        For a missing or unknown parameter, and for parameters that contradict each other.
+        For parameters that contradict each other.
     """
-    try:
-        settings = Settings(**job.params)
-    except TypeError as error:
-        message = f"{job.path}: expected the parameters of algorithm.yaml ({error})"
-        raise JobRefused(message) from error
+    settings = Settings(**job.params)
     if settings.mode == "exact" and job.precision != "float32":
         message = f"mode exact: expected precision float32, got {job.precision}; mode fast can use it"
         raise JobRefused(message)

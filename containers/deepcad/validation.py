@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from contract.errors import DidNotConverge
 from contract.stacks import open_stack
 from intensities import mean_for_training
 
@@ -63,34 +63,47 @@ def validator(job: Job, events: Events, settings: Settings, learner: Learner) ->
     return validate
 
 
-def check_alive(learner: Learner, pairs: Pairs) -> None:
-    """Make sure that the network does not return the same value for every pixel.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """Whether the network still answers to its input, which it does not once its ReLUs have died.
 
-    That is what is left of it when its ReLUs have died, which a large step on raw grey levels can do; the loss alone
-    does not tell, as on a noisy movie it is then not much higher.
+    A large step on raw grey levels can do that; the loss alone does not tell, as on a noisy movie it is then not much
+    higher.
 
     Parameters
     ----------
-    learner : Learner
-        After training.
-    pairs : Pairs
-        Training patches, a few of which are looked at; their random numbers are no longer needed.
-
-    Raises
-    ------
-    DidNotConverge
-        With the value that the network returns.
+    lowest, highest : float
+        What it returns on a training patch, grey levels minus the mean of the movie.
     """
+
+    lowest: float
+    highest: float
+
+    @property
+    def sentence(self) -> str:
+        """The figures in words."""
+        return f"the network returns {self.lowest:.4g} to {self.highest:.4g} on a training patch"
+
+    @property
+    def failure(self) -> str | None:
+        """A sentence where the network returns the same value for every pixel."""
+        if self.highest > self.lowest:
+            return None
+        return (
+            f"after training the network returns {self.highest:.4g} for every pixel of every patch; train again "
+            "with a smaller lr or another seed"
+        )
+
+
+def gather_evidence(learner: Learner, pairs: Pairs) -> Evidence:
+    """Look at a few training patches until the network answers to one; their random numbers are no longer needed."""
     with torch.inference_mode():
         for number in range(0, len(pairs), -(-len(pairs) // _WINDOWS)):
             predicted = learner.forward(pairs[number][0][None].to(learner.device))
-            if float(predicted.max()) > float(predicted.min()):
-                return
-    message = (
-        f"after training the network returns {float(predicted.max()):.4g} for every pixel of every patch; train again "
-        "with a smaller lr or another seed"
-    )
-    raise DidNotConverge(message)
+            evidence = Evidence(lowest=float(predicted.min()), highest=float(predicted.max()))
+            if evidence.failure is None:
+                break
+    return evidence
 
 
 def _pairs(stack: Stack, mean: np.float32, size: tuple[int, ...]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

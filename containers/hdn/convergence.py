@@ -6,13 +6,12 @@ error that noise in the input cannot flatter. The same pixels, left replaced, ar
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from contract.errors import DidNotConverge
 from contract.seeding import generator
 
 if TYPE_CHECKING:
@@ -81,11 +80,18 @@ class Evidence:
         silent = told < _COLLAPSED or (told < _AS_GOOD_AS_FREE * self.free and useless)
         return silent and signal > _SOME_SIGNAL * self.noise
 
-    def document(self) -> dict[str, Any]:
-        """Return the figures for a file; null where one is not finite."""
-        document = {name: value for name, value in asdict(self).items() if name != "divergence"}
-        finite = {name: value if np.isfinite(value) else None for name, value in document.items()}
-        return finite | {"divergence": [value if np.isfinite(value) else None for value in self.divergence]}
+    @property
+    def failure(self) -> str | None:
+        """A sentence where there is no denoiser: not finite, worse than no denoising, or blind to the image."""
+        if not np.isfinite([self.restored, *self.divergence]).all():
+            return f"the network gives values that are not finite: {self.sentence}"
+        if self.restored >= self.identity:
+            return f"hidden pixels are restored worse than without denoising: {self.sentence}"
+        if self.collapsed:
+            return (
+                f"posterior collapse: the latents do not depend on the image, although it holds signal: {self.sentence}"
+            )
+        return None
 
 
 def gather_evidence(  # noqa: PLR0913 - all that an ending is judged by
@@ -139,28 +145,6 @@ def gather_evidence(  # noqa: PLR0913 - all that an ending is judged by
         free=free_bits * divergences.shape[1] / noisy[0].numel(),
         skipped=skipped,
     )
-
-
-def refuse_failure(evidence: Evidence) -> None:
-    """End the job when the evidence says that there is no denoiser.
-
-    Raises
-    ------
-    DidNotConverge
-        When the restored values are not finite, are worse than no denoising, or do not depend on the image although
-        there is signal in it (posterior collapse).
-    """
-    if not np.isfinite([evidence.restored, *evidence.divergence]).all():
-        message = f"the network gives values that are not finite: {evidence.sentence}"
-        raise DidNotConverge(message)
-    if evidence.restored >= evidence.identity:
-        message = f"hidden pixels are restored worse than without denoising: {evidence.sentence}"
-        raise DidNotConverge(message)
-    if evidence.collapsed:
-        message = (
-            f"posterior collapse: the latents do not depend on the image, although it holds signal: {evidence.sentence}"
-        )
-        raise DidNotConverge(message)
 
 
 def _hide(noisy: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

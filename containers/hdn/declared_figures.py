@@ -1,13 +1,12 @@
-"""Plots that a run asks its report to show: the noise model beside its data, and what averaging samples is worth.
-
-`figures.json` in the folder of a job is a list of plots; docstrings of evaluation/report/declared.py say its fields.
-"""
+"""Plots that a run asks its report to show: the noise model beside its data, and what averaging samples is worth."""
 
 from __future__ import annotations
 
 import json
 import os
 from typing import TYPE_CHECKING, Any
+
+from contract.figures import Curve, Figure, Scored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 _UNIT = "intensity units"
 
 
-def noise_figures(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+def noise_figures(report: Mapping[str, Any]) -> list[Figure]:
     """Plot a noise model.
 
     Parameters
@@ -26,23 +25,24 @@ def noise_figures(report: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     Returns
     -------
-    list of dict
+    list of Figure
         Variance against signal, then histogram and density of noisy - signal at each signal level.
     """
-    variance = {
-        "title": "Variance against signal",
-        "note": _in_words(report),
-        "x": f"signal ({_UNIT})",
-        "y": f"variance ({_UNIT}²)",
-        "curves": [
-            {"name": "data", "kind": "points", "x": report["points"]["signal"], "y": report["points"]["variance"]},
-            {"name": "noise model", "kind": "line", "x": report["curve"]["signal"], "y": report["curve"]["variance"]},
+    points, curve = report["points"], report["curve"]
+    variance = Figure(
+        title="Variance against signal",
+        note=_in_words(report),
+        x=f"signal ({_UNIT})",
+        y=f"variance ({_UNIT}²)",
+        curves=[
+            Curve(name="data", kind="points", x=points["signal"], y=points["variance"]),
+            Curve(name="noise model", kind="line", x=curve["signal"], y=curve["variance"]),
         ],
-    }
+    )
     return [variance, *map(_density_figure, report["densities"])]
 
 
-def sample_figures(names: Sequence[str], settling: Path, folder: Path) -> list[dict[str, Any]]:
+def sample_figures(names: Sequence[str], settling: Path, folder: Path) -> list[Figure]:
     """Plot what averaging samples is worth: against the clean target where there is one, and how far the mean moves.
 
     Parameters
@@ -56,45 +56,44 @@ def sample_figures(names: Sequence[str], settling: Path, folder: Path) -> list[d
 
     Returns
     -------
-    list of dict
+    list of Figure
         Score against samples, which needs a target, and distance from the mean of infinitely many samples.
     """
     settled = {name: json.loads((settling / f"{name}.json").read_text()) for name in names}
     place = os.path.relpath(settling, folder)
-    return [
-        {
-            "title": "Samples averaged against SI-PSNR",
-            "note": "A few frames of each movie against the clean target; where a line is flat, samples are wasted.",
-            "x": "samples averaged",
-            "scored": [
-                {"movie": name, "file": f"{place}/{name}.npy", "at": one["samples"], "frames": one["frames"]}
-                for name, one in settled.items()
-            ],
-        },
-        {
-            "title": "Samples averaged against distance from the mean of all possible ones",
-            "note": "Standard deviation of the samples over the root of their number, all pixels.",
-            "x": "samples averaged",
-            "y": f"rms ({_UNIT})",
-            "curves": [
-                {"name": name, "kind": "line", "x": one["samples"], "y": one["expected_rms_error"]}
-                for name, one in settled.items()
-            ],
-        },
-    ]
-
-
-def _density_figure(density: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    return {
-        "title": f"Noise around signal {density['signal']:.4g}",
-        "note": f"{density['pixels']} pixels of about that signal.",
-        "x": f"noisy - signal ({_UNIT})",
-        "y": f"density (1 / {_UNIT})",
-        "curves": [
-            {"name": "histogram", "kind": "bars", "x": density["residual"], "y": density["histogram"]},
-            {"name": "noise model", "kind": "line", "x": density["residual"], "y": density["fitted"]},
+    against_target = Figure(
+        title="Samples averaged against SI-PSNR",
+        note="A few frames of each movie against the clean target; where a line is flat, samples are wasted.",
+        x="samples averaged",
+        scored=[
+            Scored(movie=name, file=f"{place}/{name}.npy", at=one["samples"], frames=one["frames"])
+            for name, one in settled.items()
         ],
-    }
+    )
+    against_all = Figure(
+        title="Samples averaged against distance from the mean of all possible ones",
+        note="Standard deviation of the samples over the root of their number, all pixels.",
+        x="samples averaged",
+        y=f"rms ({_UNIT})",
+        curves=[
+            Curve(name=name, kind="line", x=one["samples"], y=one["expected_rms_error"])
+            for name, one in settled.items()
+        ],
+    )
+    return [against_target, against_all]
+
+
+def _density_figure(density: Mapping[str, Sequence[float]]) -> Figure:
+    return Figure(
+        title=f"Noise around signal {density['signal']:.4g}",
+        note=f"{density['pixels']} pixels of about that signal.",
+        x=f"noisy - signal ({_UNIT})",
+        y=f"density (1 / {_UNIT})",
+        curves=[
+            Curve(name="histogram", kind="bars", x=density["residual"], y=density["histogram"]),
+            Curve(name="noise model", kind="line", x=density["residual"], y=density["fitted"]),
+        ],
+    )
 
 
 def _in_words(report: Mapping[str, Any]) -> str:

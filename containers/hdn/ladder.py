@@ -6,7 +6,7 @@ from functools import partial, partialmethod
 from typing import TYPE_CHECKING, Any
 
 from contract.errors import JobRefused
-from patches import bare_careamics, torchvision_stand_in
+from without_init import bare_careamics, torchvision_stand_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,10 +13,12 @@ import torch
 
 from contract.device import autocast, torch_device
 from contract.errors import JobRefused
+from contract.evidence import document_of, judge
+from contract.figures import write_figures
 from contract.files import write_json
 from contract.predictions import predictions_of
 from contract.stacks import open_stack
-from convergence import gather_evidence, refuse_failure
+from convergence import gather_evidence
 from declared_figures import noise_figures, sample_figures
 from ladder import build_ladder, multiple_of
 from ladder_training import LadderTraining
@@ -48,24 +50,23 @@ def train(job: Job, events: Events) -> None:
         save_noise_model(job.checkpoint / "noise_model.npz", choice.noise_model)
         report = noise_report(choice, job.params["camera_offset"])
         write_json(job.checkpoint / "noise_model.json", report)
-        write_json(job.folder / "figures.json", noise_figures(report))
+        write_figures(job, noise_figures(report))
         cut = partial(PatchSource, size=job.params["patch_size"], scale=scale, folder=job.folder)
         source = cut(stacks)
-        judge = cut(val) if val else source
-        training = LadderTraining(job, choice.noise_model, scale, train=source, val=judge)
+        watched = cut(val) if val else source
+        training = LadderTraining(job, choice.noise_model, scale, train=source, val=watched)
         training.run(events)
         evidence = gather_evidence(
             training.network,
-            judge,
+            watched,
             choice.noise_model,
             scale,
             seed=job.seed,
             free_bits=job.params["free_bits"],
             skipped=training.skips.count,
         )
-    write_json(job.checkpoint / "evidence.json", evidence.document())
-    events.message(f"evidence: {evidence.sentence}")
-    refuse_failure(evidence)
+    write_json(job.checkpoint / "evidence.json", document_of(evidence))
+    judge(evidence, events)
 
 
 def predict(job: Job, events: Events) -> None:
@@ -83,7 +84,7 @@ def predict(job: Job, events: Events) -> None:
     for stack, prediction in predictions_of(job, events):
         predict_movie(posterior, request, stack, prediction, extra)
     names = [path.name for path in job.inputs.noisy]
-    write_json(job.folder / "figures.json", sample_figures(names, extra / "settling", job.folder))
+    write_figures(job, sample_figures(names, extra / "settling", job.folder))
 
 
 def _request(job: Job, multiple: int) -> Request:

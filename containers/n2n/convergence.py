@@ -6,14 +6,14 @@ of both frames, is what a denoiser has to stay below.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from contract import evidence
 from contract.device import autocast
-from contract.errors import DidNotConverge
 from contract.files import write_json
 from contract.seeding import generator, torch_generator
 from patch_sampling import PatchSource, hold_out, open_movies
@@ -50,9 +50,11 @@ class Evidence:
         return f"loss on held-out pairs {self.network:.4g}, of the noisy frames themselves {self.identity:.4g}"
 
     @property
-    def failed(self) -> bool:
-        """Whether no denoising is as good; also where the loss of the network is not finite."""
-        return not self.network < self.identity
+    def failure(self) -> str | None:
+        """A sentence where no denoising is as good, also where the loss of the network is not finite."""
+        if self.network < self.identity:
+            return None
+        return f"the network predicts a frame no better than the noisy frame before it does: {self.sentence}"
 
 
 def judge(job: Job, events: Events, recipe: Recipe) -> None:
@@ -81,13 +83,9 @@ def judge(job: Job, events: Events, recipe: Recipe) -> None:
             pair = (recipe.loss(output, example).item(), recipe.loss(example.source, example).item())
             losses += [pair] * len(output)
     network, identity = (float(np.mean(column)) for column in zip(*losses, strict=True))
-    evidence = Evidence(network=network, identity=identity)
-    finite = {name: value if np.isfinite(value) else None for name, value in asdict(evidence).items()}
-    write_json(job.checkpoint / "evidence.json", finite)
-    events.message(f"evidence: {evidence.sentence}")
-    if evidence.failed and job.params["convergence"] == "required":
-        message = f"the network predicts a frame no better than the noisy frame before it does: {evidence.sentence}"
-        raise DidNotConverge(message)
+    found = Evidence(network=network, identity=identity)
+    write_json(job.checkpoint / "evidence.json", evidence.document_of(found))
+    evidence.judge(found, events, required=job.params["convergence"] == "required")
 
 
 def _held_out(job: Job, recipe: Recipe, denoiser: Denoiser) -> Iterator[Example]:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from contract.events import Events
     from contract.job import Job
 
-_SMALLEST_PATCH = 8  # pixels, as careamics 0.3.5 (patch_validators)
 _LOSSES = {"mse": functional.mse_loss, "mae": functional.l1_loss}
 _MIDDLE: dict[str, Literal["mean", "median"]] = {"mse": "mean", "mae": "median"}  # what each loss aims at
 
@@ -49,7 +48,7 @@ def predict(job: Job, events: Events) -> None:
 
 
 def check(job: Job) -> None:
-    """Refuse params that careamics would refuse, or that exclude each other.
+    """Refuse params that do not fit the network or each other.
 
     Raises
     ------
@@ -57,11 +56,6 @@ def check(job: Job) -> None:
         With the param, what was expected and what was got.
     """
     params = job.params
-    for name in ("patch_size", "patch_size_z"):
-        value = params[name]
-        if value is not None and (value < _SMALLEST_PATCH or value & (value - 1)):
-            message = f"{name}: expected a power of two, at least {_SMALLEST_PATCH}, got {value}"
-            raise JobRefused(message)
     if params["tile_size"] is not None and params["tile_size"] % MULTIPLE:
         message = f"tile_size: expected a multiple of {MULTIPLE}, got {params['tile_size']}"
         raise JobRefused(message)

@@ -9,7 +9,7 @@ import torch
 
 from careamics_unet import VERSION
 from contract.errors import JobRefused
-from patches import STUDY
+from without_init import STUDY
 
 if VERSION == STUDY:
     from careamics.losses.fcn.losses import n2v_loss

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from contract.events import Events
     from contract.job import Job
 
-_SMALLEST_PATCH = 8  # pixels, as careamics 0.3.5 (patch_validators)
-
 
 def train(job: Job, events: Events) -> None:
     """Train on all stacks of the job; write network and normalisation to the checkpoint."""
@@ -34,26 +32,16 @@ def predict(job: Job, events: Events) -> None:
 
 
 def check(job: Job) -> None:
-    """Refuse params that careamics would refuse, or misread.
+    """Refuse params that do not fit together.
 
     Raises
     ------
     JobRefused
         With the param, what was expected and what was got.
     """
-    params = job.params
-    for name in ("patch_size", "patch_size_z"):
-        value = params[name]
-        if value is not None and (value < _SMALLEST_PATCH or value & (value - 1)):
-            message = f"{name}: expected a power of two, at least {_SMALLEST_PATCH}, got {value}"
-            raise JobRefused(message)
-    for name in ("roi_size", "struct_n2v_span"):
-        if params[name] % 2 == 0:
-            message = f"{name}: expected an odd number, got {params[name]}"
-            raise JobRefused(message)
-    check_masking(params)
-    if params["struct_n2v_axes"] != "none":
-        _check_struct(params)
+    check_masking(job.params)
+    if job.params["struct_n2v_axes"] != "none":
+        _check_struct(job.params)
 
 
 def _check_struct(params: dict) -> None:

@@ -9,6 +9,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import BadInput, CalmError
+from orchestrator.paths import existing_parent, free_bytes_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +51,6 @@ def _facts(error: OSError) -> tuple[int | None, str | None]:
 
 
 def _fullest(what: str, places: Sequence[Path]) -> str:
-    existing = {next(folder for folder in (place, *place.parents) if folder.is_dir()) for place in places}
-    free = {folder: shutil.disk_usage(folder).free for folder in sorted(existing)}
+    free = {folder: free_bytes_at(folder) for folder in sorted({existing_parent(place) for place in places})}
     folder = min(free, key=lambda one: free[one])
     return f"{folder}: {what}, {free[folder] / 1e6:.1f} MB are free; the least of all places that calm writes to here"

@@ -25,9 +25,14 @@ def list_(name: str | None) -> None:
         calm list
         calm list n2v
     """  # noqa: D301
+    from orchestrator.algorithms import broken_algorithms
+    from orchestrator.paths import layout
+
     if name is None:
         for one in algorithms().values():
             click.echo(f"{one.name:<12} {one.kind:<10} {'/'.join(one.devices):<9} {one.title}: {one.summary}")
+        for folder, error in broken_algorithms(layout().containers).items():
+            click.echo(f"Warning: {folder} cannot be used: {error.message}. {error.hint}", err=True)
         return
     found = algorithm(name)
     click.echo(f"{found.title}: {found.summary}")
@@ -42,6 +47,24 @@ def list_(name: str | None) -> None:
         click.echo(f"  preset {preset}: {text}")
     if found.prior is not None:
         click.echo(f"  --prior ({found.prior.when()}): {found.prior.help}")
+
+
+@main.command()
+@click.argument("name", metavar="NAME")
+def new(name: str) -> None:
+    """Add an algorithm: copy the template to containers/NAME, for you to edit.
+
+    \b
+    Example:
+        calm new median
+    """  # noqa: D301
+    from orchestrator.algorithms import new_algorithm
+    from orchestrator.paths import layout
+
+    folder = new_algorithm(layout().containers, name)
+    click.echo(f"{folder}")
+    click.echo("Edit algorithm.yaml and run.py there; docs/adding-an-algorithm.md goes through a whole example.")
+    click.echo(f"Then: calm run {name} --preset smoke")
 
 
 @main.command()

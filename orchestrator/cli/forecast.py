@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import shutil
 from typing import TYPE_CHECKING
 
 from evaluation.report.text import aligned
+from orchestrator.paths import existing_parent, free_bytes_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -107,11 +107,11 @@ def _disks(forecast: Forecast, layout: Layout) -> Iterator[str]:
     disks: dict[int, list[tuple[Path, str, int]]] = {}
     for folder, variable, needed in parts:
         if needed:
-            existing = next(one for one in (folder, *folder.parents) if one.exists())
+            existing = existing_parent(folder)
             disks.setdefault(existing.stat().st_dev, []).append((existing, variable, needed))
     for there in disks.values():
         needed = sum(size for _, _, size in there)
-        free = shutil.disk_usage(there[0][0]).free
+        free = free_bytes_at(there[0][0])
         where = ", ".join(str(folder) for folder in sorted({folder for folder, _, _ in there}))
         yield f"Disk at {where}: {_size(needed)} needed, {_size(free)} free"
         if needed > free:

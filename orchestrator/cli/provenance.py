@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.root import algorithm, algorithms, main, run_folders
+from orchestrator.cli.root import algorithm, algorithms, experiments, main, run_folders
 from orchestrator.domain import CURRENT
 
 _PATH = click.Path(path_type=Path)
@@ -41,7 +41,7 @@ def cite(name: str) -> None:
         calm cite n2v
     """  # noqa: D301
     from orchestrator.data.manifest import load_manifest
-    from orchestrator.experiments import load_experiments, named
+    from orchestrator.experiments import named
     from orchestrator.paths import layout
     from orchestrator.reproduce.cite import citations
 
@@ -49,11 +49,11 @@ def cite(name: str) -> None:
         lines = citations(algorithm(name), None, None)
     else:
         where = layout()
-        experiments = load_experiments(where.containers)
-        experiment = named(experiments, name)
+        known = experiments()
+        experiment = named(known, name)
         dataset = load_manifest(where.manifest).named(experiment.dataset)
         first = experiment.prior
-        prior = None if first is None else algorithm(experiments[first.experiment].image_name)
+        prior = None if first is None else algorithm(known[first.experiment].image_name)
         lines = citations(algorithm(experiment.image_name), experiment, dataset, prior)
     for line in lines:
         click.echo(line)

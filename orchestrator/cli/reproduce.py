@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.data import BytesProgress
-from orchestrator.cli.root import ENGINES, absolute, main, session
+from orchestrator.cli.root import ENGINES, absolute, experiments, main, session
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
@@ -72,10 +72,9 @@ def leaderboard(runs: tuple[Path, ...], target: Path | None) -> None:
     from evaluation.report.leaderboard import write_leaderboard
     from evaluation.report.text import verdict_table
     from orchestrator.cli.root import algorithms, run_folders
-    from orchestrator.experiments import load_experiments
     from orchestrator.paths import layout
 
-    board = collect(run_folders(runs), load_experiments(layout().containers), algorithms())
+    board = collect(run_folders(runs), experiments(), algorithms())
     click.echo(verdict_table(board))
     page = (target or layout().leaderboard).absolute()
     page.parent.mkdir(parents=True, exist_ok=True)
@@ -84,20 +83,16 @@ def leaderboard(runs: tuple[Path, ...], target: Path | None) -> None:
 
 
 def _list() -> None:
-    from orchestrator.experiments import load_experiments
-    from orchestrator.paths import layout
 
-    for one in load_experiments(layout().containers).values():
+    for one in experiments().values():
         click.echo(f"{one.name:<24} {one.algorithm:<10} {one.dataset:<12} {one.outcome:<13} {one.title}")
 
 
 def _from_csv(paths: Sequence[Path]) -> None:
     from evaluation.report.text import table_1_text
     from evaluation.study.table_1 import verdicts_of
-    from orchestrator.experiments import load_experiments
-    from orchestrator.paths import layout
 
-    verdicts = verdicts_of(paths, load_experiments(layout().containers))
+    verdicts = verdicts_of(paths, experiments())
     click.echo(table_1_text(verdicts))
     sys.exit(0 if all(one.judgement.verdict in ("reproduced", "not comparable") for one in verdicts) else 1)
 
@@ -106,31 +101,30 @@ def _run(names: tuple[str, ...], options: dict[str, Any]) -> None:
     from evaluation.study.judge import deviates
     from evaluation.study.protocol import score_experiment
     from orchestrator.cli.root import algorithms
-    from orchestrator.experiments import load_experiments
     from orchestrator.reproduce.attempts import with_anchors
     from orchestrator.reproduce.reproduce import Reproduction
 
     opened = session(options["engine_name"], options["memory_gib"])
-    experiments = load_experiments(opened.layout.containers)
+    known = experiments()
     work = Reproduction(
         session=opened,
         request=_request(names, options),
         progress=BytesProgress(),
         score=lambda folder, experiment: score_experiment(folder, experiment, algorithms()),
-        deviates=lambda attempt: deviates(attempt, experiments),
+        deviates=lambda attempt: deviates(attempt, known),
     )
-    ordered = with_anchors(experiments, names)
+    ordered = with_anchors(known, names)
     if options["plan_only"]:
         from orchestrator.cli.forecast import text_of
         from orchestrator.reproduce.forecast import forecast
 
         click.echo(text_of(forecast(work, ordered), opened.layout))
         return
-    _show(work, ordered, experiments, options["target"])
+    _show(work, ordered, known, options["target"])
 
 
 def _show(
-    work: Reproduction, ordered: Sequence[Experiment], experiments: Mapping[str, Experiment], target: Path | None
+    work: Reproduction, ordered: Sequence[Experiment], known: Mapping[str, Experiment], target: Path | None
 ) -> None:
     """Run, print the verdicts with their reasons, and write the page."""
     from evaluation.report.board import board_of, reasons
@@ -139,7 +133,7 @@ def _show(
     from evaluation.study.judge import passed
 
     attempts = work.attempts(ordered)
-    board = board_of(attempts, experiments)
+    board = board_of(attempts, known)
     click.echo(verdict_table(board))
     click.echo()
     for line in reasons(board):
@@ -148,7 +142,7 @@ def _show(
     page.parent.mkdir(parents=True, exist_ok=True)
     write_leaderboard(board, page)
     click.echo(f"\nLeaderboard: {page}")
-    sys.exit(0 if passed(attempts, experiments) else 1)
+    sys.exit(0 if passed(attempts, known) else 1)
 
 
 def _request(names: tuple[str, ...], options: dict[str, Any]) -> Request:

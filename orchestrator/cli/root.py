@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orchestrator.domain import Algorithm
+    from orchestrator.experiments import Experiment
     from orchestrator.paths import RunFolder
     from orchestrator.runs.session import Session
 
@@ -88,7 +89,7 @@ def _places(ctx: click.Context) -> list[Path]:
 
 
 def algorithms() -> dict[str, Algorithm]:
-    """Return every algorithm folder by name."""
+    """Return every algorithm that can be loaded, by name."""
     from orchestrator.algorithms import load_algorithms
     from orchestrator.paths import layout
 
@@ -97,14 +98,21 @@ def algorithms() -> dict[str, Algorithm]:
 
 def algorithm(name: str) -> Algorithm:
     """Return an algorithm by name, or by name and environment: n2v@study."""
-    from orchestrator.algorithms import in_environment
+    from orchestrator.algorithms import algorithm_named
+    from orchestrator.paths import layout
 
-    found = algorithms()
-    own, _, environment = name.partition("@")
-    if own not in found:
-        message = f"expected an algorithm of {', '.join(found)}, got {own}"
-        raise BadInput(message, "`calm list` describes them.")
-    return in_environment(found[own], environment) if environment else found[own]
+    return algorithm_named(layout().containers, name)
+
+
+def experiments() -> dict[str, Experiment]:
+    """Return every published experiment by name; what is wrong with a file is said, and the others go on."""
+    from orchestrator.experiments import load_experiments
+    from orchestrator.paths import layout
+
+    def say(error: BadInput) -> None:
+        click.echo(f"Warning: left out: {error.message}. {error.hint}", err=True)
+
+    return load_experiments(layout().containers, say)
 
 
 def session(engine_name: str, memory_gib: float | None = None) -> Session:

@@ -6,8 +6,9 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
+from filelock import FileLock
+
 from contract.files import write_json
-from orchestrator.hold import held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,7 +57,8 @@ class Checksums:
         return known
 
     def _remember(self) -> None:
-        with held(self._path.with_suffix(".lock")):
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._path.with_suffix(".lock")):
             self._known = self._remembered() | self._known
             write_json(self._path, self._known)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import math
 import os
 import shutil
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, assert_never, get_args
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from contract.files import write_json
 from orchestrator.data.datasets import Split, locate, matches
@@ -17,6 +17,7 @@ from orchestrator.data.download import Transfer, download, read_record, unfinish
 from orchestrator.data.manifest import read_lock
 from orchestrator.data.simulator.movie import write_movie
 from orchestrator.errors import BadInput
+from orchestrator.paths import free_bytes_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -99,8 +100,7 @@ def checksum_of(path: Path, algorithm: str) -> str:
 
 def check_room(folder: Path, needed_bytes: int, what: str) -> None:
     """Refuse to begin what the disk has no room for."""
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    free_bytes = shutil.disk_usage(there).free
+    free_bytes = free_bytes_at(folder)
     if needed_bytes + _SPARE_BYTES > free_bytes:
         message = f"{folder}: expected {needed_bytes + _SPARE_BYTES} free bytes for {what}, got {free_bytes}"
         raise BadInput(message, "Free some space, or choose another disk (CALM_DATA, CALM_HOME).")
@@ -226,16 +226,17 @@ def _remember(lock: Path, dataset: Dataset, files: Sequence[File], folder: Path,
 @contextmanager
 def _alone(dataset: Dataset, root: Path) -> Iterator[None]:
     """Let one process at a time fetch a dataset."""
+    lock = FileLock(root / f".{dataset.name}.fetch")
     try:
         root.mkdir(parents=True, exist_ok=True)
-        stream = (root / f".{dataset.name}.fetch").open("w")
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        message = f"{root / dataset.folder}: expected to be alone, got another process that fetches {dataset.name}"
+        raise BadInput(message, "Wait for the other process to end.") from error
     except OSError as error:
         message = f"{root}: expected a folder that can be written, got {error.strerror}"
         raise BadInput(message, "Choose another folder with CALM_DATA.") from error
-    with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            message = f"{root / dataset.folder}: expected to be alone, got another process that fetches {dataset.name}"
-            raise BadInput(message, "Wait for the other process to end.") from error
+    try:
         yield
+    finally:
+        lock.release()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from filelock import FileLock
 
 from contract.predictions import write_stack
 from contract.stacks import open_stack
@@ -13,7 +14,6 @@ from orchestrator.data.inspect import blocks_of, header_for
 from orchestrator.data.readers import open_planes
 from orchestrator.data.readers.choose import choose
 from orchestrator.errors import BadInput
-from orchestrator.hold import held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -39,7 +39,7 @@ def make_stacks(recordings: Iterable[Recording], say: Callable[[str], None]) -> 
     for recording in recordings:
         if recording.copied and not recording.stack.exists():
             recording.stack.parent.mkdir(parents=True, exist_ok=True)
-            with held(recording.stack.with_name(f".{recording.stack.name}.lock")):
+            with FileLock(recording.stack.with_name(f".{recording.stack.name}.lock")):
                 if not recording.stack.exists():  # another process may have made it while this one waited
                     megabytes = recording.facts.bytes / 1e6
                     say(f"Copying {recording.given.name} into a stack that jobs can read, {megabytes:.0f} MB.")

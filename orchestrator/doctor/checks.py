@@ -21,6 +21,7 @@ from orchestrator.engines.kernel import allows_user_namespaces
 from orchestrator.engines.locks import python, read_lock
 from orchestrator.engines.machine import FAST_FLAGS, NEEDED_FLAGS, SUBIDS, processor_flags, subordinate_ids
 from orchestrator.errors import CalmError
+from orchestrator.paths import existing_parent, free_bytes_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,9 +87,8 @@ def _engine(name: str) -> Callable[[Layout], Finding]:
 
 
 def _disk(layout: Layout) -> Finding:
-    folder = next(one for one in (layout.home, *layout.home.parents) if one.exists())
-    free = shutil.disk_usage(folder).free
-    message = f"{free / 1e9:.0f} GB free at {folder}"
+    free = free_bytes_at(layout.home)
+    message = f"{free / 1e9:.0f} GB free at {existing_parent(layout.home)}"
     if free < _MIN_FREE_BYTES:
         return Finding(check="disk", severity="error", message=message, remedy="Free some, or move it with CALM_HOME.")
     return Finding(check="disk", severity="ok", message=message)

@@ -9,11 +9,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filelock import FileLock
+
 import contract
 from contract.files import sha256, write_json
 from orchestrator.domain import Image
 from orchestrator.engines.locks import fill_wheelhouse
-from orchestrator.hold import held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +65,9 @@ def prepare(algorithm: Algorithm, image: Image) -> None:
     """Fill the wheelhouse and lay out the context of an image, where they are not there yet."""
     if image.wheelhouse.exists() and image.context.exists():
         return
-    with held(image.wheelhouse.with_suffix(".lock")), held(image.context.with_suffix(".lock")):
+    for folder in (image.wheelhouse, image.context):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(image.wheelhouse.with_suffix(".lock")), FileLock(image.context.with_suffix(".lock")):
         if not image.wheelhouse.exists():
             fill_wheelhouse(image.lock, image.wheelhouse)
         if not image.context.exists():

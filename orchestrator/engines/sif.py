@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock
+
 from contract.files import sha256, write_json
 from orchestrator.engines import process
 from orchestrator.engines.failures import diagnose_words
 from orchestrator.engines.settings import LABEL
 from orchestrator.engines.tree import differences, read_archive, read_folder
 from orchestrator.errors import AlgorithmFailed, BadInput
-from orchestrator.hold import held
+from orchestrator.paths import free_bytes_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -65,7 +67,8 @@ def find_sif(folder: Path, image: Image) -> Sif | None:
 def make_sif(folder: Path, image: Image, archive: Callable[[Path], Path]) -> Sif:
     """Make the SIF of an image, or find it finished and unchanged; one process at a time works on it."""
     path = sif_path(folder, image)
-    with held(path.with_suffix(".lock")):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
         found = find_sif(folder, image)
         if found is not None:
             return _unchanged(found)
@@ -175,7 +178,7 @@ def _check_label(saved: Saved, archive: Path, image: Image) -> None:
 
 
 def _check_disk(archive: Path, folder: Path) -> None:
-    needed, free = _DISK_FACTOR * archive.stat().st_size, shutil.disk_usage(folder).free
+    needed, free = _DISK_FACTOR * archive.stat().st_size, free_bytes_at(folder)
     if free < needed:
         message = f"{folder}: expected {needed / 1e9:.1f} GB free to convert {archive.name}, got {free / 1e9:.1f} GB"
         raise BadInput(message, "Free some, or move the cache with CALM_HOME.")

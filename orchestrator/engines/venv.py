@@ -9,13 +9,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from filelock import FileLock
+
 from orchestrator.domain import Exit
 from orchestrator.engines import process
 from orchestrator.engines.failures import image_missing
 from orchestrator.engines.kernel import kernel_kills
 from orchestrator.engines.locks import python
 from orchestrator.errors import BadInput, EngineMissing
-from orchestrator.hold import held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -70,7 +71,8 @@ class VenvEngine:
     def build(self, image: Image) -> str:
         """Install the wheelhouse into a new environment, with the network off."""
         folder = self._folder(image)
-        with held(folder.with_suffix(".lock")):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
             if not (folder / _COMPLETE).exists():
                 shutil.rmtree(folder, ignore_errors=True)
                 process.run([str(python()), "-m", "venv", str(folder)])

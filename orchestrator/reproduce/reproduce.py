@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from orchestrator.algorithms import in_environment, load_algorithms
+from orchestrator.algorithms import algorithm_named
 from orchestrator.data.datasets import locate
 from orchestrator.data.manifest import load_manifest
 from orchestrator.data.movies import dataset_source
@@ -102,11 +102,7 @@ class Reproduction:
         BadInput
             When its folder has no algorithm.yaml, or not that environment.
         """
-        found = load_algorithms(self.session.layout.containers)
-        if experiment.algorithm not in found:
-            message = f"{experiment.name}: expected an algorithm of {', '.join(found)}, got {experiment.algorithm}"
-            raise BadInput(message, "Its folder holds no algorithm.yaml.")
-        return in_environment(found[experiment.algorithm], experiment.environment)
+        return algorithm_named(self.session.layout.containers, experiment.image_name)
 
     def _attempt(self, experiment: Experiment, done: Mapping[str, Attempt]) -> Attempt:
         changes = self.request.changes(experiment)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from filelock import FileLock, Timeout
 
 from contract.files import write_json
 from contract.job import to_document
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
 
 _MEMORY_SHARE = 0.9  # of the machine, where the user sets no limit: the machine itself must live on
 _LOG_TAIL_CHARACTERS = 4000
+_PASSED_ON = (
+    "ATEN_CPU_CAPABILITY",  # the instructions of the processor that torch may use, and those of oneDNN: what an older
+    "ONEDNN_MAX_CPU_ISA",  # processor would compute
+    "CUDA_VISIBLE_DEVICES",  # the scheduler's choice of GPU
+)
 
 
 class Progress(Protocol):
@@ -88,7 +94,10 @@ def execute(plan: Plan, engine: Engine, progress: Progress, memory_bytes: int | 
     began = time.time()
     fresh = [folder for folder in (plan.folder.path, *plan.folder.path.parents) if not folder.exists()]
     limit = memory_bytes or int(_MEMORY_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    with _nothing_left_when_refused(fresh), _held(plan.folder):
+    with _nothing_left_when_refused(fresh), _held(plan, progress):
+        there = finished(plan)
+        if there is not None:  # another process made it while this one waited
+            return there
         try:
             results = {job.folder.name: _run_job(plan, job, engine, progress, limit) for job in plan.jobs()}
         except errors.BadInput:
@@ -136,8 +145,7 @@ def _launch(plan: Plan, job: Job, limit: int) -> Launch:
         "PYTHONHASHSEED": "0",
         "TZ": "UTC",
     }
-    if "CUDA_VISIBLE_DEVICES" in os.environ:  # the scheduler's choice of GPU
-        environment["CUDA_VISIBLE_DEVICES"] = os.environ["CUDA_VISIBLE_DEVICES"]
+    environment |= {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return Launch(
         image=plan.image,
         arguments=(job.command, str(job.path)),
@@ -236,34 +244,34 @@ def _nothing_left_when_refused(fresh: Sequence[Path]) -> Iterator[None]:
         raise
 
 
+def _acquire(lock: FileLock, plan: Plan, progress: Progress) -> None:
+    try:
+        lock.acquire()
+    except Timeout:
+        if plan.algorithm.kind != "control":
+            raise
+        progress.begin(f"{plan.algorithm.name}: waiting for another process that runs it on the same movies")
+        lock.acquire(timeout=-1)
+        progress.end()
+
+
 @contextmanager
-def _held(folder: RunFolder) -> Iterator[None]:
-    """Hold a run folder against other processes; the hold dies with its owner."""
+def _held(plan: Plan, progress: Progress) -> Iterator[None]:
+    """Hold a run folder against other processes; the hold dies with its owner. A control takes seconds: it waits."""
+    folder = plan.folder
+    lock = FileLock(folder.lock, timeout=0)
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
-        stream = _lock_file(folder.lock)
+        _acquire(lock, plan, progress)
+        folder.path.mkdir(parents=True, exist_ok=True)  # its last owner may have been refused, and have deleted it
+    except Timeout as error:
+        message = f"{folder.path}: expected a free run folder, got one in use by another process"
+        raise errors.BadInput(message, "Wait for that run to end; the same command will then reuse it.") from error
     except OSError as error:
         message = f"{folder.path}: expected a folder that can be written to, got {error.strerror}"
         raise errors.BadInput(message, "Choose another folder with CALM_OUTPUTS.") from error
-    if stream is None:
-        message = f"{folder.path}: expected a free run folder, got one in use by another process"
-        raise errors.BadInput(message, "Wait for that run to end; the same command will then reuse it.")
-    with stream:
-        try:
-            yield
-        finally:
-            folder.lock.unlink(missing_ok=True)
-
-
-def _lock_file(path: Path) -> IO[str] | None:
-    """Return the lock file, locked; None where another process holds it."""
-    while True:
-        stream = path.open("w")
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            stream.close()
-            return None
-        if path.exists() and path.stat().st_ino == os.fstat(stream.fileno()).st_ino:
-            return stream
-        stream.close()  # its last owner deleted it between our opening and locking it
+    try:
+        yield
+    finally:
+        folder.lock.unlink(missing_ok=True)
+        lock.release()

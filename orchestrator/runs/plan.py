@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +14,7 @@ from contract.job import Inputs, Job
 from orchestrator.algorithms import resolve_params
 from orchestrator.data.inspect import check_path
 from orchestrator.errors import BadInput, DeviceMissing
+from orchestrator.paths import existing_parent, free_bytes_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -226,21 +226,17 @@ def outlined_plan(  # noqa: PLR0913 - everything a run depends on, but for its f
 
 def check_disk(plans: Sequence[Plan], outputs: Path) -> None:
     """Refuse to start when a disk is too small for the predictions and the stacks that are still to be made."""
-    needed = {_existing(outputs): sum(plan.needed_bytes for plan in plans if not plan.folder.record.exists())}
+    needed = {existing_parent(outputs): sum(plan.needed_bytes for plan in plans if not plan.folder.record.exists())}
     for stack, recording in plans[0].source.recordings.items() if plans else ():
-        folder = _existing(stack.parent)
+        folder = existing_parent(stack.parent)
         place = next((one for one in needed if one.stat().st_dev == folder.stat().st_dev), folder)
         needed[place] = needed.get(place, 0) + recording.copy_bytes
     for place, needed_bytes in needed.items():
-        free = shutil.disk_usage(place).free
+        free = free_bytes_at(place)
         if needed_bytes > free:
             sizes = f"{needed_bytes / 1e9:.1f} GB of free disk for this run, got {free / 1e9:.1f} GB"
             message = f"{place}: expected {sizes}"
             raise BadInput(message, "Free some space, or choose another disk with CALM_OUTPUTS.")
-
-
-def _existing(folder: Path) -> Path:
-    return next(one for one in (folder, *folder.parents) if one.exists())
 
 
 def check_prior(plan: Plan) -> None:
@@ -266,7 +262,7 @@ def check_writable(outputs: Path) -> None:
     BadInput
         With the folder.
     """
-    existing = _existing(outputs)
+    existing = existing_parent(outputs)
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         message = f"{outputs}: expected a folder that can be written to, got one that cannot"
         raise BadInput(message, "Choose another folder with CALM_OUTPUTS.")

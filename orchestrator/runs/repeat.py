@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.algorithms import in_environment, load_algorithms
+from orchestrator.algorithms import algorithm_named, in_environment
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.movies import described_source
 from orchestrator.data.recording import Choice
@@ -93,7 +93,7 @@ def _repeated(folder: RunFolder, name: str, session: Session) -> Repetition:
 def plan_of(record: Mapping[str, object], layout: Layout) -> Plan:
     """Plan a run again from its record."""
     document = json.loads(json.dumps(record))
-    algorithm = load_algorithms(layout.containers)[document["algorithm"]]
+    algorithm = algorithm_named(layout.containers, document["algorithm"])
     algorithm = in_environment(algorithm, document.get("environment", CURRENT))
     movies = tuple(
         Movie(

@@ -26,8 +26,6 @@ IN_EVERY_FOLDER = ("algorithm.yaml", "Dockerfile", "requirements.in", "requireme
 def test_a_folder_has_every_file_of_the_layout(folder):
     algorithm = load_algorithm(folder)
     expected = [*IN_EVERY_FOLDER, *(f"requirements-{device}.lock" for device in algorithm.devices)]
-    if algorithm.kind == "algorithm":
-        expected.append("experiments.yaml")
     assert [name for name in expected if not (folder / name).exists()] == []
 
 

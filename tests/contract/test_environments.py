@@ -11,13 +11,13 @@ import pytest
 import tifffile
 from folder_environment import CONTAINERS, python_of, search_path
 
-from orchestrator.algorithms import in_environment, load_algorithm
+from orchestrator.algorithms import in_environment, load_algorithm, load_algorithms
 from orchestrator.engines.image import image_of
 from orchestrator.engines.locks import read_lock
 from orchestrator.errors import BadInput
 from orchestrator.paths import layout
 
-ALGORITHMS = [load_algorithm(path.parent) for path in sorted(CONTAINERS.glob("*/algorithm.yaml"))]
+ALGORITHMS = load_algorithms(CONTAINERS).values()
 OTHERS = [in_environment(one, name) for one in ALGORITHMS for name in one.environments]
 NAMES = [one.full_name for one in OTHERS]
 PARAMETERS = {"current": 333_729, "study": 509_217}  # of the 2D networks of careamics 0.3.5 and 0.0.5

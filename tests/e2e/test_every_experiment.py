@@ -97,6 +97,7 @@ def where(tmp_path_factory):
     root = tmp_path_factory.mktemp("study")
     containers = root / "containers"
     containers.mkdir()
+    shutil.copyfile(ROOT / "containers" / "experiments.yaml", containers / "experiments.yaml")
     mean = yaml.safe_load((ROOT / "containers" / "mean" / "algorithm.yaml").read_text())
     for path in sorted((ROOT / "containers").glob("*/algorithm.yaml")):
         if path.parent.name in {"identity", "mean"}:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import resource
 from dataclasses import replace
 
 import pytest
@@ -13,12 +11,6 @@ import pytest
 # Gain of quick N2V over noisy in SI-PSNR on the demo, mean over frames; the issue asks for 3 dB.
 # Measured 2026-11-23 on 2 cores: see benchmarks/results. The margin leaves room for other processors and seeds.
 GAIN_DB = 3.0
-
-# The issue asks for 3 minutes of compute after installation on 2 cores. Other programs lengthen the time on the clock,
-# hardly that of the processor; and what takes so long on one core takes no longer on two.
-# Measured 2026-11-25 on 2 cores: 89 s of processor, 56 s on the clock.
-COMPUTE_S = 180.0
-CORES = 2
 
 
 @pytest.fixture(scope="module")
@@ -30,20 +22,13 @@ def fresh_calm(shared_calm, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def demo(fresh_calm):
-    """Return the run folder of the quick preset on the demo, its seconds of processor, and what it printed."""
+    """Return the run folder of the quick preset on the demo, and what it printed."""
     for name in ("n2v", "identity", "mean"):
         installed = fresh_calm("build", name, "--engine", "venv")
         assert installed.returncode == 0, installed.stderr
-    began_s = _processor_s()
     done = fresh_calm("run", "n2v", "--data", "demo", "--preset", "quick", "--engine", "venv")
     assert done.returncode == 0, done.stderr
-    return fresh_calm.run_folder("n2v-demo-quick"), _processor_s() - began_s, done.stdout
-
-
-def _processor_s():
-    """Return what all commands so far, and the jobs that they started, took of the processor."""
-    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return spent.ru_utime + spent.ru_stime
+    return fresh_calm.run_folder("n2v-demo-quick"), done.stdout
 
 
 def _scores(folder, split):
@@ -55,11 +40,6 @@ def test_n2v_gains_at_least_3_db_over_noisy_on_both_splits(demo, fresh_calm):
     for split in ("train", "val"):
         gain = _scores(demo[0], split)["si_psnr"]["mean"] - _scores(noisy, split)["si_psnr"]["mean"]
         assert gain >= GAIN_DB, (split, gain)
-
-
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) > CORES, reason="the promise is for 2 cores; more threads spend more")
-def test_the_demo_is_simulated_trained_predicted_scored_and_reported_within_three_minutes(demo):
-    assert 0 < demo[1] < COMPUTE_S
 
 
 def test_n2v_beats_the_running_mean_in_a_movie_score(demo, fresh_calm):
@@ -84,7 +64,7 @@ def test_every_frame_has_a_row_in_the_table_of_frames(demo):
 
 
 def test_the_report_stands_in_the_run_folder_and_its_table_was_printed(demo):
-    folder, _, printed = demo
+    folder, printed = demo
     assert (folder / "report.html").stat().st_size > 100_000  # pictures are inside
     assert str(folder / "report.html") in printed
     assert "SI-PSNR" in printed

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from orchestrator import errors
 from orchestrator.algorithms import load_algorithms
@@ -16,7 +17,6 @@ from orchestrator.engines import container_engines
 from orchestrator.engines.image import image_of, prepare
 from orchestrator.engines.sif import check_content, find_sif, make_sif
 from orchestrator.engines.tree import read_archive
-from orchestrator.hold import held
 from orchestrator.paths import layout
 
 pytestmark = [pytest.mark.engine("apptainer"), pytest.mark.engine("docker")]
@@ -111,10 +111,10 @@ def test_without_sif_archive_and_daemon_the_next_step_is_said(tmp_path):
 
 def test_the_lock_of_a_dead_process_is_free(tmp_path):
     code = (
-        "import os, sys; from pathlib import Path; from orchestrator.hold import held\n"
-        "with held(Path(sys.argv[1])): print('held', flush=True); os.kill(os.getpid(), 9)"
+        "import os, sys; from pathlib import Path; from filelock import FileLock\n"
+        "with FileLock(Path(sys.argv[1])): print('held', flush=True); os.kill(os.getpid(), 9)"
     )
     dead = subprocess.run([sys.executable, "-c", code, tmp_path / "lock"], capture_output=True, text=True, check=False)
     assert (dead.returncode, dead.stdout) == (-9, "held\n")
-    with held(Path(tmp_path / "lock")):
+    with FileLock(Path(tmp_path / "lock")):
         pass

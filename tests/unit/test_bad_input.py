@@ -123,9 +123,9 @@ def test_axes_may_be_written_in_small_letters(calm, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_a_parameter_that_only_the_algorithm_can_judge_leaves_nothing_either(calm, movie):
+def test_a_parameter_of_the_wrong_form_leaves_nothing_either(calm, movie):
     done = calm("run", "mean", "--input", movie, "--engine", "venv", "--param", "window=4")
-    _refused(calm, done, "expected an odd number of frames, got 4")
+    _refused(calm, done, "expected an odd number from 1 to 999, got 4")
     assert not calm.outputs.exists()
 
 

@@ -104,6 +104,25 @@ def test_every_movie_that_prediction_writes_counts_as_disk(tmp_path, movie, name
 
 
 @pytest.mark.parametrize(
+    ("algorithm", "name", "text", "sentence"),
+    [
+        ("n2v", "patch_size", "48", "expected a power of two from 8 to 1024, got 48"),
+        ("n2v", "patch_size_z", "12", "expected a power of two from 8 to 1024, got 12"),
+        ("n2v", "patch_size", "4", "expected a power of two from 8 to 1024, got 4"),
+        ("n2v", "roi_size", "10", "expected an odd number from 3 to 21, got 10"),
+        ("n2v", "struct_n2v_span", "4", "expected an odd number from 3 to 15, got 4"),
+        ("n2n", "patch_size", "48", "expected a power of two from 8 to 1024, got 48"),
+        ("n2n", "patch_size_z", "12", "expected a power of two from 8 to 512, got 12"),
+        ("cellmincer", "spatial_unet_kernel_size", "4", "expected an odd number from 1 to 15, got 4"),
+        ("deepcad", "patch_t", "null", "expected int, got None"),
+    ],
+)
+def test_a_value_of_another_form_than_declared_is_refused_before_anything_is_built(algorithm, name, text, sentence):
+    with pytest.raises(BadInput, match=f"{algorithm}: {name}: {sentence}"):
+        resolve_params(load_algorithms(layout().containers)[algorithm], "default", {name: text})
+
+
+@pytest.mark.parametrize(
     ("name", "text"),
     [("lr", "nan"), ("lr", "inf"), ("lr", ".inf"), ("lr", "fast"), ("lr", "{a"), ("num_epochs", "2.5"), ("lr", "")],
 )

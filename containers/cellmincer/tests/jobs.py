@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import tifffile
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 THREADS = 1
+SEED = int(os.environ.get("CALM_TEST_SEED", "1"))  # benchmarks/spread.py trains with others
 
 
 def job_of(folder: Path, command: str, settings: dict[str, object], **inputs: tuple[Path, ...]) -> Job:
@@ -24,7 +26,7 @@ def job_of(folder: Path, command: str, settings: dict[str, object], **inputs: tu
     folder.mkdir(parents=True, exist_ok=True)
     return Job(
         folder=folder, job="test", command=command, axes="TYX", frame_rate_hz=30.0, inputs=Inputs(**inputs),
-        checkpoint=folder.parent / "checkpoint", predictions=folder / "predictions", params=settings, seed=1,
+        checkpoint=folder.parent / "checkpoint", predictions=folder / "predictions", params=settings, seed=SEED,
         device="cpu", threads=THREADS, precision="float32",
     )  # fmt: skip
 

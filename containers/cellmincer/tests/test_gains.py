@@ -37,7 +37,8 @@ def gain_db(clean: np.ndarray, found: np.ndarray, other: np.ndarray) -> float:
     return psnr_db(clean, found) - psnr_db(clean, other)
 
 
-def test_poisson_gaussian_noise_is_taken_off_and_the_trend_alone_is_beaten(tmp_path, recorded):
+@pytest.mark.training
+def test_poisson_gaussian_noise_is_taken_off_and_the_trend_alone_is_beaten(tmp_path, recorded, record_property):
     """Photons at 10 counts each and read noise of 10 counts.
 
     Measured with two seeds: 7.6 and 6.0 dB over the noisy movie, 3.7 and 2.1 dB over the trend alone.
@@ -45,6 +46,8 @@ def test_poisson_gaussian_noise_is_taken_off_and_the_trend_alone_is_beaten(tmp_p
     photons = np.random.default_rng(0).poisson((recorded - 200) / 10)
     noisy = rounded(200 + 10 * photons + np.random.default_rng(1).normal(0, 10, recorded.shape))
     found, trend, events = train_and_predict(tmp_path, noisy, params(n_iters=STEPS))
+    record_property("gain_db", gain_db(recorded, found, noisy))
+    record_property("over_trend_db", gain_db(recorded, found, trend))
     assert gain_db(recorded, found, noisy) > 4.5
     assert gain_db(recorded, found, trend) > 0.6
     assert "leakage" not in events
@@ -61,10 +64,15 @@ def error_noise_correlation(clean: np.ndarray, found: np.ndarray, noisy: np.ndar
     return float(np.corrcoef((found - clean).ravel(), (noisy - clean).ravel())[0, 1])
 
 
-def test_correlated_noise_does_not_pass_where_the_estimated_radius_is_hidden(tmp_path, recorded, correlated):
+@pytest.mark.training
+def test_correlated_noise_does_not_pass_where_the_estimated_radius_is_hidden(
+    tmp_path, recorded, correlated, record_property
+):
     """Measured: correlation of error and noise -0.12, 5.4 dB over the noisy movie, 1.7 dB over the trend alone."""
     found, trend, events = train_and_predict(tmp_path, correlated, params(n_iters=STEPS))
     assert error_noise_correlation(recorded, found, correlated) < 0.3
+    record_property("gain_db", gain_db(recorded, found, correlated))
+    record_property("over_trend_db", gain_db(recorded, found, trend))
     assert gain_db(recorded, found, correlated) > 4
     assert gain_db(recorded, found, trend) > 0.3
     assert "hidden with each masked pixel: 2 x 2 pixels and 0 frames" in events

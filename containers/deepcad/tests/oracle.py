@@ -12,7 +12,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from patches import upstream
+from upstream import upstream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

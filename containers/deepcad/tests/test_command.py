@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import yaml
 
 from contract.files import write_json
 from contract.job import Inputs, to_document
@@ -32,7 +33,7 @@ def algorithm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder as an image holds it, with algorithm.json in place of algorithm.yaml."""
     folder = tmp_path_factory.mktemp("image") / "algorithm"
     shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("tests", "__pycache__"))
-    write_json(folder / "algorithm.json", {"name": "deepcad", "upstream": UPSTREAM})
+    write_json(folder / "algorithm.json", yaml.safe_load((FOLDER / "algorithm.yaml").read_text()))
     return folder
 
 

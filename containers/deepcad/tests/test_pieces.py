@@ -26,9 +26,9 @@ from exact import predict_exactly
 from intensities import Centred, mean_for_prediction, mean_for_training
 from lean import lean_forward
 from patch_grid import exact_tiles, training_grid
-from patches import upstream
 from settings import Settings, settings_of
 from tiling import HALO, best_tiling
+from upstream import upstream
 
 if TYPE_CHECKING:
     from contract.blocks import Block
@@ -190,7 +190,6 @@ def test_stand_ins_are_gone_after_upstream_is_imported() -> None:
 @pytest.mark.parametrize(
     ("params", "fields", "message"),
     [
-        ({"patch_z": 3}, {}, "expected the parameters of algorithm.yaml"),
         ({"mode": "exact"}, {"precision": "bfloat16"}, "mode exact: expected precision float32, got bfloat16"),
         ({"batch_size": 2, "patch_x": 16}, {}, "patch_y and patch_x: expected equal sizes with batch_size 2"),
     ],

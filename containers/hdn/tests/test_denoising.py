@@ -45,8 +45,10 @@ def _prediction(folder, movie):
     return tifffile.imread(folder / "predictions" / movie.name)
 
 
-def test_a_movie_gains_at_least_three_db(run, movie):
+@pytest.mark.training
+def test_a_movie_gains_at_least_three_db(run, movie, record_property):
     gain = si_psnr(CLEAN, _prediction(run, movie)) - si_psnr(CLEAN, tifffile.imread(movie))
+    record_property("gain_db", gain)
     assert gain > 3
 
 

@@ -3,6 +3,7 @@
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -13,8 +14,9 @@ from hdn_jobs import clean_movie, make_job, noisy_movie, write_movie
 
 from contract.errors import DidNotConverge, JobRefused
 from contract.events import Events
+from contract.evidence import document_of, judge
 from contract.stacks import open_stack
-from convergence import Evidence, gather_evidence, refuse_failure
+from convergence import Evidence, gather_evidence
 from ladder import build_ladder, multiple_of
 from ladder_training import LadderTraining, Skips
 from movie_prediction import Request, predict_movie
@@ -328,13 +330,17 @@ def _judge(output, divergence=0.1, variance=0.25):
     return gather_evidence(_Fake(output, divergence), _Patches(), noise_model, scale, seed=1, free_bits=1.0, skipped=0)
 
 
+def _refuse_failure(evidence):
+    judge(evidence, SimpleNamespace(message=lambda _: None))
+
+
 def _blurred(noisy):
     return torch.nn.functional.avg_pool2d(noisy, (5, 1), 1, (2, 0), count_include_pad=False)
 
 
 def test_a_denoiser_passes_and_its_error_is_that_on_hidden_pixels():
     found = _judge(_blurred)
-    refuse_failure(found)
+    _refuse_failure(found)
     assert found.noise == pytest.approx(0.25)
     assert found.constant == pytest.approx(0.75, rel=0.1)  # variance of signal and noise
     # the pattern does not change along Y: noise of the hidden pixel, and a fifth of that of the neighbours in the blur
@@ -343,12 +349,12 @@ def test_a_denoiser_passes_and_its_error_is_that_on_hidden_pixels():
 
 def test_the_identity_is_no_better_than_the_identity():
     with pytest.raises(DidNotConverge, match="worse than without denoising"):
-        refuse_failure(_judge(lambda noisy: noisy))
+        _refuse_failure(_judge(lambda noisy: noisy))
 
 
 def test_a_network_that_ignores_the_image_is_a_collapse():
     with pytest.raises(DidNotConverge, match="posterior collapse"):
-        refuse_failure(_judge(_blurred, divergence=1e-6))
+        _refuse_failure(_judge(_blurred, divergence=1e-6))
 
 
 def _evidence(**changes):
@@ -359,9 +365,9 @@ def _evidence(**changes):
 
 def test_latents_as_cheap_as_the_free_bits_that_restore_nothing_are_a_collapse():
     with pytest.raises(DidNotConverge, match=r"posterior collapse.*of a constant 1, noise 0.67"):
-        refuse_failure(_evidence())
-    refuse_failure(_evidence(divergence=[3e-3, 2e-4]))  # they say something
-    refuse_failure(_evidence(restored=0.9))  # a third of the signal is restored: large free bits were asked for
+        _refuse_failure(_evidence())
+    _refuse_failure(_evidence(divergence=[3e-3, 2e-4]))  # they say something
+    _refuse_failure(_evidence(restored=0.9))  # a third of the signal is restored: large free bits were asked for
 
 
 def test_a_noise_model_that_is_too_wide_does_not_hide_the_signal():
@@ -372,12 +378,12 @@ def test_a_noise_model_that_is_too_wide_does_not_hide_the_signal():
 def test_nan_from_the_network_is_a_failure_with_figures():
     found = _judge(lambda noisy: noisy * np.nan)
     with pytest.raises(DidNotConverge, match=r"not finite.*mean squared error"):
-        refuse_failure(found)
-    assert found.document()["restored"] is None
+        _refuse_failure(found)
+    assert document_of(found)["restored"] is None
 
 
 def test_no_signal_is_no_collapse():
-    refuse_failure(_evidence(identity=2.0, noise=0.99, divergence=[0.0, 0.0]))
+    _refuse_failure(_evidence(identity=2.0, noise=0.99, divergence=[0.0, 0.0]))
 
 
 def test_terms_weigh_only_the_divergence():

@@ -111,9 +111,9 @@ def test_predictions_are_refused_where_none_are_used(choose, movies):
 def test_the_plot_says_gain_and_read_noise_with_units(choose, movies, params):
     choice, _ = choose(movies["calibration"], prior_kind="calibration", **params)
     figures = noise_figures(noise_report(choice, 100.0))
-    note = figures[0]["note"]
+    note = figures[0].note
     gain, read_noise = (float(note.lower().split(word)[1].split()[0]) for word in ("gain ", "read noise "))
     assert gain == pytest.approx(2, rel=0.05)
     assert read_noise == pytest.approx(8, rel=0.2)
     assert "intensity units per photo-electron" in note
-    assert figures[0]["y"] == "variance (intensity units²)"
+    assert figures[0].y == "variance (intensity units²)"

@@ -50,8 +50,10 @@ def _gain(prediction, movie):
     return si_psnr(CLEAN, prediction) - si_psnr(CLEAN, tifffile.imread(movie))
 
 
-def test_a_movie_gains_at_least_four_db_in_the_units_of_the_input(run, movie):
+@pytest.mark.training
+def test_a_movie_gains_at_least_four_db_in_the_units_of_the_input(run, movie, record_property):
     prediction = tifffile.imread(run / "predictions" / movie.name)
+    record_property("gain_db", _gain(prediction, movie))
     assert _gain(prediction, movie) > 4
     assert prediction.mean() == pytest.approx(tifffile.imread(movie).mean(), rel=0.01)
 

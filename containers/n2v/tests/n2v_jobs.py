@@ -18,6 +18,7 @@ from contract.job import Inputs, Job, to_document
 FOLDER = Path(__file__).parent.parent
 ALGORITHM = yaml.safe_load((FOLDER / "algorithm.yaml").read_text())
 THREADS = 2
+SEED = int(os.environ.get("CALM_TEST_SEED", "7"))  # benchmarks/spread.py trains with others
 
 
 def clean_movie(shape: tuple[int, int, int], seed: int = 0) -> np.ndarray:
@@ -73,7 +74,7 @@ def train_job(folder: Path, stacks: list[Path], val: tuple[Path, ...] = (), **ch
         checkpoint=folder / "train" / "checkpoint",
         predictions=folder / "predict" / "predictions",
         params=params(**changes),
-        seed=7,
+        seed=SEED,
         device="cpu",
         threads=THREADS,
         precision="float32",
@@ -110,5 +111,6 @@ def start(job: Job, before: str = "") -> subprocess.Popen:
         (folder / module.name).symlink_to(module)
     write_json(job.path, to_document(job))
     code = f"import sys\n{before}\nfrom contract.__main__ import main\nsys.exit(main(sys.argv[1:]))"
-    environment = os.environ | {"ALGORITHM_DIR": str(folder), "PYTHONPATH": str(FOLDER.parent)}
+    path = f"{FOLDER.parent}{os.pathsep}{FOLDER.parent / 'careamics'}"
+    environment = os.environ | {"ALGORITHM_DIR": str(folder), "PYTHONPATH": path}
     return subprocess.Popen([sys.executable, "-c", code, job.command, str(job.path)], env=environment)

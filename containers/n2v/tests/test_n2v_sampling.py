@@ -11,7 +11,7 @@ import torch
 from contract.errors import JobRefused
 from n2v.tests.n2v_jobs import train_job, write_stack
 from patch_sampling import Normalisation, PatchSource, augment, hold_out, measure, open_movies
-from patches import bare_careamics, center_crop, torchvision_stand_in
+from without_init import bare_careamics, center_crop, torchvision_stand_in
 
 
 def numbered(frames, rows, columns, first=0):

@@ -15,8 +15,8 @@ from contract.errors import JobRefused
 from contract.events import Events
 from contract.seeding import seed_everything
 from n2v.tests.n2v_jobs import THREADS, clean_movie, noisy_movie, predict_job, train_job, write_stack
-from patches import STUDY
 from run import check, predict, recipe_of, train
+from without_init import STUDY
 
 if VERSION != STUDY:
     pytest.skip(f"of environment study; this one has careamics {VERSION}", allow_module_level=True)

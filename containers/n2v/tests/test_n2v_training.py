@@ -55,16 +55,22 @@ def gain_db(folder, shape, **changes):
     return si_psnr_db(clean, prediction) - si_psnr_db(clean, noisy)
 
 
-def test_2d_training_gains_at_least_3_db(tmp_path):
+@pytest.mark.training
+def test_2d_training_gains_at_least_3_db(tmp_path, record_property):
     # 4.6 dB were measured, from 19.2 to 23.8 dB; hiding ten times the usual pixels saves steps.
     shape, changes = (60, 64, 64), {"num_epochs": 6, "patch_size": 32, "masked_pixel_percentage": 2.0}
-    assert gain_db(tmp_path, shape, **changes) > 3
+    gain = gain_db(tmp_path, shape, **changes)
+    record_property("gain_db", gain)
+    assert gain > 3
 
 
-def test_3d_training_gains_at_least_3_db(tmp_path):
+@pytest.mark.training
+def test_3d_training_gains_at_least_3_db(tmp_path, record_property):
     # 5.0 dB were measured, from 16.9 to 22.0 dB.
     shape, changes = (48, 64, 64), {"num_epochs": 4, "patch_size": 32, "patch_size_z": 8, "batch_size": 4}
-    assert gain_db(tmp_path, shape, **changes) > 3
+    gain = gain_db(tmp_path, shape, **changes)
+    record_property("gain_db", gain)
+    assert gain > 3
 
 
 @pytest.mark.parametrize(
@@ -146,10 +152,6 @@ def test_a_killed_training_resumes_to_the_same_bytes(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"patch_size": 48}, "patch_size: expected a power of two, at least 8, got 48"),
-        ({"patch_size_z": 12}, "patch_size_z: expected a power of two, at least 8, got 12"),
-        ({"roi_size": 10}, "roi_size: expected an odd number, got 10"),
-        ({"struct_n2v_span": 4}, "struct_n2v_span: expected an odd number, got 4"),
         ({"struct_n2v_axes": "cross"}, "use_augmentations: expected false with struct_n2v_axes"),
         (
             {"struct_n2v_axes": "cross", "struct_n2v_span": 13, "use_n2v2": True, "use_augmentations": False},

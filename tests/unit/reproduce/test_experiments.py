@@ -52,8 +52,9 @@ def experiments():
 
 @pytest.fixture
 def folder(tmp_path):
-    """Return a copy of the folder of the identity control, alone, to change."""
+    """Return a copy of the folder of the identity control, alone, with its experiments as its own, to change."""
     shutil.copytree(CONTAINERS / "identity", tmp_path / "identity")
+    shutil.copyfile(CONTAINERS / "experiments.yaml", tmp_path / "identity" / "experiments.yaml")
     return tmp_path / "identity"
 
 
@@ -134,7 +135,48 @@ def test_a_value_without_its_table_is_refused_with_the_place_in_the_file(folder)
 
 
 def test_the_same_name_in_two_folders_is_refused(folder):
+    _change(folder, lambda all_: [one.pop("algorithm") for one in all_.values()])
     shutil.copytree(folder, folder.with_name("twin"))
     (folder.with_name("twin") / "algorithm.yaml").unlink()
     with pytest.raises(BadInput, match="expected a new name, got MOUSENEU_LP_LOWSNR of identity"):
         load_experiments(folder.parent)
+
+
+@pytest.mark.parametrize("text", ["", "# none yet\n", "experiments: {}\n", None])
+def test_a_folder_may_have_no_experiments(folder, text):
+    path = folder / "experiments.yaml"
+    path.unlink() if text is None else path.write_text(text)
+    assert load_experiments(folder.parent) == {}
+
+
+def test_experiments_without_their_study_are_refused(folder):
+    path = folder / "experiments.yaml"
+    document = yaml.safe_load((CONTAINERS / "experiments.yaml").read_text())
+    del document["study"]
+    path.write_text(yaml.safe_dump(document))
+    with pytest.raises(BadInput, match="'study' is a required property"):
+        load_experiments(folder.parent)
+
+
+def test_experiments_above_the_folders_name_their_algorithm(folder):
+    (folder / "experiments.yaml").rename(folder.parent / "experiments.yaml")
+    assert {one.algorithm for one in load_experiments(folder.parent).values()} == {"identity"}
+    _change(folder.parent, lambda all_: all_["NIDDL_LOWSNR"].pop("algorithm"))
+    with pytest.raises(BadInput, match="NIDDL_LOWSNR: expected algorithm to be named, got none"):
+        load_experiments(folder.parent)
+
+
+def test_experiments_of_a_folder_are_of_its_algorithm(folder):
+    _change(folder, lambda all_: all_["NIDDL_LOWSNR"].update(algorithm="mean"))
+    with pytest.raises(BadInput, match="NIDDL_LOWSNR: expected algorithm identity, got mean"):
+        load_experiments(folder.parent)
+
+
+def test_what_is_broken_is_left_out_and_said_and_the_others_stay(folder):
+    shutil.copytree(CONTAINERS / "mean", folder.with_name("mean"))
+    (folder.with_name("mean") / "experiments.yaml").write_text("experiments: 3\n")
+    needs = {"prior": {"experiment": "NONE", "splits": ["train"]}}
+    _change(folder, lambda all_: all_["NIDDL_LOWSNR"].update(needs))
+    said = []
+    assert set(load_experiments(folder.parent, said.append)) == {"MOUSENEU_LP_LOWSNR"}
+    assert ["mean/experiments.yaml: at experiments" in said[0].message, "got NONE" in said[1].message] == [True, True]

@@ -1,9 +1,6 @@
-"""The UNet of careamics and its layers, of whichever version is installed, without the rest of careamics.
+"""The UNet of careamics and its layers, of whichever version is installed, without the rest of careamics."""
 
-Shared with n2n.
-"""
-
-from patches import STUDY, bare_careamics
+from without_init import STUDY, bare_careamics
 
 VERSION = bare_careamics()
 

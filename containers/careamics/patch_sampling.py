@@ -1,6 +1,6 @@
 """Training patches from movies that stay on disk, and the mean and spread they are normalised with.
 
-Shared with n2n; nothing here knows what a patch is used for.
+Nothing here knows what a patch is used for.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where careamics puts tiles along an axis, by the rule of whichever version is installed. Shared with n2n."""
+"""Where careamics puts tiles along an axis, by the rule of whichever version is installed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from careamics_unet import VERSION
-from patches import STUDY
+from without_init import STUDY
 
 if VERSION == STUDY:
     from careamics.dataset.tiling.tiled_patching import _compute_crop_and_stitch_coords_1d

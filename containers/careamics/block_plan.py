@@ -1,7 +1,4 @@
-"""How large a block may be so that predicting it stays within a memory budget, at the least repeated halo.
-
-Shared with n2n.
-"""
+"""How large a block may be so that predicting it stays within a memory budget, at the least repeated halo."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Train the UNet of careamics on patches of noisy movies and keep it as a checkpoint.
 
-Shared with n2n: a `Recipe` says how a batch of patches becomes input and target, nothing else here knows which
-algorithm this is. It reads the params batch_size, num_epochs, num_steps, lr, use_augmentations and n_val_patches.
+A `Recipe` says how a batch of patches becomes input and target; nothing else here knows which algorithm this is.
+It reads the params batch_size, num_epochs, num_steps, lr, use_augmentations and n_val_patches.
 """
 
 from __future__ import annotations

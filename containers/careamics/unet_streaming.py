@@ -2,7 +2,6 @@
 
 Every layer holds back the few frames its kernel still needs, so no frame is computed twice and the values are those of
 the network applied to all frames at once. The layers are upstream's own; only their order of work is changed.
-Shared with n2n.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Predict movies with a trained UNet in bounded memory: exactly, or tile by tile as the study did.
 
-Shared with n2n. It reads the params predict_tiling, predict_memory_gib, patch_size, patch_size_z, tile_overlap and
-batch_size.
+It reads the params predict_tiling, predict_memory_gib, patch_size, patch_size_z, tile_overlap and batch_size.
 """
 
 from __future__ import annotations
