@@ -23,6 +23,7 @@ import tifffile
 from orchestrator.algorithms import load_algorithms
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.movies import input_source
+from orchestrator.data.recording import Choice
 from orchestrator.domain import Launch
 from orchestrator.engines import engine_named
 from orchestrator.engines.image import image_of, prepare
@@ -91,7 +92,7 @@ def whole_run(engine: Engine, algorithm: Algorithm, image: Image, movie: Path) -
         plan = make_plan(
             algorithm,
             image,
-            source=input_source([movie], None, None),
+            source=input_source([movie], Choice(), layout()),
             settings=Settings(preset="default", overrides={}, seed=1, threads=1),
             layout=replace(layout(), outputs=Path(outputs)),
             checksums=Checksums(Path(outputs) / "checksums.json"),

@@ -107,7 +107,8 @@ class Inspector:
         if min(height, width) < _SMALLEST:
             message = f"{given}: expected frames of at least {_SMALLEST} pixels a side, got {height} x {width}"
             raise BadInput(message, "Scores and networks need larger frames; crop less.")
-        files = tuple(sorted({*(part.file for part in stored.parts), *stored.others}))
+        places = {*(part.file for part in stored.parts), *stored.others}
+        files = tuple(sorted(place for place in places if place.is_file()))
         content = self._content(files, choice)
         dtype = stored.dtype.name
         if needs_values(stored.dtype):

@@ -14,6 +14,7 @@ import pytest
 from orchestrator.algorithms import load_algorithm
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.movies import input_source
+from orchestrator.data.recording import Choice
 from orchestrator.engines import engine_named
 from orchestrator.engines.image import image_of, prepare
 from orchestrator.paths import layout
@@ -90,7 +91,7 @@ class Probe:
         plan = make_plan(
             load_algorithm(self.source),
             image,
-            source=input_source([self.movie], None, None),
+            source=input_source([self.movie], Choice(), layout()),
             settings=Settings(preset="smoke", overrides={"act": act, "size_bytes": size_bytes}, seed=1, threads=1),
             layout=replace(layout(), outputs=self.folder / "outputs"),
             checksums=Checksums(self.folder / "sums.json"),

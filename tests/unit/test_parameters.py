@@ -10,6 +10,7 @@ import pytest
 from orchestrator.algorithms import load_algorithm, load_algorithms, resolve_params
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.movies import input_source
+from orchestrator.data.recording import Choice
 from orchestrator.domain import Image, PriorUse
 from orchestrator.errors import BadInput
 from orchestrator.paths import layout
@@ -94,7 +95,7 @@ def test_every_movie_that_prediction_writes_counts_as_disk(tmp_path, movie, name
     plan = make_plan(
         load_algorithms(layout().containers)[name],
         IMAGE,
-        source=input_source([movie], None, None),
+        source=input_source([movie], Choice(), layout()),
         settings=Settings(preset="default", overrides=overrides, seed=1, threads=1),
         layout=replace(layout(), outputs=tmp_path / "outputs"),
         checksums=Checksums(tmp_path / "sums.json"),

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.data.readers import tiff
+from orchestrator.data.readers import hdf5, ome_zarr, suite2p, tiff, video
 from orchestrator.data.readers.joined import JoinedPlanes, check_names, in_natural_order
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from orchestrator.data.readers.planes import Planes
     from orchestrator.data.recording import Choice
 
 _PATTERN = "*?["
+_READERS: tuple[tuple[Callable[[Path], bool], Callable[[Path, Choice], Planes]], ...] = (  # the first that knows it
+    (ome_zarr.is_zarr, ome_zarr.open_movie),
+    (suite2p.is_suite2p, suite2p.open_movie),
+    (hdf5.is_hdf5, hdf5.open_movie),
+    (video.is_video, video.open_movie),
+)
 
 
 def open_planes(given: Path, choice: Choice) -> Planes:
@@ -37,6 +44,11 @@ def open_planes(given: Path, choice: Choice) -> Planes:
     BadInput
         For whatever cannot be read; the hint says what to type.
     """
+    reader = next((open_movie for is_of, open_movie in _READERS if is_of(given)), _open_tiff)
+    return reader(given, choice)
+
+
+def _open_tiff(given: Path, choice: Choice) -> Planes:
     if given.is_dir():
         return _joined(given, [path for path in given.iterdir() if path.name.lower().endswith(tiff.SUFFIXES)], choice)
     if not given.exists() and any(character in given.name for character in _PATTERN):
