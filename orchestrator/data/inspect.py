@@ -186,7 +186,7 @@ def check_movies(name: str, movies: tuple[Movie, ...], recordings: dict[Path, Re
     """
     for movie in movies:
         recording = recordings[movie.noisy]
-        if recording.shape[0] == 1 and recording.axes != "YX" and recording.choice.axes != "YX":
+        if recording.shape[0] == 1 and recording.choice.axes != "YX":
             message = f"{recording.given}: expected a movie of at least 2 frames, got 1"
             raise BadInput(message, _one_frame_hint(recording))
         if movie.target is not None:
@@ -232,7 +232,8 @@ def header_for(recording: Recording, stored: Stored, frames: Frames) -> Header:
         axes = frames.axes if frames.axes[0] in "TZ" else "TYX"
         return replace(kept, axes=axes, shape=recording.shape, properties=properties)
     channel = None if recording.choice.channel is None else recording.choice.channel - 1
-    whole = frames.planes == range(stored.planes) and not stored.notes and len(stored.parts) == 1
+    as_said = stored.doubt is None and not stored.notes and len(stored.parts) == 1
+    whole = frames.planes == range(stored.planes) and as_said
     xml = kept.xml if whole else narrowed(kept.xml, recording.given, image=stored.image, frames=count, channel=channel)
     return replace(kept, axes=frames.axes, shape=recording.shape, xml=xml)
 

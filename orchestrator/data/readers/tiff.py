@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".ome.tif", ".lsm", ".stk")
 _TAKE_PAGES = "--axes TYX takes the pages that are there, in their order."
+_RGB = 3
+_FRAME_AXES = 2
 _PLAIN_KINDS = ("uniform", "generic", "shaped")
 
 
@@ -103,9 +107,6 @@ def _planes_of(stored: Stored, places: Sequence[tuple[int, int]], kind: Kind, pa
             header=None,
         )
     return TiffPlanes(stored, places, kind)
-
-
-_RGB = 3
 
 
 def _counted(path: Path, stored: Stored, counted: int, who: str) -> Stored:
@@ -328,40 +329,52 @@ def _other(path: Path, tiff: tifffile.TiffFile, choice: Choice) -> Opened:
         if tiff.is_shaped and len(found) > 1:  # written frame by frame, each with metadata of its own
             found = list(_plain(path))
     chosen = found[_chosen_series(path, [f"{one.axes} {one.shape} {one.dtype}" for one in found], choice)]
-    kind = kind_of(chosen.keyframe)
-    letters = str(chosen.axes)
-    if not letters.replace("S", "").endswith("YX"):
-        message = f"{path}: expected axes that end in YX, got {letters} for shape {tuple(chosen.shape)}"
-        raise BadInput(message, "Save the movie as a stack (T, Y, X).")
-    leading = [(one, int(n)) for one, n in zip(letters, chosen.shape, strict=True) if one not in "YXS"]
-    axes, lengths = "".join(one for one, _ in leading), tuple(n for _, n in leading)
-    pages = [page for page in chosen.pages if page is not None] if chosen.dataoffset is None else []
-    planes = math.prod(lengths)
-    scales = _plain_scales(tiff)
-    stored = Stored(
-        format="TIFF",
-        parts=(Part(file=path, planes=planes),),
-        axes=axes,
-        lengths=lengths,
-        planes=planes,
-        frame=kind.frame,
-        dtype=kind.dtype,
-        interval_s=scales[0],
-        pixel_um=scales[1],
-    )
+    stored, planes, kind = _series(path, tiff, chosen), _said(tiff, chosen, found), kind_of(chosen.keyframe)
     one_block = chosen.dataoffset is not None and kind.samples == 1
     if chosen.kind in _PLAIN_KINDS and len(found) == 1 and not (one_block and len(tiff.pages) == 1):
         stored = _counted(path, replace(stored, planes=len(tiff.pages)), planes, "its description")
         return _all_pages(path, tiff, stored)
     if one_block:
-        end_bytes = int(chosen.dataoffset) + planes * chosen.keyframe.nbytes
+        end_bytes = int(chosen.dataoffset) + stored.planes * chosen.keyframe.nbytes
         if end_bytes > path.stat().st_size:
             message = f"{path}: truncated: its pixels need {end_bytes} bytes, the file has {path.stat().st_size}"
             raise BadInput(message, "Copy the file again from its source and compare checksums.")
         return BlockPlanes(stored, int(chosen.dataoffset), np.dtype(chosen.dtype).newbyteorder(tiff.byteorder))
-    places = [(0, int(page.index)) for page in pages or chosen.pages]
-    stored = replace(stored, planes=len(places)) if len(places) != planes else stored
+    places = [(0, int(page.index)) for page in chosen.pages if page is not None]
+    stored = replace(stored, planes=len(places))
     return _planes_of(_counted(path, stored, planes, "its description"), places, kind, path)
+
+
+def _series(path: Path, tiff: tifffile.TiffFile, chosen: Any) -> Stored:  # noqa: ANN401 - tifffile has no types
+    letters = str(chosen.axes)
+    if not letters.replace("S", "").endswith("YX"):
+        message = f"{path}: expected axes that end in YX, got {letters} for shape {tuple(chosen.shape)}"
+        raise BadInput(message, "Save the movie as a stack (T, Y, X).")
+    leading = [(one, int(n)) for one, n in zip(letters, chosen.shape, strict=True) if one not in "YXS"]
+    lengths = tuple(length for _, length in leading)
+    kind, scales = kind_of(chosen.keyframe), _plain_scales(tiff)
+    return Stored(
+        format="TIFF",
+        parts=(Part(file=path, planes=math.prod(lengths)),),
+        axes="".join(letter for letter, _ in leading),
+        lengths=lengths,
+        planes=math.prod(lengths),
+        frame=kind.frame,
+        dtype=kind.dtype,
+        interval_s=scales[0],
+        pixel_um=scales[1],
+    )
+
+
+def _said(tiff: Any, chosen: Any, found: list[Any]) -> int:  # noqa: ANN401 - tifffile has no types
+    """Return how many planes the description counts: tifffile itself passes over a shape that does not fit."""
+    text = str(tiff.pages.first.description)
+    if text.startswith('{"shape"') and len(found) == 1:
+        with suppress(ValueError):
+            shape = json.loads(text).get("shape", ())
+            if len(shape) > _FRAME_AXES and tuple(shape[-2:]) == kind_of(chosen.keyframe).frame:
+                return math.prod(shape[:-2])
+    return math.prod(int(length) for one, length in zip(chosen.axes, chosen.shape, strict=True) if one not in "YXS")
 
 
 def _plain(path: Path) -> Any:  # noqa: ANN401 - tifffile has no types

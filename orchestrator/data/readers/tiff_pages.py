@@ -140,7 +140,7 @@ class TiffPlanes:
             path = self.stored.parts[file].file
             size_bytes = path.stat().st_size
             with reported(path):
-                page: Any = self._tiff(file).pages[index]
+                page: Any = self._tiff(file).pages.get(index, aspage=True)
                 self._check_kind(path, index, page)
                 ends = (one + count for one, count in zip(page.dataoffsets, page.databytecounts, strict=True))
                 end_bytes = max(ends, default=0)
@@ -160,7 +160,7 @@ class TiffPlanes:
         path = self.stored.parts[file].file
         try:
             with reported(path):
-                page: Any = self._tiff(file).pages[index]
+                page: Any = self._tiff(file).pages.get(index, aspage=True)
                 self._check_kind(path, index, page)
                 pixels: NDArray[np.generic] = page.asarray()
         except BadInput as error:
