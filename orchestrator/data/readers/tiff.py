@@ -380,7 +380,7 @@ def _said(tiff: Any, chosen: Any, found: list[Any]) -> int:  # noqa: ANN401 - ti
 def _plain(path: Path) -> Any:  # noqa: ANN401 - tifffile has no types
     import tifffile  # noqa: PLC0415
 
-    with tifffile.TiffFile(path, is_shaped=False, is_ome=False, is_imagej=False) as tiff:
+    with tifffile.TiffFile(path, is_shaped=False, is_ome=False, is_imagej=False, is_scanimage=False) as tiff:
         return list(tiff.series)
 
 

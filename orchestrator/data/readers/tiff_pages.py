@@ -38,7 +38,7 @@ class Kind:
         return f"{self.frame[0]} x {self.frame[1]}{colour} {self.dtype.name}"
 
 
-def open_tiff(path: Path, *, shaped: bool | None = None) -> tifffile.TiffFile:
+def open_tiff(path: Path) -> tifffile.TiffFile:
     """Open a TIFF file; nothing but its directory is read.
 
     Raises
@@ -48,7 +48,9 @@ def open_tiff(path: Path, *, shaped: bool | None = None) -> tifffile.TiffFile:
     """
     _check_file(path)
     with reported(path):
-        tiff = tifffile.TiffFile(path, is_shaped=shaped)
+        tiff = tifffile.TiffFile(
+            path, is_scanimage=False
+        )  # which else guesses the pages of classic files, and loses some
         try:
             len(tiff.pages)  # walks the directory to its end
         except BaseException:
