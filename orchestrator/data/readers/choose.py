@@ -151,7 +151,8 @@ def _check_only_time(path: Path, stored: Stored, long: list[int]) -> None:
 
 
 def _as_time(stored: Stored, axis: int) -> str:
-    return "".join("T" if index == axis else letter for index, letter in enumerate(stored.axes)) + "YX"
+    long = [index for index, length in enumerate(stored.lengths) if length > 1]
+    return "".join("T" if index == axis else stored.axes[index] for index in long) + "YX"
 
 
 def _choices(stored: Stored, option: str) -> str:

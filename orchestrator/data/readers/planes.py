@@ -88,12 +88,12 @@ class Stored:
         return math.prod(self.lengths[axis + 1 :])
 
 
-def squeezed(axes: str, lengths: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
-    """Leave out axes of length 1, but for a last one: T where there is one."""
-    long = [(letter, length) for letter, length in zip(axes, lengths, strict=True) if length > 1]
+def squeezed(axes: str, lengths: tuple[int, ...], keep: str = "") -> tuple[str, tuple[int, ...]]:
+    """Leave out axes of length 1, but for those to keep; T stays where none is longer."""
+    long = [(letter, n) for letter, n in zip(axes, lengths, strict=True) if n > 1 or letter in keep]
     if not long:
         return "T", (1,)
-    return "".join(letter for letter, _ in long), tuple(length for _, length in long)
+    return "".join(letter for letter, _ in long), tuple(n for _, n in long)
 
 
 class Planes(Protocol):

@@ -298,7 +298,7 @@ def _places(
 
 def _scanimage(path: Path, tiff: tifffile.TiffFile, texts: Sequence[str]) -> TiffPlanes:
     said, pages = read_scanimage(texts), len(tiff.pages)
-    axes, lengths = squeezed(*said.axes(pages))
+    axes, lengths = squeezed(*said.axes(pages), keep="T")
     kind = kind_of(tiff.pages.first)
     notes = []
     if said.asked not in (None, pages):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -47,15 +47,12 @@ def open_tiff(path: Path) -> tifffile.TiffFile:
         For a missing, empty or foreign file, and for a damaged or truncated directory.
     """
     _check_file(path)
-    with reported(path):
-        tiff = tifffile.TiffFile(
-            path, is_scanimage=False
-        )  # which else guesses the pages of classic files, and loses some
-        try:
+    with ExitStack() as opened:
+        with reported(path):
+            # The reader of classic ScanImage files guesses where pages lie, and loses some.
+            tiff = opened.enter_context(tifffile.TiffFile(path, is_scanimage=False))
             len(tiff.pages)  # walks the directory to its end
-        except BaseException:
-            tiff.close()
-            raise
+        opened.pop_all()
     return tiff
 
 
