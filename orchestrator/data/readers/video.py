@@ -100,8 +100,8 @@ def open_movie(path: Path, _: Choice) -> VideoPlanes:
     av = imported("av", "video", path)
     try:
         with av.open(str(path)) as container:
-            if not container.streams.video:
-                message = f"{path}: expected a video, got a file without one"
+            if not container.streams.video or container.format.name.endswith(("_pipe", "image2")):
+                message = f"{path}: expected a video, got {container.format.name}"
                 raise BadInput(message, "Give the movie itself.")
             stream = container.streams.video[0]
             codec, layout = stream.codec_context.name, stream.codec_context.pix_fmt or ""
