@@ -164,6 +164,17 @@ class RunFolder:
         """Return the prediction of a movie, which is named as in run.json: SPLIT/NAME."""
         return self.path / "predictions" / movie
 
+    def written(self) -> tuple[Path, ...]:
+        """Return the predictions of every split that are there, in the order of names."""
+        extra = self.path / "predictions" / "extra"
+        found = (self.path / "predictions").glob("*/*.tif*")
+        return tuple(sorted(path for path in found if extra not in path.parents))
+
+    @property
+    def exports(self) -> Path:
+        """Predictions in other forms."""
+        return self.path / "exports"
+
     def control(self, control: str, movie: str) -> Path:
         """Return where prediction writes a control that the algorithm declares, for a movie named SPLIT/NAME."""
         return self.path / "predictions" / "extra" / control / movie

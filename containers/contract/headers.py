@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from contract.stacks import Stack
 
-_CLASSIC_LIMIT_BYTES = 4 * 2**30 - 2**25  # room for the directories of a classic TIFF, whose offsets are 32 bits
+CLASSIC_LIMIT_BYTES = 4 * 2**30 - 2**25  # room for the directories of a classic TIFF, whose offsets are 32 bits
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296  # TIFF 6.0 tag numbers
 _OME_TYPES = {"uint8": "uint8", "uint16": "uint16", "int16": "int16", "float32": "float"}
 _OME_SPACE = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
@@ -180,7 +180,7 @@ def create_empty(target: Path, header: Header, dtype: np.dtype) -> int:
     int
         Where the pixels begin; they lie in one block. [bytes]
     """
-    big = int(np.prod(header.shape, dtype=np.int64)) * dtype.itemsize > _CLASSIC_LIMIT_BYTES
+    big = int(np.prod(header.shape, dtype=np.int64)) * dtype.itemsize > CLASSIC_LIMIT_BYTES
     if header.flavour == "imagej" and big:  # its offsets are 32 bits; what it says of time and space is kept as OME
         header = replace(header, flavour="ome", axes="TYX", shape=header.frames)
     shape, options = _written(header, dtype)

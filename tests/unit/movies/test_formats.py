@@ -112,14 +112,8 @@ def test_the_series_of_an_nwb_file_is_turned_to_rows_and_columns(tmp_path, throu
 
 @pytest.mark.filterwarnings("ignore")
 def test_an_nwb_series_in_other_files_says_so(tmp_path, describe):
-    path = _nwb(
-        tmp_path / "m.nwb",
-        timestamps=np.arange(12) / 20.0,
-        external_file=["m.avi"],
-        format="external",
-        starting_frame=[0],
-        unit="n.a.",
-    )
+    away = {"external_file": ["m.avi"], "format": "external", "starting_frame": [0], "unit": "n.a."}
+    path = _nwb(tmp_path / "m.nwb", timestamps=np.arange(12) / 20.0, **away)
     with pytest.raises(BadInput, match=r"got a reference to m.avi"):
         describe(path)
 
