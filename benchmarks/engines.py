@@ -15,7 +15,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tifffile
@@ -23,20 +23,21 @@ import tifffile
 from orchestrator.algorithms import load_algorithms
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.movies import input_source
-from orchestrator.data.recording import Choice
 from orchestrator.domain import Launch
 from orchestrator.engines import engine_named
 from orchestrator.engines.image import image_of, prepare
 from orchestrator.errors import CalmError
 from orchestrator.paths import layout
+from orchestrator.records import Choice
 from orchestrator.runs.execute import execute
 from orchestrator.runs.plan import Settings, make_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from orchestrator.domain import Algorithm, Image
     from orchestrator.engines import Engine
+    from orchestrator.records import Event
 
 _ENGINES = ("venv", "docker", "podman", "apptainer")
 _SHAPE = (20, 32, 40)  # frames, rows, columns
@@ -48,7 +49,7 @@ class Silent:
     def begin(self, title: str) -> None:
         """Take note of nothing."""
 
-    def event(self, event: Mapping[str, Any]) -> None:
+    def event(self, event: Event) -> None:
         """Take note of nothing."""
 
     def end(self) -> None:

@@ -34,7 +34,18 @@ def figures(folder: str, seed: int, limit: dict[str, str]) -> Figures:
     environment = os.environ | {"CALM_TEST_SEED": str(seed), "OMP_NUM_THREADS": "1"} | limit
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch) / "report.xml"
-        pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "training", f"--junitxml={report}"]
+        pytest = [
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-m",
+            "training",
+            "-o",
+            "junit_family=xunit1",
+            f"--junitxml={report}",
+        ]
         command = [sys.executable, "tests/folder_environment.py", folder, *pytest, f"containers/{folder}/tests"]
         subprocess.run(command, cwd=ROOT, env=environment, check=False, stdout=subprocess.DEVNULL)
         cases = ET.parse(report).iter("testcase")  # noqa: S314 - our own report

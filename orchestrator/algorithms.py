@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from contract.params import declared
-from orchestrator.domain import CURRENT, Algorithm, PriorUse
+from orchestrator.domain import CURRENT, SYSTEM, Algorithm, PriorUse
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
@@ -158,14 +158,14 @@ def load_algorithm(folder: Path) -> Algorithm:
 
 
 def in_environment(algorithm: Algorithm, environment: str) -> Algorithm:
-    """Return an algorithm in another pinned environment of its folder.
+    """Return an algorithm in another environment: a pinned one of its folder, or the Python of this machine.
 
     Parameters
     ----------
     algorithm : Algorithm
         As loaded.
     environment : str
-        "current", or one that its algorithm.yaml names.
+        "current", one that its algorithm.yaml names, or "system".
 
     Raises
     ------
@@ -174,6 +174,8 @@ def in_environment(algorithm: Algorithm, environment: str) -> Algorithm:
     """
     if environment == algorithm.environment:
         return algorithm
+    if environment == SYSTEM:
+        return replace(algorithm, environment=SYSTEM)
     if environment not in algorithm.environments:
         known = ", ".join([CURRENT, *algorithm.environments])
         message = f"{algorithm.name}: expected an environment of {known}, got {environment}"

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 EngineName = Literal["docker", "podman", "apptainer", "venv"]
 Device = Literal["cpu", "cuda"]
 Command = Literal["train", "predict"]
+Kind = Literal["control", "algorithm", "supervised"]
 
 CURRENT = "current"  # the environment of requirements.in
+SYSTEM = "system"  # the Python of the machine, whatever it holds: not pinned
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,14 +61,15 @@ class Algorithm:
         The folder.
     name, title, summary, licence : str
         As written there; the licence is upstream's.
-    kind : {"algorithm", "control"}
-        Controls are scored beside every algorithm.
+    kind : {"control", "algorithm", "supervised"}
+        Controls are scored beside every algorithm. An algorithm learns from noisy movies alone; a supervised one from
+        their targets, too: a ceiling, and no choice for movies that have none.
     paper : mapping or None
         `doi` and `cite`.
     upstream : mapping
         `name`, `version`, `commit`.
     environment : str
-        Which pinned environment of the folder: "current", or one of `environments`.
+        Which pinned environment of the folder: "current", or one of `environments`; or "system", which is not pinned.
     environments : mapping of str to mapping
         Upstream of each other environment that the folder has.
     devices : tuple of str
@@ -94,7 +97,7 @@ class Algorithm:
     folder: Path
     name: str
     title: str
-    kind: Literal["algorithm", "control"]
+    kind: Kind
     summary: str
     licence: str
     paper: Mapping[str, str] | None
@@ -111,6 +114,11 @@ class Algorithm:
     extra_movies: tuple[str, ...]
     prior: PriorUse | None
     document: Mapping[str, Any]
+
+    @property
+    def supervised(self) -> bool:
+        """Whether its training is given targets."""
+        return self.kind == "supervised"
 
     @property
     def full_name(self) -> str:
@@ -169,6 +177,8 @@ class Image:
         Folder with every wheel of the lock.
     context : Path
         Folder with `contract/`, `algorithm/`, `requirements.lock` and `Dockerfile`.
+    python : Path or None
+        The Python of the environment "system"; then lock and wheelhouse do not exist. None for pinned environments.
     """
 
     algorithm: str
@@ -177,6 +187,7 @@ class Image:
     lock: Path
     wheelhouse: Path
     context: Path
+    python: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from orchestrator.domain import Algorithm
-    from orchestrator.paths import RunFolder
+    from orchestrator.run import Run
 
 _SCHEMA = Path(__file__).parent / "schemas" / "experiments.schema.json"
 _FILE = "experiments.yaml"
@@ -174,9 +174,9 @@ class Attempt:
     ----------
     experiment : Experiment
         Which.
-    runs : tuple of RunFolder
+    runs : tuple of Run
         Finished and scored runs, in the order of their seeds.
-    controls : tuple of RunFolder
+    controls : tuple of Run
         Finished and scored runs of the controls on the same movies.
     status : {"ok", "did not converge", "failed"}
         How it ended; that of the first run that did not end well.
@@ -189,8 +189,8 @@ class Attempt:
     """
 
     experiment: Experiment
-    runs: tuple[RunFolder, ...] = ()
-    controls: tuple[RunFolder, ...] = ()
+    runs: tuple[Run, ...] = ()
+    controls: tuple[Run, ...] = ()
     status: Status = "ok"
     reason: str = ""
     absent: str = ""

@@ -115,6 +115,11 @@ class RunFolder:
         return self.path / "scores.json"
 
     @property
+    def checks(self) -> Path:
+        """What can be believed of each prediction: the outcome of every check."""
+        return self.path / "checks.json"
+
+    @property
     def study_scores(self) -> Path:
         """Summaries by the protocol of the published study, for runs of its experiments."""
         return self.path / "scores-study.json"
@@ -163,12 +168,6 @@ class RunFolder:
     def prediction(self, movie: str) -> Path:
         """Return the prediction of a movie, which is named as in run.json: SPLIT/NAME."""
         return self.path / "predictions" / movie
-
-    def written(self) -> tuple[Path, ...]:
-        """Return the predictions of every split that are there, in the order of names."""
-        extra = self.path / "predictions" / "extra"
-        found = (self.path / "predictions").glob("*/*.tif*")
-        return tuple(sorted(path for path in found if extra not in path.parents))
 
     @property
     def exports(self) -> Path:

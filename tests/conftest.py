@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # importlib mode does not let te
 TEST_DATA = Path(os.environ.get("CALM_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
+STARTS_PROGRAMS = {"browser", "calm", "reference", "shared_calm"}  # fixtures
 QUIET_S = 0.15  # what `_calibration_s` takes on one quiet core of the machine that the limits were set on
 
 
@@ -49,8 +50,11 @@ def pytest_configure_node(node):
 
 
 def pytest_collection_modifyitems(config, items):
+    """Scale limits of time with the machine, and call a test slow that starts programs."""
     default_s = float(config.getini("timeout"))
     for item in items:
+        if STARTS_PROGRAMS & {*item.fixturenames}:
+            item.add_marker(pytest.mark.slow)
         own = item.get_closest_marker("timeout")
         item.add_marker(pytest.mark.timeout((own.args[0] if own else default_s) * config.calm_slowness), append=False)
 

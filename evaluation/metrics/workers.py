@@ -5,13 +5,24 @@ from __future__ import annotations
 import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+class Shaped(Protocol):
+    """A movie, described by its shape."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Frames, rows and columns."""
+
+
+Movie = TypeVar("Movie", bound=Shaped)
 
 
 def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
@@ -54,15 +65,13 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], threa
             yield pending.popleft().result()
 
 
-def over_files(
-    movies: Mapping[str, Mapping[str, Any]], score: Callable[[str, Mapping[str, Any], int], Result]
-) -> dict[str, Result]:
+def over_files(movies: Mapping[str, Movie], score: Callable[[str, Movie, int], Result]) -> dict[str, Result]:
     """Score movies one after the other with all cores on their frames, and single images side by side.
 
     Parameters
     ----------
-    movies : mapping of str to mapping
-        As run.json has them: by name, each with its ``shape``.
+    movies : mapping of str to object
+        By name, each with a ``shape``, (T, Y, X).
     score : callable
         From name, movie and number of threads to its scores, which must not depend on that number.
 
@@ -73,7 +82,7 @@ def over_files(
     """
     cores = len(os.sched_getaffinity(0))
     names = sorted(movies)
-    images = [name for name in names if movies[name]["shape"][0] == 1]
+    images = [name for name in names if movies[name].shape[0] == 1]
     found = dict(zip(images, ordered_map(lambda name: score(name, movies[name], 1), images, cores), strict=True))
     found |= {name: score(name, movies[name], cores) for name in names if name not in found}
     return {name: found[name] for name in names}

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evaluation.report.content import Entry, Leaderboard, MovieContent
 from evaluation.report.gather import control_scores, control_title, resources_of
 from evaluation.scores.catalogue import METRICS, Metric
-from evaluation.scores.tables import read_frames
-from evaluation.study.judge import WITHOUT_TARGET, judged, score_of, study_scores
+from evaluation.scores.tables import read_frames, summary_of
+from evaluation.study.judge import WITHOUT_TARGET, judged, study_scores
 from evaluation.study.protocol import METRICS as SCORED
 from evaluation.study.verdict import Comparison, over_seeds
-from orchestrator.domain import CURRENT
+from orchestrator.documents import plain
 from orchestrator.experiments import ANCHOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from orchestrator.experiments import Attempt, Experiment
-    from orchestrator.paths import RunFolder
+    from orchestrator.records import Score
+    from orchestrator.run import Run
 
 
 _DECIMALS = 3  # as the study prints its table 2
@@ -63,7 +63,7 @@ def board_of(attempts: Sequence[Attempt], experiments: Mapping[str, Experiment])
         entries=tuple(entries),
         movies=tuple(_movies(attempts)),
         warnings=tuple(f"{one.experiment.name}: {one.changes}" for one in attempts if one.changes),
-        record={one.experiment.name: [_record(run) for run in one.runs] for one in attempts},
+        record={one.experiment.name: [plain(run.record) for run in one.runs] for one in attempts},
     )
 
 
@@ -100,17 +100,17 @@ def _entry(attempt: Attempt, split: str, comparisons: Mapping[str, Comparison]) 
         status=attempt.status,
         reason=attempt.reason,
         environment=environment_of(attempt.runs[0]) if attempt.runs else "",
-        resources=resources_of(_record(attempt.runs[0])) if attempt.runs else None,
+        resources=resources_of(attempt.runs[0].record) if attempt.runs else None,
     )
 
 
-def _corrected_entries(attempt: Attempt, title: str, runs: Sequence[RunFolder]) -> Iterator[Entry]:
-    documents = [json.loads(run.study_scores.read_text()) for run in runs if run.study_scores.exists()]
-    for split in documents[0]["corrected"] if documents else ():
-        scores = [document["corrected"][split] for document in documents]
+def _corrected_entries(attempt: Attempt, title: str, runs: Sequence[Run]) -> Iterator[Entry]:
+    found = [run.study_scores for run in runs if run.study_scores is not None]
+    for split in found[0].corrected if found else ():
+        scores = [one.corrected[split] for one in found]
         comparisons = {
             metric: Comparison(
-                ours=over_seeds([score_of(one[metric]) for one in scores]),
+                ours=over_seeds([summary_of(one[metric]) for one in scores]),
                 published=None,
                 verdict="not comparable",
                 reason="another protocol than the study's",
@@ -118,7 +118,7 @@ def _corrected_entries(attempt: Attempt, title: str, runs: Sequence[RunFolder]) 
             for metric in scores[0]
         }
         entry = _entry(attempt, split, comparisons)
-        copies = len(documents[0]["copies"])
+        copies = len(found[0].copies)
         without = f", without {copies} copies" if copies else ""
         yield replace(entry, run=title, title=title, dataset=f"{entry.dataset}, {CORRECTED}{without}")
 
@@ -131,21 +131,21 @@ def _written_controls(attempt: Attempt) -> Iterator[Entry]:
             plain = replace(attempt, status="ok", reason="")
             for split, metrics in splits.items():
                 entry = replace(_control_entry(plain, name, split, metrics), resources=None)
-                corrected = f"{entry.dataset}, {CORRECTED}" if run.study_scores.exists() else entry.dataset
+                corrected = f"{entry.dataset}, {CORRECTED}" if run.study_scores is not None else entry.dataset
                 yield replace(entry, dataset=corrected)
 
 
-def _other_controls(attempts: Sequence[Attempt]) -> Iterator[tuple[Attempt, RunFolder]]:
+def _other_controls(attempts: Sequence[Attempt]) -> Iterator[tuple[Attempt, Run]]:
     """Yield the runs of controls that are no experiment themselves, each once."""
-    seen = {run.path for attempt in attempts for run in attempt.runs}
+    seen = {run.folder.path for attempt in attempts for run in attempt.runs}
     for attempt in attempts:
         for run in attempt.controls:
-            if run.path not in seen:
-                seen.add(run.path)
+            if run.folder.path not in seen:
+                seen.add(run.folder.path)
                 yield attempt, run
 
 
-def _control_entries(attempt: Attempt, run: RunFolder) -> Iterator[Entry]:
+def _control_entries(attempt: Attempt, run: Run) -> Iterator[Entry]:
     name = _control_title(attempt, run)
     plain = replace(attempt, runs=(run,), status="ok", reason="")
     for split, metrics in study_scores(run).items():
@@ -154,9 +154,9 @@ def _control_entries(attempt: Attempt, run: RunFolder) -> Iterator[Entry]:
         yield replace(entry, role="control")
 
 
-def _control_entry(attempt: Attempt, name: str, split: str, metrics: Mapping[str, Any]) -> Entry:
+def _control_entry(attempt: Attempt, name: str, split: str, metrics: Mapping[str, Score]) -> Entry:
     comparisons = {
-        metric: Comparison(ours=score_of(one), published=None, verdict="not published", reason="a control")
+        metric: Comparison(ours=summary_of(one), published=None, verdict="not published", reason="a control")
         for metric, one in metrics.items()
         if metric in (*SCORED[attempt.experiment.protocol], *WITHOUT_TARGET)
     }
@@ -165,59 +165,50 @@ def _control_entry(attempt: Attempt, name: str, split: str, metrics: Mapping[str
 
 def _movies(attempts: Sequence[Attempt]) -> Iterator[MovieContent]:
     """Picture every movie once, with the first run of each experiment on it and the controls."""
-    seen: set[str] = set()
+    seen: set[Path] = set()
     for attempt in attempts:
         for run in attempt.runs[:1]:
-            record = _record(run)
-            for name, movie in sorted(record["movies"].items()):
-                if movie["noisy"] in seen:
+            for name, movie in run.movies:
+                if movie.noisy in seen:
                     continue
-                seen.add(movie["noisy"])
-                split, _, file = name.partition("/")
-                drawn = dict(_drawn(attempts, attempt.experiment.dataset, name))
+                seen.add(movie.noisy)
+                drawn = dict(_drawn(attempts, attempt.experiment.dataset, str(name)))
                 yield MovieContent(
-                    name=file,
-                    split=split,
-                    noisy=Path(movie["noisy"]),
-                    predictions={title: other.predictions(split) / file for title, other in drawn.items()},
-                    target=None if movie["target"] is None else Path(movie["target"]),
-                    frame_rate_hz=record["frame_rate_hz"],
+                    name=name.file,
+                    split=name.split,
+                    noisy=movie.noisy,
+                    predictions={title: other.folder.prediction(str(name)) for title, other in drawn.items()},
+                    target=movie.target,
+                    frame_rate_hz=run.record.frame_rate_hz,
                     fit_target=True,  # the target of MOUSENEU_LP comes from a ten times brighter path
-                    frame_scores=dict(_frame_scores(drawn, name)),
+                    frame_scores=dict(_frame_scores(drawn, str(name))),
                 )
 
 
-def _drawn(attempts: Sequence[Attempt], dataset: str, movie: str) -> Iterator[tuple[str, RunFolder]]:
+def _drawn(attempts: Sequence[Attempt], dataset: str, movie: str) -> Iterator[tuple[str, Run]]:
     """Yield the runs that predicted a movie, by title, but for the unchanged movie: that is `noisy`."""
-    split, _, file = movie.partition("/")
     runs = [(one, one.experiment.name, one.runs[0]) for one in attempts if one.runs]
     controls = [(one, _control_title(one, run), run) for one, run in _other_controls(attempts)]
     for attempt, title, run in (*runs, *controls):
-        on_it = attempt.experiment.dataset == dataset and (run.predictions(split) / file).exists()
-        if on_it and _record(run)["algorithm"] != ANCHOR:
+        on_it = attempt.experiment.dataset == dataset and run.folder.prediction(movie).exists()
+        if on_it and run.record.algorithm != ANCHOR:
             yield title, run
 
 
-def _frame_scores(runs: Mapping[str, RunFolder], movie: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _frame_scores(runs: Mapping[str, Run], movie: str) -> Iterator[tuple[str, Mapping[str, list[float]]]]:
     """Yield SI-PSNR of every frame, the one score for which neither cast nor data range of the study matter."""
     for title, run in runs.items():
-        scores = read_frames(run.frames).get(movie, {}) if run.frames.exists() else {}
+        scores = read_frames(run.folder.frames).get(movie, {}) if run.folder.frames.exists() else {}
         if _PER_FRAME in scores:
             yield title, {_PER_FRAME: scores[_PER_FRAME]}
 
 
-def _control_title(attempt: Attempt, run: RunFolder) -> str:
-    return f"{_record(run)['algorithm']} ({attempt.experiment.dataset})"
+def _control_title(attempt: Attempt, run: Run) -> str:
+    return f"{run.record.algorithm} ({attempt.experiment.dataset})"
 
 
-def _record(run: RunFolder) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads(run.record.read_text())
-    return record
-
-
-def environment_of(run: RunFolder) -> str:
+def environment_of(run: Run) -> str:
     """Say in which software a run was made: algorithm, upstream with version, environment."""
-    record = _record(run)
-    upstream = record["upstream"]
-    environment = record.get("environment", CURRENT)
-    return f"{record['algorithm']}, {upstream['name']} {upstream['version']}, environment {environment}"
+    record = run.record
+    upstream = record.upstream
+    return f"{record.algorithm}, {upstream.name} {upstream.version}, environment {record.environment}"

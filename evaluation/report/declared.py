@@ -12,9 +12,8 @@ Which algorithm declares what is not known here.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +21,8 @@ from evaluation.metrics import si_psnr
 from evaluation.report.content import TARGET
 from evaluation.report.movie import open_movie
 from evaluation.report.plots import Labels, Series, line_plot, wants_log
+from orchestrator.records import Curve
+from orchestrator.run import read_figures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from evaluation.report.content import MovieContent, RunContent
+    from orchestrator.records import ScoredCurve
 
 CURVES = 6  # of one plot; more cannot be told apart
 FEW = 12  # points of a line that are marked, too
@@ -52,42 +54,38 @@ def declared_figures(runs: Sequence[RunContent], movies: Sequence[MovieContent])
 
 def _of_file(path: Path, split: str, movies: Sequence[MovieContent]) -> Iterator[DeclaredFigure]:
     targets = {movie.name: movie for movie in movies if movie.split == split and movie.target is not None}
-    for declared in json.loads(path.read_text()):
-        label = declared.get("y", "SI-PSNR (dB)")
-        curves = declared["curves"] if "curves" in declared else list(_scored(declared["scored"], path, targets))
+    for declared in read_figures(path):
+        label = declared.y or "SI-PSNR (dB)"
+        curves = declared.curves or tuple(_scored(declared.scored, path, targets))
         if not curves:
             continue
-        title = f"{declared['title']} ({split})" if split else declared["title"]
+        title = f"{declared.title} ({split})" if split else declared.title
         series = [_series(curve, index) for index, curve in enumerate(curves[:CURVES])]
-        lines = [one for curve, one in zip(curves, series, strict=False) if curve["kind"] == "line"]
+        lines = [one for curve, one in zip(curves, series, strict=False) if curve.kind == "line"]
         log = len(lines) == len(series) and wants_log(np.concatenate([one.y for one in lines]))
-        labels = Labels(title=title, x=declared["x"], y=f"{label}, logarithmic" if log else label)
-        yield DeclaredFigure(
-            title=title, note=declared["note"], svg=line_plot(series, labels, log_y=log, height=HEIGHT)
-        )
+        labels = Labels(title=title, x=declared.x, y=f"{label}, logarithmic" if log else label)
+        yield DeclaredFigure(title=title, note=declared.note, svg=line_plot(series, labels, log_y=log, height=HEIGHT))
 
 
-def _scored(
-    entries: Sequence[Mapping[str, Any]], path: Path, targets: Mapping[str, MovieContent]
-) -> Iterator[dict[str, Any]]:
+def _scored(entries: Sequence[ScoredCurve], path: Path, targets: Mapping[str, MovieContent]) -> Iterator[Curve]:
     for entry in entries[:CURVES]:
-        movie = targets.get(entry["movie"])
+        movie = targets.get(entry.movie)
         if movie is not None and movie.target is not None:
-            stacks = np.load(path.parent / entry["file"], mmap_mode="r", allow_pickle=False)
+            stacks = np.load(path.parent / entry.file, mmap_mode="r", allow_pickle=False)
             with open_movie(movie) as opened:
-                clean = [opened.frame(TARGET, number) for number in entry["frames"]]
+                clean = [opened.frame(TARGET, number) for number in entry.frames]
             values = [
                 float(np.mean([si_psnr(truth, guess) for truth, guess in zip(clean, frames, strict=True)]))
                 for frames in stacks
             ]
-            yield {"name": entry["movie"], "kind": "line", "x": entry["at"], "y": values}
+            yield Curve(name=entry.movie, kind="line", x=entry.at, y=tuple(values))
 
 
-def _series(curve: Mapping[str, Any], index: int) -> Series:
-    name, x, y = curve["name"], np.asarray(curve["x"], np.float64), np.asarray(curve["y"], np.float64)
-    if curve["kind"] == "points":
+def _series(curve: Curve, index: int) -> Series:
+    name, x, y = curve.name, np.asarray(curve.x, np.float64), np.asarray(curve.y, np.float64)
+    if curve.kind == "points":
         return Series(name=name, x=_apart(x), y=_apart(y), style="noisy", mark="circle")
-    if curve["kind"] == "bars":
+    if curve.kind == "bars":
         half = (x[1] - x[0]) / 2 if len(x) > 1 else 0.5
         edges = np.repeat(x, 2) + np.tile([-half, half], len(x))
         return Series(name=name, x=edges, y=np.repeat(y, 2), style="noisy")

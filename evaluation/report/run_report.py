@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.domain import Algorithm
-    from orchestrator.paths import RunFolder
+    from orchestrator.run import Run
 
 
-def report_runs(folders: Sequence[RunFolder], algorithms: Mapping[str, Algorithm], target: Path | None = None) -> str:
+def report_runs(runs: Sequence[Run], algorithms: Mapping[str, Algorithm], target: Path | None = None) -> str:
     """Write the HTML report of scored runs, the first being its subject, where it is older than a score.
 
     Parameters
     ----------
-    folders : sequence of RunFolder
+    runs : sequence of Run
         Subject, then what stands beside it.
     algorithms : mapping of str to Algorithm
         Titles and roles by name.
@@ -31,15 +31,15 @@ def report_runs(folders: Sequence[RunFolder], algorithms: Mapping[str, Algorithm
     str
         The tables of the report as text.
     """
-    subject = folders[0]
-    newest = max(folder.scores.stat().st_mtime_ns for folder in folders)
+    subject = runs[0].folder
+    newest = max(run.folder.scores.stat().st_mtime_ns for run in runs)
     if target is None and subject.table.exists() and subject.table.stat().st_mtime_ns >= newest:
         return subject.table.read_text()
     from evaluation.report.gather import report_of  # noqa: PLC0415 - a reported run needs no SciPy
     from evaluation.report.page import write_report  # noqa: PLC0415
     from evaluation.report.text import text_table  # noqa: PLC0415
 
-    report = report_of(folders, algorithms)
+    report = report_of(runs, algorithms)
     write_report(report, target or subject.report)
     table = text_table(report)
     if target is None:

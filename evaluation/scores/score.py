@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from contract.files import write_json
 from contract.stacks import open_stack
 from evaluation.scores.tables import MovieTable, finite, summaries_of, write_frames
 from evaluation.scores.truth import activity_of
+from orchestrator.documents import write_record
 from orchestrator.errors import BadInput
+from orchestrator.records import ScoreBasis, Scores, ScoreTable
+from orchestrator.run import SCORES_VERSION, read_scores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from contract.stacks import Stack
     from evaluation.metrics import MovieScores
     from orchestrator.domain import Algorithm
-    from orchestrator.paths import RunFolder
+    from orchestrator.records import FileState, MovieRecord
+    from orchestrator.run import Run
 
-VERSION = 2  # of the scores; a change scores every run again
 FIT_EVERY = 10  # MicroSSIM is fitted to every 10th frame, as in the study
 _BLOCK_FRAMES = 32
 
@@ -54,98 +55,91 @@ class StackFrames:
         return frame
 
 
-def score_run(folder: RunFolder, algorithms: Mapping[str, Algorithm]) -> Mapping[str, Any]:
+def score_run(run: Run, algorithms: Mapping[str, Algorithm]) -> Scores:
     """Score every prediction of a run and write scores.json and frames.csv; a run scored before is left alone.
 
     Parameters
     ----------
-    folder : RunFolder
+    run : Run
         A finished run.
     algorithms : mapping of str to Algorithm
         All algorithms; that of the run says which controls its prediction may have written.
 
     Returns
     -------
-    mapping
-        The document of scores.json; `controls` holds the scores of each control, as `movies` and `splits` hold those
+    Scores
+        What scores.json holds; `controls` holds the scores of each control, as `movies` and `splits` hold those
         of the predictions.
 
     Raises
     ------
     BadInput
-        When a movie of the run is no longer where it was.
+        When a movie of the run is no longer where it was, or scores.json is damaged.
     """
-    record = json.loads(folder.record.read_text())
-    controls = _controls(folder, record, algorithms)
-    basis = _basis(record, controls)
-    known = _known(folder)
-    if known is not None and known["basis"] == basis:
+    folder, record = run.folder, run.record
+    controls = _controls(run, algorithms)
+    basis = _basis(record.movies, controls)
+    known = read_scores(folder)
+    if known is not None and known.basis == basis:
         return known
     from evaluation.metrics.workers import over_files  # noqa: PLC0415 - a scored run needs no SciPy
 
-    def scored(paths: Mapping[str, Path], to: Path) -> dict[str, Any]:
-        movies = {name: record["movies"][name] for name in paths}
-        rate_hz = record["frame_rate_hz"]
+    def scored(paths: Mapping[str, Path], to: Path) -> ScoreTable:
+        movies = {name: record.movies[name] for name in paths}
+        rate_hz = record.frame_rate_hz
         tables = over_files(movies, lambda name, movie, cores: _score(paths[name], movie, rate_hz, cores))
         write_frames(to, tables)
         return summaries_of(tables)
 
-    document = {
-        **scored({name: folder.prediction(name) for name in record["movies"]}, folder.frames),
-        "basis": basis,
-        "controls": {name: scored(paths, folder.control_frames(name)) for name, paths in controls.items()},
-    }
-    write_json(folder.scores, document)
-    return document
+    own = scored({name: folder.prediction(name) for name in record.movies}, folder.frames)
+    scores = Scores(
+        movies=own.movies,
+        splits=own.splits,
+        basis=basis,
+        controls={name: scored(paths, folder.control_frames(name)) for name, paths in controls.items()},
+    )
+    write_record(folder.scores, scores)
+    return scores
 
 
-def _controls(
-    folder: RunFolder, record: Mapping[str, Any], algorithms: Mapping[str, Algorithm]
-) -> dict[str, dict[str, Path]]:
+def _controls(run: Run, algorithms: Mapping[str, Algorithm]) -> dict[str, dict[str, Path]]:
     """Find the movies of each control that the algorithm declares; a parameter may have left them out."""
-    algorithm = algorithms.get(record["algorithm"])
+    algorithm = algorithms.get(run.record.algorithm)
     declared = sorted(algorithm.controls) if algorithm is not None else []
     found = {}
     for control in declared:
-        paths = {name: folder.control(control, name) for name in record["movies"]}
+        paths = {name: run.folder.control(control, name) for name in run.record.movies}
         found[control] = {name: path for name, path in paths.items() if path.exists()}
     return {control: paths for control, paths in found.items() if paths}
 
 
-def _basis(record: Mapping[str, Any], controls: Iterable[str]) -> dict[str, Any]:
+def _basis(movies: Mapping[str, MovieRecord], controls: Iterable[str]) -> ScoreBasis:
     """Return what the scores depend on beside the run itself: targets and truths by path, size and time; controls."""
-    movies = record["movies"]
-    targets = {name: _state(Path(movie["target"] or movie["noisy"])) for name, movie in movies.items()}
-    truths = {name: _state(Path(movie["truth"])) for name, movie in movies.items() if movie.get("truth")}
-    return {"controls": sorted(controls), "targets": targets, "truths": truths, "version": VERSION}
+    return ScoreBasis(
+        controls=tuple(sorted(controls)),
+        targets={name: state_of(movie.target or movie.noisy) for name, movie in movies.items()},
+        truths={name: state_of(movie.truth) for name, movie in movies.items() if movie.truth is not None},
+        version=SCORES_VERSION,
+    )
 
 
-def _state(path: Path) -> list[Any]:
+def state_of(path: Path) -> FileState:
+    """Return path, size and time of a movie; BadInput where it is no longer there."""
     try:
         state = path.stat()
     except OSError as error:
         message = f"{path}: expected the file this run was made with, got nothing"
         raise BadInput(message, "Put it back, or run the algorithm again on the new path.") from error
-    return [str(path), state.st_size, state.st_mtime_ns]
+    return path, state.st_size, state.st_mtime_ns
 
 
-def _known(folder: RunFolder) -> dict[str, Any] | None:
-    try:
-        document: dict[str, Any] = json.loads(folder.scores.read_text())
-    except (OSError, ValueError):
-        return None
-    return document
-
-
-def _score(path: Path, movie: Mapping[str, Any], frame_rate_hz: float | None, threads: int) -> MovieTable:
-    with open_stack(path) as prediction:
-        if movie["target"] is None:
-            with open_stack(Path(movie["noisy"])) as noisy:
-                return _without_target(noisy, prediction, frame_rate_hz)
-        with open_stack(Path(movie["target"])) as target, open_stack(Path(movie["noisy"])) as noisy:
+def _score(path: Path, movie: MovieRecord, frame_rate_hz: float | None, threads: int) -> MovieTable:
+    with open_stack(path) as prediction, open_stack(movie.noisy) as noisy:
+        if movie.target is None:
+            return _without_target(noisy, prediction, frame_rate_hz)
+        with open_stack(movie.target) as target:
             table = _with_target(target, prediction, noisy, threads)
-            truth = movie.get("truth")
-            more = {} if truth is None else finite(activity_of(Path(truth), target, prediction))
+            more = {} if movie.truth is None else finite(activity_of(movie.truth, target, prediction))
     return replace(table, movie={**table.movie, **more})
 
 

@@ -5,14 +5,25 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from contract.files import atomic
+from orchestrator.documents import read_text
+from orchestrator.errors import BadInput
+from orchestrator.records import MovieName, MovieScores, Score, ScoreTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from evaluation.metrics import Summary
+
+FRAMES_LIMIT_BYTES = 2**30  # ten million frames
+_HINT = "Delete it and scores.json beside it; `calm evaluate RUN` scores the run again."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,19 +35,19 @@ class MovieTable:
     data_range: float | None
 
 
-def summaries_of(tables: Mapping[str, MovieTable]) -> dict[str, Any]:
-    """Summarise the scores of movies, for JSON."""
-    return {
-        "movies": {
-            name: {
-                "data_range": table.data_range,
-                "movie": dict(table.movie),
-                "frames": {metric: _summary(values) for metric, values in table.frames.items()},
-            }
+def summaries_of(tables: Mapping[str, MovieTable]) -> ScoreTable:
+    """Summarise the scores of movies."""
+    return ScoreTable(
+        movies={
+            name: MovieScores(
+                data_range=table.data_range,
+                movie=dict(table.movie),
+                frames={metric: score_of(values) for metric, values in table.frames.items()},
+            )
             for name, table in tables.items()
         },
-        "splits": _splits(tables),
-    }
+        splits=_splits(tables),
+    )
 
 
 def write_frames(path: Path, tables: Mapping[str, MovieTable]) -> None:
@@ -55,14 +66,28 @@ def write_frames(path: Path, tables: Mapping[str, MovieTable]) -> None:
 
 
 def read_frames(path: Path) -> dict[str, dict[str, list[float]]]:
-    """Return what `write_frames` wrote: movie name to metric to one value per frame."""
+    """Return what `write_frames` wrote: movie name to metric to one value per frame.
+
+    Raises
+    ------
+    BadInput
+        When the file is not such a table; the message names the line.
+    """
     found: dict[str, dict[str, list[float]]] = {}
-    with path.open(newline="") as stream:
-        for row in csv.DictReader(stream):
-            metrics = found.setdefault(row["movie"], {})
-            for metric, value in row.items():
-                if metric not in {"movie", "frame"} and value != "":
-                    metrics.setdefault(metric, []).append(float(value))
+    rows = csv.reader(io.StringIO(read_text(path, _HINT, FRAMES_LIMIT_BYTES)), strict=True)
+    try:
+        movie, frame, *columns = next(rows)
+        if (movie, frame) != ("movie", "frame") or not columns or len({*columns}) != len(columns):
+            message = f"the columns are {movie}, {frame}, {', '.join(columns)}"
+            raise ValueError(message)
+        for name, _, *values in rows:
+            metrics = found.setdefault(name, {})
+            for column, value in zip(columns, values, strict=True):
+                if value:
+                    metrics.setdefault(column, []).append(float(value))
+    except (csv.Error, ValueError, StopIteration) as error:
+        message = f"{path}: line {rows.line_num}: expected a movie, a frame and a number for each metric, got: {error}"
+        raise BadInput(message, _HINT) from error
     return found
 
 
@@ -71,32 +96,42 @@ def finite(values: Mapping[str, float | None]) -> dict[str, float | None]:
     return {name: value if value is not None and math.isfinite(value) else None for name, value in values.items()}
 
 
-def _summary(values: list[float]) -> dict[str, Any]:
+def score_of(values: list[float]) -> Score:
+    """Summarise values for JSON."""
     from evaluation.metrics import summarise  # noqa: PLC0415 - a scored run needs no SciPy
 
     summary = summarise(values)
-    return {**finite({"mean": summary.mean, "sd": summary.sd}), "n": summary.n}
+    return Score(**finite({"mean": summary.mean, "sd": summary.sd}), n=summary.n)
 
 
-def _bounds(values: list[float], movies: int) -> dict[str, float | None]:
+def summary_of(score: Score) -> Summary:
+    """Return a summary from its JSON, where null stands for a value that is not defined."""
+    from evaluation.metrics import Summary  # noqa: PLC0415 - a scored run needs no SciPy
+
+    mean, sd, low, high = (math.nan if one is None else one for one in (score.mean, score.sd, score.low, score.high))
+    return Summary(mean=mean, sd=sd, n=score.n, low=low, high=high)
+
+
+def _splits(tables: Mapping[str, MovieTable]) -> dict[str, dict[str, Score]]:
+    """Pool the frames of all movies of a split, and average movie metrics over its movies."""
+    pooled: dict[str, dict[str, list[float]]] = {}
+    movies: Counter[str] = Counter()
+    for name, table in tables.items():
+        split = MovieName.of(name).split
+        metrics = pooled.setdefault(split, {})
+        movies[split] += 1
+        for metric, values in table.frames.items():
+            metrics.setdefault(metric, []).extend(values)
+        for metric, value in table.movie.items():
+            metrics.setdefault(metric, []).append(math.nan if value is None else value)
+    return {
+        split: {metric: _with_bounds(values, movies[split]) for metric, values in metrics.items()}
+        for split, metrics in pooled.items()
+    }
+
+
+def _with_bounds(values: list[float], movies: int) -> Score:
     from evaluation.metrics import frames_interval  # noqa: PLC0415 - a scored run needs no SciPy
 
     interval = frames_interval(values, movies)
-    return finite({"low": interval.low, "high": interval.high})
-
-
-def _splits(tables: Mapping[str, MovieTable]) -> dict[str, Any]:
-    """Pool the frames of all movies of a split, and average movie metrics over its movies."""
-    pooled: dict[str, dict[str, list[float]]] = {}
-    movies: dict[str, int] = {}
-    for name, table in tables.items():
-        split = pooled.setdefault(name.partition("/")[0], {})
-        movies[name.partition("/")[0]] = movies.get(name.partition("/")[0], 0) + 1
-        for metric, values in table.frames.items():
-            split.setdefault(metric, []).extend(values)
-        for metric, value in table.movie.items():
-            split.setdefault(metric, []).append(math.nan if value is None else value)
-    return {
-        split: {metric: _summary(values) | _bounds(values, movies[split]) for metric, values in metrics.items()}
-        for split, metrics in pooled.items()
-    }
+    return replace(score_of(values), **finite({"low": interval.low, "high": interval.high}))

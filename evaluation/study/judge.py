@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evaluation import metrics
 from evaluation.metrics import Summary
 from evaluation.scores.catalogue import METRICS
+from evaluation.scores.tables import summary_of
 from evaluation.study.protocol import METRICS as SCORED
 from evaluation.study.verdict import FEWEST_SEEDS, Comparison, exact_tolerance, judge, over_seeds, trained_tolerance
 from orchestrator.domain import CURRENT
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from evaluation.study.verdict import Verdict
     from orchestrator.experiments import Attempt, Experiment, PublishedValue
-    from orchestrator.paths import RunFolder
+    from orchestrator.records import Score
+    from orchestrator.run import Run
 
     _Judged = dict[str, dict[str, Comparison]]  # split to metric
 
@@ -46,7 +47,7 @@ def judged(attempt: Attempt, experiments: Mapping[str, Experiment]) -> _Judged:
     found: _Judged = {}
     for split in splits:
         found[split] = {
-            metric: _compare(attempt, experiments, (split, metric), [score_of(one[split][metric]) for one in scores])
+            metric: _compare(attempt, experiments, (split, metric), [summary_of(one[split][metric]) for one in scores])
             for metric in _metrics(attempt.experiment, scores, split)
         }
     return found
@@ -62,12 +63,6 @@ def passed(attempts: Sequence[Attempt], experiments: Mapping[str, Experiment]) -
     if any(one.status == "failed" and one.experiment.outcome != "failed" for one in attempts):
         return False
     return all(verdict in _PASSED for attempt in attempts for verdict in _verdicts(attempt, experiments))
-
-
-def score_of(document: Mapping[str, Any]) -> metrics.Summary:
-    """Return a summary from its JSON, where null stands for a value that is not defined."""
-    mean, sd = (float("nan") if document[field] is None else document[field] for field in ("mean", "sd"))
-    return metrics.Summary(mean=mean, sd=sd, n=document["n"])
 
 
 def _verdicts(attempt: Attempt, experiments: Mapping[str, Experiment]) -> list[Verdict]:
@@ -136,12 +131,12 @@ def _environment_note(attempt: Attempt) -> str:
     experiment = attempt.experiment
     if experiment.environment == CURRENT or not attempt.runs:
         return ""
-    upstream = json.loads(attempt.runs[0].record.read_text())["upstream"]
-    ours = f"run in environment {experiment.environment} with {upstream['name']} {upstream['version']}"
+    upstream = attempt.runs[0].record.upstream
+    ours = f"run in environment {experiment.environment} with {upstream.name} {upstream.version}"
     return f"; {ours}; the study ran {experiment.software}"
 
 
-def _metrics(experiment: Experiment, scores: Sequence[Mapping[str, Any]], split: str) -> list[str]:
+def _metrics(experiment: Experiment, scores: Sequence[Mapping[str, Mapping[str, Score]]], split: str) -> list[str]:
     """Name the metrics of a split: those with published values, or those of the protocol, or those without target."""
     published = [metric for metric in SCORED[experiment.protocol] if experiment.value(split, metric)]
     if published or not scores:
@@ -150,10 +145,6 @@ def _metrics(experiment: Experiment, scores: Sequence[Mapping[str, Any]], split:
     return [name for name in names if name in scores[0][split]]
 
 
-def study_scores(run: RunFolder) -> Mapping[str, Any]:
+def study_scores(run: Run) -> Mapping[str, Mapping[str, Score]]:
     """Return the scores of a run by the study's protocol; without targets those that need none."""
-    if run.study_scores.exists():
-        splits: Mapping[str, Any] = json.loads(run.study_scores.read_text())["study"]
-        return splits
-    plain: Mapping[str, Any] = json.loads(run.scores.read_text())["splits"]
-    return plain
+    return run.scores.splits if run.study_scores is None else run.study_scores.study

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import math
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from contract.files import write_json
 from contract.stacks import open_stack
-from evaluation.metrics import STUDY_PROTOCOL, score_movie, si_psnr, summarise
+from evaluation.metrics import STUDY_PROTOCOL, score_movie, si_psnr
 from evaluation.metrics.workers import over_files
 from evaluation.scores.score import StackFrames, score_run
+from evaluation.scores.tables import score_of
+from orchestrator.documents import write_record
 from orchestrator.errors import AlgorithmFailed
+from orchestrator.records import MovieName, StudyBasis, StudyScores
+from orchestrator.run import STUDY_SCORES_VERSION, read_study_scores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from contract.stacks import Stack
-    from evaluation.metrics import Summary
     from orchestrator.domain import Algorithm
     from orchestrator.experiments import Experiment, ScoreProtocolName
-    from orchestrator.paths import RunFolder
-
-VERSION = 1  # of the study's scores; a change scores every run again
+    from orchestrator.records import MovieRecord, Score, Scores
+    from orchestrator.run import Run
 
 # Metrics of each protocol, in the order of the study's tables.
 METRICS: Mapping[ScoreProtocolName, tuple[str, ...]] = {
@@ -34,14 +33,12 @@ METRICS: Mapping[ScoreProtocolName, tuple[str, ...]] = {
 _Table = dict[str, list[float]]
 
 
-def score_study(
-    folder: RunFolder, protocol: ScoreProtocolName, algorithms: Mapping[str, Algorithm]
-) -> Mapping[str, Any]:
+def score_study(run: Run, protocol: ScoreProtocolName, algorithms: Mapping[str, Algorithm]) -> StudyScores:
     """Score every prediction of a run by the study's protocol and write scores-study.json, where it is not there yet.
 
     Parameters
     ----------
-    folder : RunFolder
+    run : Run
         A finished run on a dataset with targets.
     protocol : {"movies", "images"}
         movies: both sides cast to uint16 as the study casts, data range 65535, MicroSSIM fitted to every 10th frame of
@@ -52,7 +49,7 @@ def score_study(
 
     Returns
     -------
-    mapping
+    StudyScores
         `study` and `corrected`: split to metric to mean, sd (ddof=1) and n; `copies`: names of images whose pixels,
         target included, are those of an image before them, and which the corrected protocol leaves out.
 
@@ -63,58 +60,47 @@ def score_study(
     AlgorithmFailed
         When a prediction holds values for which the study's cast is undefined.
     """
-    corrected = score_run(folder, algorithms)
-    basis = {**corrected["basis"], "protocol": protocol, "study_version": VERSION}
-    known = _known(folder)
-    if known is not None and known["basis"] == basis:
+    corrected = score_run(run, algorithms)
+    basis = StudyBasis(scores=corrected.basis, protocol=protocol, version=STUDY_SCORES_VERSION)
+    known = read_study_scores(run.folder)
+    if known is not None and known.basis == basis:
         return known
-    record = json.loads(folder.record.read_text())
-    movies = {name: movie for name, movie in sorted(record["movies"].items()) if movie["target"] is not None}
-    copies = _copies(movies) if protocol == "images" else []
+    movies = {str(name): movie for name, movie in run.movies if movie.target is not None}
+    copies = tuple(_copies(movies)) if protocol == "images" else ()
     score = _SCORERS[protocol]
-    tables = over_files(movies, lambda name, movie, cores: score(folder, name, movie, cores))
+    tables = over_files(movies, lambda name, movie, cores: score(run.folder.prediction(name), movie, cores))
     kept = {name: table for name, table in tables.items() if name not in copies}
-    document = {
-        "basis": basis,
-        "copies": copies,
-        "corrected": _corrected(protocol, corrected, kept),
-        "protocol": protocol,
-        "study": _splits(tables),
-    }
-    write_json(folder.study_scores, document)
-    return document
+    scores = StudyScores(
+        basis=basis,
+        copies=copies,
+        corrected=_corrected(protocol, corrected, kept),
+        protocol=protocol,
+        study=_splits(tables),
+    )
+    write_record(run.folder.study_scores, scores)
+    return scores
 
 
-def score_experiment(folder: RunFolder, experiment: Experiment, algorithms: Mapping[str, Algorithm]) -> None:
+def score_experiment(run: Run, experiment: Experiment, algorithms: Mapping[str, Algorithm]) -> None:
     """Score a run of an experiment: by the study's protocol where its movies have targets.
 
     Parameters
     ----------
-    folder : RunFolder
+    run : Run
         A finished run.
     experiment : Experiment
         Whose protocol.
     algorithms : mapping of str to Algorithm
         As in `score_run`.
     """
-    movies = json.loads(folder.record.read_text())["movies"].values()
-    if any(movie["target"] is not None for movie in movies):
-        score_study(folder, experiment.protocol, algorithms)
+    if any(movie.target is not None for _, movie in run.movies):
+        score_study(run, experiment.protocol, algorithms)
     else:
-        score_run(folder, algorithms)
+        score_run(run, algorithms)
 
 
-def _known(folder: RunFolder) -> dict[str, Any] | None:
-    try:
-        document: dict[str, Any] = json.loads(folder.study_scores.read_text())
-    except (OSError, ValueError):
-        return None
-    return document
-
-
-def _score_movie(folder: RunFolder, name: str, movie: Mapping[str, Any], threads: int) -> _Table:
-    split, _, file = name.partition("/")
-    with open_stack(Path(movie["target"])) as target, open_stack(folder.predictions(split) / file) as prediction:
+def _score_movie(path: Path, movie: MovieRecord, threads: int) -> _Table:
+    with open_stack(_target(movie)) as target, open_stack(path) as prediction:
         try:
             scores = score_movie(StackFrames(target), StackFrames(prediction), STUDY_PROTOCOL, threads=threads)
         except ValueError as error:
@@ -123,21 +109,28 @@ def _score_movie(folder: RunFolder, name: str, movie: Mapping[str, Any], threads
     return {metric: getattr(scores.frames, metric).tolist() for metric in METRICS["movies"]}
 
 
-def _score_image(folder: RunFolder, name: str, movie: Mapping[str, Any], _threads: int) -> _Table:
-    split, _, file = name.partition("/")
+def _score_image(path: Path, movie: MovieRecord, _threads: int) -> _Table:
     with (
-        open_stack(Path(movie["target"])) as target,
-        open_stack(Path(movie["noisy"])) as noisy,
-        open_stack(folder.predictions(split) / file) as prediction,
+        open_stack(_target(movie)) as target,
+        open_stack(movie.noisy) as noisy,
+        open_stack(path) as prediction,
     ):
         ours, base = _frame_scores(target, prediction), _frame_scores(target, noisy)
     return {"si_psnr": ours, "si_psnr_gain": [one - other for one, other in zip(ours, base, strict=True)]}
 
 
-_SCORERS: Mapping[ScoreProtocolName, Callable[[RunFolder, str, Mapping[str, Any], int], _Table]] = {
+_SCORERS: Mapping[ScoreProtocolName, Callable[[Path, MovieRecord, int], _Table]] = {
     "movies": _score_movie,
     "images": _score_image,
 }
+
+
+def _target(movie: MovieRecord) -> Path:
+    """Return the target of a movie that has one."""
+    if movie.target is None:
+        message = f"{movie.noisy}: expected a movie with a target"
+        raise ValueError(message)
+    return movie.target
 
 
 def _frame_scores(target: Stack, prediction: Stack) -> list[float]:
@@ -145,20 +138,19 @@ def _frame_scores(target: Stack, prediction: Stack) -> list[float]:
     return [si_psnr(frames[index], others[index]) for index in range(len(frames))]
 
 
-def _corrected(protocol: ScoreProtocolName, scores: Mapping[str, Any], kept: Mapping[str, _Table]) -> dict[str, Any]:
+def _corrected(protocol: ScoreProtocolName, scores: Scores, kept: Mapping[str, _Table]) -> dict[str, dict[str, Score]]:
     """Score without casts, by the range of the target, every image once."""
     if protocol == "images":
         return _splits(kept)
-    splits = scores["splits"]
-    return {split: {name: metrics[name] for name in METRICS["movies"]} for split, metrics in splits.items()}
+    return {split: {name: metrics[name] for name in METRICS["movies"]} for split, metrics in scores.splits.items()}
 
 
-def _copies(movies: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _copies(movies: Mapping[str, MovieRecord]) -> list[str]:
     """Name images whose pixels, and those of their targets, are those of an image before them."""
     seen: set[str] = set()
     copies = []
     for name, movie in movies.items():
-        pixels = _pixels(Path(movie["noisy"])) + _pixels(Path(movie["target"]))
+        pixels = _pixels(movie.noisy) + _pixels(_target(movie))
         if pixels in seen:
             copies.append(name)
         seen.add(pixels)
@@ -174,18 +166,12 @@ def _pixels(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _splits(tables: Mapping[str, _Table]) -> dict[str, dict[str, Any]]:
+def _splits(tables: Mapping[str, _Table]) -> dict[str, dict[str, Score]]:
     pooled: dict[str, _Table] = {}
     for name, table in tables.items():
-        split = pooled.setdefault(name.partition("/")[0], {})
+        split = pooled.setdefault(MovieName.of(name).split, {})
         for metric, values in table.items():
             split.setdefault(metric, []).extend(values)
     return {
-        split: {metric: _document(summarise(values)) for metric, values in metrics.items()}
-        for split, metrics in pooled.items()
+        split: {metric: score_of(values) for metric, values in metrics.items()} for split, metrics in pooled.items()
     }
-
-
-def _document(summary: Summary) -> dict[str, Any]:
-    mean, sd = (value if math.isfinite(value) else None for value in (summary.mean, summary.sd))
-    return {"mean": mean, "sd": sd, "n": summary.n}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 import click
 
-from orchestrator.cli.root import ENGINES, main, run_folders, session
+from orchestrator.cli.root import ENGINES, main, read_runs, session
 
 _PATH = click.Path(path_type=Path)
 
@@ -25,9 +24,9 @@ def diff(one: Path, other: Path) -> None:
     """  # noqa: D301 - click reads \b as "do not wrap"
     from orchestrator.runs.compare import explain, first_difference
 
-    folders = run_folders((one, other))
-    difference = first_difference(*folders)
-    causes = explain(*(json.loads(folder.record.read_text()) for folder in folders))
+    first, second = read_runs((one, other))
+    difference = first_difference(first.folder, second.folder)
+    causes = explain(first.record, second.record)
     click.echo("The predictions are the same, byte for byte." if difference is None else difference.sentence())
     for rank, cause in enumerate(causes, start=1):
         click.echo(f"{rank}. {cause.layer}")
@@ -50,10 +49,10 @@ def verify(run: Path, engines: str) -> None:
     """  # noqa: D301
     from orchestrator.runs.repeat import repeat
 
-    (folder,) = run_folders((run,))
+    (found,) = read_runs((run,))
     names = ENGINES[1:] if engines == "all" else tuple(engines.split(","))
     agrees = True
-    for outcome in repeat(folder, names, session("auto"), skip_missing=engines == "all"):
+    for outcome in repeat(found, names, session("auto"), skip_missing=engines == "all"):
         click.echo(f"{outcome.engine}: {outcome.sentence}")
         agrees = agrees and outcome.agrees
     sys.exit(0 if agrees else 1)

@@ -109,9 +109,11 @@ class BytesProgress:
         """Draw how many bytes of a file are there."""
         import time
 
+        from orchestrator.records import Event
+
         if name != self._name:
             self._bars.begin(name)
             self._name = name
-        self._bars.event({"step": done_bytes, "steps": all_bytes, "time_s": time.time()})
+        self._bars.event(Event(step=done_bytes, steps=all_bytes, time_s=time.time()))
         if done_bytes >= all_bytes:
             self._bars.end()

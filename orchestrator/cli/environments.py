@@ -29,7 +29,7 @@ def list_(name: str | None) -> None:
     from orchestrator.paths import layout
 
     if name is None:
-        for one in algorithms().values():
+        for one in sorted(algorithms().values(), key=lambda one: one.supervised):
             click.echo(f"{one.name:<12} {one.kind:<10} {'/'.join(one.devices):<9} {one.title}: {one.summary}")
         for folder, error in broken_algorithms(layout().containers).items():
             click.echo(f"Warning: {folder} cannot be used: {error.message}. {error.hint}", err=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.root import main, run_folders
+from orchestrator.cli.root import main, read_runs
 
 if TYPE_CHECKING:
     from orchestrator.data.exports import Form
@@ -28,7 +28,7 @@ def export(run: Path, form: Form, target: Path | None) -> None:
     """  # noqa: D301 - click reads \b as "do not wrap"
     from orchestrator.data.exports import export as write
 
-    (folder,) = run_folders((run,))
-    for prediction in folder.written():
-        split = prediction.parent.name
-        click.echo(write(prediction, form, (target or folder.exports).absolute() / split))
+    (read,) = read_runs((run,))
+    for name, _ in read.movies:
+        folder = (target or read.folder.exports).absolute() / name.split
+        click.echo(write(read.folder.prediction(str(name)), form, folder))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from orchestrator.records import Event
 
 _BAR = 24
 _PLAIN_EVERY_S = 10.0
@@ -30,16 +30,15 @@ class TerminalProgress:
         self._plain_due_s = time.monotonic()
         self._say(title)
 
-    def event(self, event: Mapping[str, Any]) -> None:
+    def event(self, event: Event) -> None:
         """Show a step, or print a message above the bar."""
-        if "message" in event:
+        if event.message is not None:
             self._clear()
-            self._stream.write(f"{self._title}: {event['message']}\n")
+            self._stream.write(f"{self._title}: {event.message}\n")
             return
-        now_s, step, steps = float(event["time_s"]), int(event["step"]), int(event["steps"])
-        self._first = self._first or (now_s, step)
-        self._line = _line(self._title, event, _left_s(self._first, now_s, step, steps))
-        last = step == steps
+        self._first = self._first or (event.time_s, event.step)
+        self._line = _line(self._title, event, _left_s(self._first, event))
+        last = event.step == event.steps
         if self._terminal or last or time.monotonic() >= self._plain_due_s:
             self._plain_due_s = time.monotonic() + _PLAIN_EVERY_S
             self._say(self._line)
@@ -62,19 +61,19 @@ class TerminalProgress:
             self._stream.write("\r\x1b[2K")
 
 
-def _left_s(first: tuple[float, int], now_s: float, step: int, steps: int) -> float | None:
+def _left_s(first: tuple[float, int], event: Event) -> float | None:
     """Extrapolate the time left from the steps since the first event."""
-    done = step - first[1]
-    return (now_s - first[0]) / done * (steps - step) if done > 0 else None
+    done = event.step - first[1]
+    return (event.time_s - first[0]) / done * (event.steps - event.step) if done > 0 else None
 
 
-def _line(title: str, event: Mapping[str, Any], left_s: float | None) -> str:
-    step, steps = int(event["step"]), int(event["steps"])
+def _line(title: str, event: Event, left_s: float | None) -> str:
+    step, steps = event.step, event.steps
     share = step / steps if steps else 1.0
     bar = "#" * round(_BAR * share)
     line = f"{title} [{bar:<{_BAR}}] {share:4.0%} {step}/{steps}"
-    if "loss" in event:
-        line += f" loss {event['loss']:.4g}"
+    if event.loss is not None:
+        line += f" loss {event.loss:.4g}"
     if left_s is not None and step < steps:
         line += f" {int(left_s // 60)}:{int(left_s % 60):02d} left"
     return line

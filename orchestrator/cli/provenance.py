@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from orchestrator.cli.root import algorithm, algorithms, experiments, main, run_folders
-from orchestrator.domain import CURRENT
+from orchestrator.cli.root import algorithm, algorithms, experiments, main, read_runs
 
 _PATH = click.Path(path_type=Path)
 
@@ -24,10 +22,8 @@ def crate(runs: tuple[Path, ...]) -> None:
     """  # noqa: D301 - click reads \b as "do not wrap"
     from orchestrator.runs.crate import write_crate
 
-    for folder in run_folders(runs):
-        record = json.loads(folder.record.read_text())
-        name = f"{record['algorithm']}@{record.get('environment', CURRENT)}"
-        click.echo(write_crate(folder, algorithm(name)))
+    for one in read_runs(runs):
+        click.echo(write_crate(one, algorithm(one.record.full_name)))
 
 
 @main.command()

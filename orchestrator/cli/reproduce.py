@@ -71,10 +71,10 @@ def leaderboard(runs: tuple[Path, ...], target: Path | None) -> None:
     from evaluation.report.collection import collect
     from evaluation.report.leaderboard import write_leaderboard
     from evaluation.report.text import verdict_table
-    from orchestrator.cli.root import algorithms, run_folders
+    from orchestrator.cli.root import algorithms, read_runs
     from orchestrator.paths import layout
 
-    board = collect(run_folders(runs), experiments(), algorithms())
+    board = collect(read_runs(runs), experiments(), algorithms())
     click.echo(verdict_table(board))
     page = (target or layout().leaderboard).absolute()
     page.parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +110,7 @@ def _run(names: tuple[str, ...], options: dict[str, Any]) -> None:
         session=opened,
         request=_request(names, options),
         progress=BytesProgress(),
-        score=lambda folder, experiment: score_experiment(folder, experiment, algorithms()),
+        score=lambda run, experiment: score_experiment(run, experiment, algorithms()),
         deviates=lambda attempt: deviates(attempt, known),
     )
     ordered = with_anchors(known, names)

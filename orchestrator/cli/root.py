@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from orchestrator.domain import Algorithm
     from orchestrator.experiments import Experiment
-    from orchestrator.paths import RunFolder
+    from orchestrator.run import Run
     from orchestrator.runs.session import Session
 
 ENGINES = ("auto", "docker", "podman", "apptainer", "venv")
@@ -139,13 +139,8 @@ def absolute(paths: Sequence[Path]) -> tuple[Path, ...]:
     return tuple(path.absolute() for path in paths)
 
 
-def run_folders(paths: Sequence[Path]) -> list[RunFolder]:
-    """Return the run folders that a user names."""
-    from orchestrator.paths import RunFolder
+def read_runs(paths: Sequence[Path]) -> list[Run]:
+    """Return the runs that a user names."""
+    from orchestrator.run import read_run
 
-    folders = [RunFolder(path=path) for path in absolute(paths)]
-    for folder in folders:
-        if not folder.record.exists():
-            message = f"{folder.path}: expected a finished run with a run.json, got none"
-            raise BadInput(message, "Give run folders, outputs/<experiment>/<key>.")
-    return folders
+    return [read_run(path) for path in absolute(paths)]

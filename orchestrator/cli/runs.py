@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.data import BytesProgress
-from orchestrator.cli.root import ENGINES, absolute, algorithm, algorithms, main, run_folders, session
+from orchestrator.cli.root import ENGINES, absolute, algorithm, algorithms, main, read_runs, session
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from orchestrator.data.movies import Source
-    from orchestrator.data.recording import Choice
-    from orchestrator.paths import RunFolder
+    from orchestrator.records import Choice
+    from orchestrator.run import Run
     from orchestrator.runs.plan import Settings
 
 _PATH = click.Path(path_type=Path)
@@ -81,6 +81,8 @@ def run(name: str, **options: Any) -> None:  # noqa: ANN401 - click passes the o
         calm run n2v --data demo --preset quick
         calm run n2v --input movie.tif --param num_epochs=20
     """  # noqa: D301
+    from evaluation.checks.of_run import check_run
+    from evaluation.checks.words import lights_text
     from evaluation.scores.score import score_run
     from orchestrator.runs.plan import check_prior
 
@@ -92,9 +94,11 @@ def run(name: str, **options: Any) -> None:  # noqa: ANN401 - click passes the o
     check_prior(plans[0])
     outcomes = [opened.run(plan) for plan in plans]
     for outcome in outcomes:
-        score_run(outcome.folder, algorithms())
-    click.echo(f"{'Found' if outcomes[0].reused else 'Finished'}: {outcomes[0].folder.path}")
-    _show([outcome.folder for outcome in outcomes], None)
+        score_run(outcome.run, algorithms())
+    verdicts = check_run(outcomes[0].run)
+    click.echo(f"{'Found' if outcomes[0].reused else 'Finished'}: {outcomes[0].run.folder.path}")
+    _show([outcome.run for outcome in outcomes], None)
+    click.echo(f"\n{lights_text(verdicts)}")
 
 
 @main.command()
@@ -108,14 +112,14 @@ def evaluate(runs: tuple[Path, ...]) -> None:
     """  # noqa: D301
     from evaluation.scores.score import score_run
 
-    for folder in run_folders(runs):
-        scores = score_run(folder, algorithms())
-        name = folder.path.parent.name
-        named = {name: scores, **{f"{name} {control}": one for control, one in scores["controls"].items()}}
+    for found in read_runs(runs):
+        scores = score_run(found, algorithms())
+        name = found.folder.path.parent.name
+        named = {name: scores, **{f"{name} {control}": one for control, one in scores.controls.items()}}
         for title, scored in named.items():
-            for split, metrics in scored["splits"].items():
+            for split, metrics in scored.splits.items():
                 for metric, one in metrics.items():
-                    click.echo(f"{title} {split} {metric}: mean {one['mean']} sd {one['sd']} n {one['n']}")
+                    click.echo(f"{title} {split} {metric}: mean {one.mean} sd {one.sd} n {one.n}")
 
 
 @main.command()
@@ -128,20 +132,24 @@ def report(runs: tuple[Path, ...], target: Path | None) -> None:
     Example:
         calm report outputs/n2v-demo-quick/* outputs/mean-demo-default/* --to compare.html
     """  # noqa: D301
+    from evaluation.checks.of_run import check_run
+    from evaluation.checks.words import lights_text
     from evaluation.scores.score import score_run
 
-    folders = run_folders(runs)
-    for folder in folders:
-        score_run(folder, algorithms())
-    _show(folders, target)
+    found = read_runs(runs)
+    for one in found:
+        score_run(one, algorithms())
+    verdicts = check_run(found[0])
+    _show(found, target)
+    click.echo(f"\n{lights_text(verdicts)}")
 
 
-def _show(folders: Sequence[RunFolder], target: Path | None) -> None:
+def _show(runs: Sequence[Run], target: Path | None) -> None:
     """Write the report, print its table and where it is."""
     from evaluation.report.run_report import report_runs
 
-    click.echo(f"\n{report_runs(folders, algorithms(), target)}\n")
-    click.echo(f"Report: {target or folders[0].report}")
+    click.echo(f"\n{report_runs(runs, algorithms(), target)}\n")
+    click.echo(f"Report: {target or runs[0].folder.report}")
 
 
 def _source(options: dict[str, Any]) -> Source:
@@ -157,7 +165,7 @@ def _source(options: dict[str, Any]) -> Source:
 
 
 def _choice(options: dict[str, Any]) -> Choice:
-    from orchestrator.data.recording import Choice
+    from orchestrator.records import Choice
 
     said = {name: options[name] for name in ("channel", "plane", "series", "inside", "frame_rate_hz")}
     return Choice(axes=options["axes"] and options["axes"].upper(), **said)

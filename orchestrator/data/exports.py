@@ -12,8 +12,8 @@ from contract.predictions import write_stack
 from contract.stacks import open_stack
 from orchestrator.data.readers.extras import imported
 from orchestrator.data.readers.tiff import open_movie
-from orchestrator.data.recording import Choice
 from orchestrator.errors import BadInput
+from orchestrator.records import Choice
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,6 +20,7 @@ from orchestrator.data.readers import open_planes
 from orchestrator.data.readers.choose import choose
 from orchestrator.data.readers.ome import narrowed
 from orchestrator.data.recording import Recording, Stated
+from orchestrator.documents import plain
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from orchestrator.data.checksums import Checksums
     from orchestrator.data.readers.choose import Frames
     from orchestrator.data.readers.planes import Planes, Stored
-    from orchestrator.data.recording import Choice
     from orchestrator.domain import Movie
+    from orchestrator.records import Choice
 
 _VERSION = "stack 1\n"  # a change of what is written needs another number, and so another cache folder
 _KEY_DIGITS = 16
@@ -143,7 +144,7 @@ class Inspector:
         sums = self.checksums.of_all(files)
         root = Path(os.path.commonpath([path.parent for path in files]))
         names = [[str(path.relative_to(root)), digest] for path, digest in zip(files, sums, strict=True)]
-        text = json.dumps([names, choice.document()], sort_keys=True)
+        text = json.dumps([names, plain(choice)], sort_keys=True)
         return hashlib.sha256((_VERSION + text).encode()).hexdigest()[:_KEY_DIGITS]
 
     def _check_pages(self, content: str, planes: Planes) -> None:

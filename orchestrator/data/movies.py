@@ -12,10 +12,10 @@ from orchestrator.data.fetch import fetch
 from orchestrator.data.inspect import Inspector, check_movies, check_path, common_rate_hz
 from orchestrator.data.manifest import load_manifest
 from orchestrator.data.prepare import prepared_movies
-from orchestrator.data.recording import Choice
 from orchestrator.data.verify import check_unchanged
 from orchestrator.domain import Movie
 from orchestrator.errors import BadInput
+from orchestrator.records import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,9 +12,10 @@ from contract.errors import JobRefused
 from contract.stacks import open_stack
 from orchestrator.data.datasets import locate, matches
 from orchestrator.data.movies import Source
-from orchestrator.data.recording import Choice, Facts
+from orchestrator.data.recording import Facts
 from orchestrator.domain import Movie
 from orchestrator.errors import BadInput
+from orchestrator.records import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

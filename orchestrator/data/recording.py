@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 
+from orchestrator.records import PartRecord, RecordingRecord, StatedNumber, StatedSize
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from orchestrator.records import Choice
 
 _Value = TypeVar("_Value")
 
@@ -20,35 +24,6 @@ class Stated(Generic[_Value]):
 
     value: _Value
     origin: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Choice:
-    """What a user says of how movies are to be read; None where the files are to be believed.
-
-    Parameters
-    ----------
-    axes : str or None
-        Axes as stored, one letter each, ending in YX.
-    channel, plane, series : int or None
-        Which of several, counted from 1.
-    inside : str or None
-        Path of the movie inside an HDF5, NWB or Zarr file.
-    frame_rate_hz : float or None
-        Frames per second.
-    """
-
-    axes: str | None = None
-    channel: int | None = None
-    plane: int | None = None
-    series: int | None = None
-    inside: str | None = None
-    frame_rate_hz: float | None = None
-
-    def document(self) -> dict[str, Any]:
-        """Return what was said, for JSON and for keys; empty where nothing was."""
-        found = {name: getattr(self, name) for name in self.__slots__}
-        return {name: value for name, value in found.items() if value is not None}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,18 +122,17 @@ class Recording:
         """Disk that the copy in the cache takes and that is not taken yet; 0 where none is made."""
         return self.facts.bytes if self.copied and not self.stack.exists() else 0
 
-    def document(self) -> dict[str, Any]:
+    def record(self) -> RecordingRecord:
         """Return the description for run.json."""
         rate, pixel = self.frame_rate_hz, self.pixel_um
-        return {
-            "given": str(self.given),
-            "format": self.format,
-            "parts": [{"file": str(part.file), "planes": part.planes} for part in self.parts],
-            "files": [str(path) for path in self.files],
-            "choice": self.choice.document(),
-            "stored_dtype": self.stored_dtype,
-            "copied": self.copied,
-            "frame_rate_hz": None if rate is None else {"value": rate.value, "origin": rate.origin},
-            "pixel_um": None if pixel is None else {"value": list(pixel.value), "origin": pixel.origin},
-            "notes": list(self.notes),
-        }
+        return RecordingRecord(
+            given=self.given,
+            format=self.format,
+            parts=tuple(PartRecord(file=part.file, planes=part.planes) for part in self.parts),
+            files=self.files,
+            stored_dtype=self.stored_dtype,
+            copied=self.copied,
+            frame_rate_hz=None if rate is None else StatedNumber(value=rate.value, origin=rate.origin),
+            pixel_um=None if pixel is None else StatedSize(value=pixel.value, origin=pixel.origin),
+            notes=self.notes,
+        )

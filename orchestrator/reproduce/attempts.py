@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from orchestrator.domain import Algorithm, Device
     from orchestrator.experiments import Attempt, Experiment
-    from orchestrator.paths import RunFolder
+    from orchestrator.run import Run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,6 +99,6 @@ def prior_files(experiment: Experiment, done: Mapping[str, Attempt], index: int)
     return tuple(_predictions(attempt.runs[index], experiment.prior.splits))
 
 
-def _predictions(run: RunFolder, splits: Sequence[str]) -> Iterator[Path]:
+def _predictions(run: Run, splits: Sequence[str]) -> Iterator[Path]:
     for split in splits:
-        yield from sorted(run.predictions(split).glob("*.tif*"))
+        yield from sorted(run.folder.predictions(split).glob("*.tif*"))

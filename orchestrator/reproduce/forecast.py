@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.manifest import load_manifest
@@ -19,16 +18,19 @@ from orchestrator.errors import CalmError
 from orchestrator.experiments import Attempt
 from orchestrator.reproduce.attempts import prior_files
 from orchestrator.reproduce.reproduce import used
+from orchestrator.run import read_run
 from orchestrator.runs.execute import finished
 from orchestrator.runs.plan import check_writable, outlined_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from orchestrator.data.outline import Outline
     from orchestrator.experiments import Experiment
+    from orchestrator.records import JobRecord, Record
     from orchestrator.reproduce.reproduce import Reproduction
+    from orchestrator.run import Run
     from orchestrator.runs.plan import Plan
 
 TO_RUN, FINISHED, DATA_MISSING = "to run", "finished", "data missing"
@@ -172,21 +174,22 @@ def _runs(
 
     Returns it also as far as it is finished, for those that need it.
     """
-    found, folders = [], []
+    found: list[Estimate] = []
+    runs: list[Run] = []
     for index, seed in enumerate(work.request.seeds_of(work.algorithm(experiment))):
         prior = prior_files(experiment, done, index)
         algorithm = work.algorithm(experiment)
         settings = work.request.settings(experiment, algorithm, seed)
         plan, *controls = work.session.decide(algorithm, source, settings, () if isinstance(prior, str) else prior)
-        known = not isinstance(prior, str) and finished(plan) is not None
-        folders += [plan.folder] if known else []
+        outcome = None if isinstance(prior, str) else finished(plan)
+        runs += [] if outcome is None else [outcome.run]
         first = controls if index == 0 else []
-        for one, is_finished in (*((one, finished(one) is not None) for one in first), (plan, known)):
+        for one, is_finished in (*((one, finished(one) is not None) for one in first), (plan, outcome is not None)):
             if one.folder.path not in seen:
                 seen.add(one.folder.path)
                 state = FINISHED if is_finished else TO_RUN
                 found.append(_estimate(experiment, one, work.session.layout.outputs, state))
-    return found, Attempt(experiment=experiment, runs=tuple(folders), reason="it has not run yet")
+    return found, Attempt(experiment=experiment, runs=tuple(runs), reason="it has not run yet")
 
 
 def _estimate(experiment: Experiment, plan: Plan, outputs: Path, state: str) -> Estimate:
@@ -216,25 +219,25 @@ def _seconds(plan: Plan, outputs: Path) -> tuple[float, float] | None:
     """
     pixels = sum(facts.pixels for facts in plan.facts.values())
     bounds = [
-        _bounds(record["jobs"], pixels / _pixels(record))
+        _bounds(record.jobs, pixels / _pixels(record))
         for path in sorted(outputs.glob(f"{plan.algorithm.folder_name}-*/*/run.json"))
-        if _is_alike(record := json.loads(path.read_text()), plan)
+        if _is_alike(record := read_run(path.parent).record, plan)
     ]
     if not bounds:
         return None
     return statistics.median(least for least, _ in bounds), statistics.median(most for _, most in bounds)
 
 
-def _bounds(jobs: dict[str, Any], ratio: float) -> tuple[float, float]:
-    train = jobs["train"]["seconds"]
-    predict = ratio * math.fsum(job["seconds"] for name, job in jobs.items() if name != "train")
+def _bounds(jobs: Mapping[str, JobRecord], ratio: float) -> tuple[float, float]:
+    train = jobs["train"].seconds
+    predict = ratio * math.fsum(job.seconds for name, job in jobs.items() if name != "train")
     return min(train, ratio * train) + predict, max(train, ratio * train) + predict
 
 
-def _is_alike(record: dict[str, Any], plan: Plan) -> bool:
-    theirs = record["params"], record.get("environment"), record["device"]["asked"]
+def _is_alike(record: Record, plan: Plan) -> bool:
+    theirs = record.params, record.environment, record.device.asked
     return theirs == (dict(plan.params), plan.algorithm.environment, plan.settings.device)
 
 
-def _pixels(record: dict[str, Any]) -> int:
-    return sum(math.prod(movie["shape"]) for movie in record["movies"].values())
+def _pixels(record: Record) -> int:
+    return sum(math.prod(movie.shape) for movie in record.movies.values())

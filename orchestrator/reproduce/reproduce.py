@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.data.movies import Source
     from orchestrator.domain import Algorithm
     from orchestrator.experiments import Experiment, Status
-    from orchestrator.paths import RunFolder
+    from orchestrator.run import Run
     from orchestrator.runs.plan import Plan
     from orchestrator.runs.session import Session
 
@@ -49,7 +49,7 @@ class Reproduction:
     session: Session
     request: Request
     progress: Progress
-    score: Callable[[RunFolder, Experiment], object]
+    score: Callable[[Run, Experiment], object]
     deviates: Callable[[Attempt], bool]
 
     def attempts(self, experiments: Sequence[Experiment]) -> tuple[Attempt, ...]:
@@ -109,8 +109,8 @@ class Reproduction:
         source = self.source(experiment)
         if isinstance(source, str):
             return Attempt(experiment=experiment, absent=source, changes=changes)
-        runs: list[RunFolder] = []
-        controls: tuple[RunFolder, ...] = ()
+        runs: list[Run] = []
+        controls: tuple[Run, ...] = ()
         status: Status = "ok"
         reason = ""
         for index, seed in enumerate(self.request.seeds_of(self.algorithm(experiment))):
@@ -137,11 +137,11 @@ class Reproduction:
             changes=changes,
         )
 
-    def _scored(self, experiment: Experiment, plans: Sequence[Plan]) -> tuple[RunFolder, ...]:
-        folders = [self.session.run(plan).folder for plan in plans]
-        for folder in folders:
-            self.score(folder, experiment)
-        return tuple(folders)
+    def _scored(self, experiment: Experiment, plans: Sequence[Plan]) -> tuple[Run, ...]:
+        runs = tuple(self.session.run(plan).run for plan in plans)
+        for run in runs:
+            self.score(run, experiment)
+        return runs
 
     def _check_data(self, experiment: Experiment, plans: Sequence[Plan]) -> None:
         """Compare the data with the manifest before anything is computed from them."""

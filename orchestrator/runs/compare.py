@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +10,15 @@ import numpy as np
 from contract.errors import JobRefused
 from contract.files import sha256
 from contract.stacks import open_stack
+from orchestrator.documents import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from orchestrator.paths import RunFolder
+    from orchestrator.records import Record
+    from orchestrator.run import Run
 
 _BLOCK_FRAMES = 16
 
@@ -65,13 +67,13 @@ _LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 
 
-def explain(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[Cause, ...]:
+def explain(one: Record, other: Record) -> tuple[Cause, ...]:
     """Compare two run records layer by layer.
 
     Parameters
     ----------
-    one, other : mapping
-        Documents of two run.json.
+    one, other : Record
+        Of two runs.
 
     Returns
     -------
@@ -79,8 +81,9 @@ def explain(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[Cause, ..
         Layers that differ, the likeliest cause of different bits first; empty when none differs.
     """
     causes = []
+    first, second = plain(one), plain(other)
     for layer, fields in _LAYERS:
-        details = [line for field in fields for line in _changes(field, _field(one, field), _field(other, field))]
+        details = [line for field in fields for line in _changes(field, _field(first, field), _field(second, field))]
         if details:
             causes.append(Cause(layer=layer, details=tuple(details)))
     return tuple(causes)
@@ -110,18 +113,13 @@ def prediction_sums(run: RunFolder) -> dict[str, str]:
     return {name: sha256(run.path / "predictions" / name) for name in sorted(_predictions(run))}
 
 
-def is_untouched(folder: RunFolder) -> Difference | None:
+def is_untouched(run: Run) -> Difference | None:
     """Compare the predictions of a run with the checksums in its record."""
-    record = json.loads(folder.record.read_text())
-    for job in record["jobs"].values():
-        for file in job["files"]:
-            path = folder.path / "predictions" / file["path"]
-            if not path.exists():
-                if not file["path"].startswith("checkpoint/"):
-                    return Difference(file=file["path"], reason="missing")
-                path = folder.path / file["path"]
-            if not path.exists() or sha256(path) != file["sha256"]:
-                return Difference(file=file["path"], reason=f"expected sha256 {file['sha256']}, got other bytes")
+    for path, file in run.files():
+        if not path.exists():
+            return Difference(file=file.path, reason="missing")
+        if sha256(path) != file.sha256:
+            return Difference(file=file.path, reason=f"expected sha256 {file.sha256}, got other bytes")
     return None
 
 
@@ -158,8 +156,8 @@ def _first_frame(name: str, one: Path, other: Path) -> Difference:
     return Difference(file=name, reason="the same pixels, other metadata")
 
 
-def _field(record: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - a field of a JSON document
-    value: Any = record
+def _field(record: Any, name: str) -> Any:  # noqa: ANN401 - a field of a JSON document
+    value = record
     for part in name.split("."):
         value = value.get(part) if isinstance(value, dict) else None
     return value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -11,11 +10,12 @@ from urllib.parse import quote
 from contract.files import write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from orchestrator.domain import Algorithm
-    from orchestrator.paths import RunFolder
+    from orchestrator.records import Record
+    from orchestrator.run import Run
 
 _CONTEXT = ("https://w3id.org/ro/crate/1.1/context", "https://w3id.org/ro/terms/workflow-run/context")
 _SPECIFICATION = "https://w3id.org/ro/crate/1.1"
@@ -26,12 +26,12 @@ _ALGORITHM = "#algorithm"
 _TIFF = "image/tiff"
 
 
-def write_crate(folder: RunFolder, algorithm: Algorithm) -> Path:
+def write_crate(run: Run, algorithm: Algorithm) -> Path:
     """Write ro-crate-metadata.json into a run folder, which makes the folder an RO-Crate.
 
     Parameters
     ----------
-    folder : RunFolder
+    run : Run
         A finished run; files that were deleted since are left out.
     algorithm : Algorithm
         What ran.
@@ -41,16 +41,16 @@ def write_crate(folder: RunFolder, algorithm: Algorithm) -> Path:
     Path
         The file; the same run gives the same bytes.
     """
-    record = json.loads(folder.record.read_text())
-    write_json(folder.crate, {"@context": [*_CONTEXT], "@graph": crate_of(record, algorithm, folder.path)})
-    return folder.crate
+    write_json(run.folder.crate, {"@context": [*_CONTEXT], "@graph": crate_of(run, algorithm)})
+    return run.folder.crate
 
 
-def crate_of(record: Mapping[str, Any], algorithm: Algorithm, folder: Path) -> list[dict[str, Any]]:
+def crate_of(run: Run, algorithm: Algorithm) -> list[dict[str, Any]]:
     """Return the entities of the crate."""
+    record = run.record
     inputs = [*_inputs(record)]
     params = [*_params(record)]
-    files = [*_files(record, folder)]
+    files = [*_files(run)]
     software = [*_software(record, algorithm)]
     return [
         _descriptor(),
@@ -73,14 +73,14 @@ def _descriptor() -> dict[str, Any]:
     }
 
 
-def _root(record: Mapping[str, Any], parts: list[dict[str, Any]]) -> dict[str, Any]:
-    what = f"{record['algorithm']} on {record['dataset']}, preset {record['preset']}, seed {record['seed']}"
+def _root(record: Record, parts: list[dict[str, Any]]) -> dict[str, Any]:
+    what = f"{record.algorithm} on {record.dataset}, preset {record.preset}, seed {record.seed}"
     return {
         "@id": "./",
         "@type": "Dataset",
-        "name": f"{record['experiment']}, run {record['key']}",
+        "name": f"{record.experiment}, run {record.key}",
         "description": what,
-        "datePublished": _time(record["began_s"] + record["seconds"]),
+        "datePublished": _time(record.began_s + record.seconds),
         "license": "Predictions are under the licence of the movies that they were made from.",
         "conformsTo": _reference(_PROFILE),
         "hasPart": [_reference(part["@id"]) for part in parts],
@@ -88,35 +88,35 @@ def _root(record: Mapping[str, Any], parts: list[dict[str, Any]]) -> dict[str, A
     }
 
 
-def _action(record: Mapping[str, Any], used: list[dict[str, Any]], files: list[dict[str, Any]]) -> dict[str, Any]:
-    hardware = record["hardware"]
-    place = f"{record['device']['found']}, {hardware['cpus']} CPUs, {hardware['system']}"
+def _action(record: Record, used: list[dict[str, Any]], files: list[dict[str, Any]]) -> dict[str, Any]:
+    hardware, engine = record.hardware, record.engine
+    place = f"{record.device.found}, {hardware.cpus} CPUs, {hardware.system}"
     return {
         "@id": _ACTION,
         "@type": "CreateAction",
-        "name": f"{record['algorithm']} on {record['dataset']}",
-        "description": f"engine {record['engine']['name']} {record['engine']['version']}; {place}",
+        "name": f"{record.algorithm} on {record.dataset}",
+        "description": f"engine {engine.name} {engine.version}; {place}",
         "instrument": _reference(_ALGORITHM),
-        "startTime": _time(record["began_s"]),
-        "endTime": _time(record["began_s"] + record["seconds"]),
+        "startTime": _time(record.began_s),
+        "endTime": _time(record.began_s + record.seconds),
         "actionStatus": "http://schema.org/CompletedActionStatus",
         "object": [_reference(one["@id"]) for one in used],
         "result": [_reference(file["@id"]) for file in files],
     }
 
 
-def _software(record: Mapping[str, Any], algorithm: Algorithm) -> Iterator[dict[str, Any]]:
-    upstream = record["upstream"]
-    commit = f", commit {upstream['commit']}" if upstream.get("commit") else ""
+def _software(record: Record, algorithm: Algorithm) -> Iterator[dict[str, Any]]:
+    upstream = record.upstream
+    commit = f", commit {upstream.commit}" if upstream.commit else ""
     entity = {
         "@id": _ALGORITHM,
         "@type": "SoftwareApplication",
         "name": algorithm.title,
         "description": algorithm.summary,
         "license": algorithm.licence,
-        "softwareVersion": f"{upstream['name']} {upstream['version']}{commit}",
-        "softwareRequirements": [_reference(f"#package/{name}") for name in sorted(record["versions"])],
-        "identifier": f"image content sha256:{record['image']['digest']}",
+        "softwareVersion": f"{upstream.name} {upstream.version}{commit}",
+        "softwareRequirements": [_reference(f"#package/{name}") for name in sorted(record.versions)],
+        "identifier": f"image content sha256:{record.image.digest}",
         "isPartOf": _reference(_PROJECT),
     }
     if algorithm.paper is not None:
@@ -125,7 +125,7 @@ def _software(record: Mapping[str, Any], algorithm: Algorithm) -> Iterator[dict[
         yield {"@id": paper, "@type": "ScholarlyArticle", "name": algorithm.paper["cite"]}
     yield entity
     yield {"@id": _PROJECT, "@type": "SoftwareApplication", "name": "calm", "license": "BSD-3-Clause"}
-    for name, version in sorted(record["versions"].items()):
+    for name, version in sorted(record.versions.items()):
         yield {
             "@id": f"#package/{name}",
             "@type": "SoftwareApplication",
@@ -134,9 +134,9 @@ def _software(record: Mapping[str, Any], algorithm: Algorithm) -> Iterator[dict[
         }
 
 
-def _inputs(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _inputs(record: Record) -> Iterator[dict[str, Any]]:
     seen: dict[str, dict[str, Any]] = {}
-    for name, sha256 in record["inputs"].items():
+    for name, sha256 in record.inputs.items():
         identifier = f"ni:///sha-256;{base64.urlsafe_b64encode(bytes.fromhex(sha256)).decode().rstrip('=')}"
         known = seen.setdefault(
             identifier,
@@ -147,28 +147,28 @@ def _inputs(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     yield from seen.values()
 
 
-def _params(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    plain = {name: record[name] for name in ("seed", "threads", "precision", "output_dtype", "axes", "frame_rate_hz")}
-    for name, value in sorted({**plain, **record["params"]}.items()):
+def _params(record: Record) -> Iterator[dict[str, Any]]:
+    names = ("seed", "threads", "precision", "output_dtype", "axes", "frame_rate_hz")
+    settings = {name: getattr(record, name) for name in names}
+    for name, value in sorted({**settings, **record.params}.items()):
         shown = value if isinstance(value, (bool, int, float)) else str(value)
         yield {"@id": f"#param/{name}", "@type": "PropertyValue", "name": name, "value": shown}
 
 
-def _files(record: Mapping[str, Any], folder: Path) -> Iterator[dict[str, Any]]:
-    for job in record["jobs"].values():
-        for file in job["files"]:
-            in_run = file["path"].startswith("checkpoint/")
-            path = file["path"] if in_run else f"predictions/{file['path']}"
-            if (folder / path).exists():
-                entity = {
-                    "@id": quote(path),
-                    "@type": "File",
-                    "name": path,
-                    "sha256": file["sha256"],
-                    "contentSize": str(file["bytes"]),
-                }
-                beside = path.startswith("predictions/extra/")  # of several formats
-                yield entity if in_run or beside else {**entity, "encodingFormat": _TIFF}
+def _files(run: Run) -> Iterator[dict[str, Any]]:
+    folder = run.folder.path
+    for path, file in run.files():
+        if path.exists():
+            name = str(path.relative_to(folder))
+            entity = {
+                "@id": quote(name),
+                "@type": "File",
+                "name": name,
+                "sha256": file.sha256,
+                "contentSize": str(file.bytes),
+            }
+            several = name.startswith(("checkpoint/", "predictions/extra/"))  # formats
+            yield entity if several else {**entity, "encodingFormat": _TIFF}
     frames = sorted(path.name for path in folder.glob("frames*.csv"))
     for name in ("run.json", "scores.json", "scores-study.json", *frames, "report.html"):
         if (folder / name).exists():

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from filelock import FileLock, Timeout
 
 from contract.files import write_json
 from contract.job import to_document
 from orchestrator import errors
+from orchestrator.documents import parse_json, read_json, write_record
 from orchestrator.domain import Launch
 from orchestrator.engines.failures import Evidence, diagnose, diagnose_words
+from orchestrator.records import Event, Result
+from orchestrator.run import Run, read_run
 from orchestrator.runs.record import record_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from contract.job import Job
     from orchestrator.domain import Exit
     from orchestrator.engines import Engine
-    from orchestrator.paths import RunFolder
     from orchestrator.runs.plan import Plan
 
 _MEMORY_SHARE = 0.9  # of the machine, where the user sets no limit: the machine itself must live on
@@ -44,7 +45,7 @@ class Progress(Protocol):
     def begin(self, title: str) -> None:
         """Tell that a job starts."""
 
-    def event(self, event: Mapping[str, Any]) -> None:
+    def event(self, event: Event) -> None:
         """Pass on one event of the job."""
 
     def end(self) -> None:
@@ -55,8 +56,7 @@ class Progress(Protocol):
 class Outcome:
     """A finished run."""
 
-    folder: RunFolder
-    record: Mapping[str, Any]
+    run: Run
     reused: bool
 
 
@@ -64,7 +64,7 @@ def finished(plan: Plan) -> Outcome | None:
     """Return the run of a plan if it was finished before."""
     if not plan.folder.record.exists():
         return None
-    return Outcome(folder=plan.folder, record=json.loads(plan.folder.record.read_text()), reused=True)
+    return Outcome(run=read_run(plan.folder.path), reused=True)
 
 
 def execute(plan: Plan, engine: Engine, progress: Progress, memory_bytes: int | None = None) -> Outcome:
@@ -105,13 +105,13 @@ def execute(plan: Plan, engine: Engine, progress: Progress, memory_bytes: int | 
                 shutil.rmtree(plan.folder.path)
             raise
         record = record_of(plan, engine, results, began_s=began, memory_bytes=limit)
-        write_json(plan.folder.record, record)
-    return Outcome(folder=plan.folder, record=record, reused=False)
+        write_record(plan.folder.record, record)
+    return Outcome(run=Run(folder=plan.folder, record=record), reused=False)
 
 
-def _run_job(plan: Plan, job: Job, engine: Engine, progress: Progress, limit: int) -> dict[str, Any]:
+def _run_job(plan: Plan, job: Job, engine: Engine, progress: Progress, limit: int) -> Result:
     done = _result(job)
-    if done is not None and done["status"] == "ok":
+    if done is not None and done.status == "ok":
         return done
     job.folder.mkdir(parents=True, exist_ok=True)
     for name in ("result.json", "events.jsonl"):
@@ -126,8 +126,8 @@ def _run_job(plan: Plan, job: Job, engine: Engine, progress: Progress, limit: in
         raise errors.Interrupted(message, "The same command goes on where this one stopped.") from error
     finally:
         progress.end()
-    result = _result(job)
-    if result is None or result["status"] != "ok":
+    result = _written(job)
+    if result is None or result.error is not None:
         raise _ending(job, result, ended, limit)
     return result
 
@@ -149,7 +149,7 @@ def _launch(plan: Plan, job: Job, limit: int) -> Launch:
     return Launch(
         image=plan.image,
         arguments=(job.command, str(job.path)),
-        read_only=tuple(sorted({*inputs.train, *inputs.val, *inputs.noisy, *inputs.prior})),
+        read_only=tuple(sorted({*inputs.train, *inputs.val, *inputs.target, *inputs.noisy, *inputs.prior})),
         writable=plan.folder.path,
         environment=environment,
         device=job.device,
@@ -157,20 +157,27 @@ def _launch(plan: Plan, job: Job, limit: int) -> Launch:
     )
 
 
-def _result(job: Job) -> dict[str, Any] | None:
+def _result(job: Job) -> Result | None:
+    """Return what a job wrote last; None where it has not ended."""
+    path = job.folder / "result.json"
+    hint = f"Delete {job.folder}; the same command makes that part of the run again."
+    return read_json(path, Result, hint=hint) if path.exists() else None
+
+
+def _written(job: Job) -> Result | None:
+    """Return the result of a job that has just ended; one that cannot be read is a fault of its image."""
     try:
-        result: dict[str, Any] = json.loads((job.folder / "result.json").read_text())
-    except (OSError, ValueError):
-        return None
-    return result
+        return _result(job)
+    except errors.BadInput as error:
+        raise errors.AlgorithmFailed(error.message, f"The whole story is in {job.folder / 'log.txt'}.") from error
 
 
-def _ending(job: Job, result: Mapping[str, Any] | None, ended: Exit, limit: int) -> errors.CalmError:
+def _ending(job: Job, result: Result | None, ended: Exit, limit: int) -> errors.CalmError:
     """Turn how a job ended into an error with a hint."""
     log = job.folder / "log.txt"
-    if result is None:
+    if result is None or result.error is None:
         return _crash(job, ended, limit, log)
-    message = result["error"]["message"]
+    message = result.error.message
     kinds: dict[str, tuple[type[errors.CalmError], str]] = {
         "refused": (errors.BadInput, "Change the movie or the parameter that the message names."),
         "out of memory": (errors.OutOfMemory, "Raise --memory, or lower the batch or block size of the algorithm."),
@@ -181,10 +188,10 @@ def _ending(job: Job, result: Mapping[str, Any] | None, ended: Exit, limit: int)
         ),
         "interrupted": (errors.Interrupted, "The same command goes on where this one stopped."),
     }
-    failure = diagnose_words(message) if result["status"] == "failed" else None
+    failure = diagnose_words(message) if result.status == "failed" else None
     if failure is not None:  # libraries raise plain errors for a missing GPU, an old driver or a full disk
         return failure.error(failure.sentence, f"{failure.hint} The log is {log}.")
-    kind, hint = kinds.get(result["status"], (errors.AlgorithmFailed, f"The whole story is in {log}."))
+    kind, hint = kinds.get(result.status, (errors.AlgorithmFailed, f"The whole story is in {log}."))
     return kind(message, hint)
 
 
@@ -229,7 +236,13 @@ class _Tail:
         whole = data[: data.rfind(b"\n") + 1]
         self._offset += len(whole)
         for line in whole.splitlines():
-            self._progress.event(json.loads(line))
+            self._progress.event(self._event(line.decode(errors="replace")))
+
+    def _event(self, line: str) -> Event:
+        try:
+            return parse_json(line, Event, self._path)
+        except errors.BadInput as error:  # a line that cannot be shown is no reason to end a job
+            return Event(message=error.message, time_s=time.time())
 
 
 @contextmanager

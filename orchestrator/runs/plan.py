@@ -7,7 +7,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from contract import CONTRACT_VERSION
 from contract.job import Inputs, Job
@@ -15,6 +15,7 @@ from orchestrator.algorithms import resolve_params
 from orchestrator.data.inspect import check_path
 from orchestrator.errors import BadInput, DeviceMissing
 from orchestrator.paths import existing_parent, free_bytes_at
+from orchestrator.records import KeyParts, MovieName
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
     from orchestrator.data.recording import Facts, Recording
     from orchestrator.domain import Algorithm, Command, Device, Image
     from orchestrator.paths import Layout, RunFolder
+    from orchestrator.records import OutputDtype, Precision
 
-_KEY_DIGITS = 16
 _DRAFT = "not-known-yet-"  # the key of a run is known when its files are
 _FLOAT32_BYTES = 4
+_LEARNED = ("train", "val")  # splits that training sees
 _MARGIN_BYTES = 64 * 2**20  # checkpoints, logs, scores and a report
 
 
@@ -56,8 +58,8 @@ class Settings:
     seed: int
     threads: int
     device: Device = "cpu"
-    precision: Literal["float32", "bfloat16"] = "float32"
-    output_dtype: Literal["float32", "input"] = "float32"
+    precision: Precision = "float32"
+    output_dtype: OutputDtype = "float32"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,6 +128,7 @@ class Plan:
             inputs=Inputs(
                 train=tuple(movie.noisy for movie in self.source.of("train")) if training else (),
                 val=tuple(movie.noisy for movie in self.source.of("val")) if training else (),
+                target=self._targets() if training else (),
                 noisy=tuple(movie.noisy for movie in movies),
                 prior=self.prior if training else (),
             ),
@@ -138,6 +141,11 @@ class Plan:
             precision=self.settings.precision,
             output_dtype=self.settings.output_dtype,
         )
+
+    def _targets(self) -> tuple[Path, ...]:
+        """Return the targets that a supervised algorithm is given: of the movies of train, then of val."""
+        movies = (*self.source.of("train"), *self.source.of("val")) if self.algorithm.supervised else ()
+        return tuple(movie.target for movie in movies if movie.target is not None)
 
     def jobs(self) -> tuple[Job, ...]:
         """Return every job of the run in order: train, then one prediction for each split."""
@@ -169,8 +177,9 @@ def make_plan(  # noqa: PLR0913 - everything a run depends on
     if prior and algorithm.prior is None:
         message = f"{algorithm.name}: expected no prior, as it uses none, got {prior[0]}"
         raise BadInput(message, "Leave --prior out; `calm list ALGORITHM` says what an algorithm takes.")
+    _check_targets(algorithm, source)
     params = resolve_params(algorithm, settings.preset, dict(settings.overrides))
-    inputs = _input_checksums(source, prior, checksums)
+    inputs = _input_checksums(source, prior, checksums, targets=algorithm.supervised)
     experiment = f"{algorithm.folder_name}-{source.name}-{settings.preset}"
     key = _key(image, params, inputs, settings, source)
     check_path(layout.outputs)
@@ -205,6 +214,7 @@ def outlined_plan(  # noqa: PLR0913 - everything a run depends on, but for its f
     BadInput
         For a parameter or preset that cannot be used.
     """
+    _check_targets(algorithm, source)
     params = resolve_params(algorithm, settings.preset, dict(settings.overrides))
     experiment = f"{algorithm.folder_name}-{source.name}-{settings.preset}"
     names = sorted(movie.noisy.name for movie in source.movies)
@@ -268,10 +278,25 @@ def check_writable(outputs: Path) -> None:
         raise BadInput(message, "Choose another folder with CALM_OUTPUTS.")
 
 
-def _input_checksums(source: Source, prior: tuple[Path, ...], checksums: Checksums) -> dict[str, str]:
+def _check_targets(algorithm: Algorithm, source: Source) -> None:
+    """Refuse movies without targets to an algorithm that learns from them."""
+    learned = (*source.of("train"), *source.of("val")) if algorithm.supervised else ()
+    missing = next((movie for movie in learned if movie.target is None), None)
+    if missing is not None:
+        message = (
+            f"{algorithm.name}: expected a clean target for every movie to learn from, got none for {missing.noisy}"
+        )
+        hint = "It is a ceiling for datasets with targets; `calm list` shows what learns from noisy movies alone."
+        raise BadInput(message, hint)
+
+
+def _input_checksums(source: Source, prior: tuple[Path, ...], checksums: Checksums, *, targets: bool) -> dict[str, str]:
     found: dict[str, str] = {}
     for movie in source.movies:
-        found |= _recording_checksums(f"{movie.split}/{movie.noisy.name}", source.recordings[movie.noisy], checksums)
+        name = str(MovieName(movie.split, movie.noisy.name))
+        found |= _recording_checksums(name, source.recordings[movie.noisy], checksums)
+        if targets and movie.target is not None and movie.split in _LEARNED:
+            found[f"target/{movie.split}/{movie.target.name}"] = checksums.of(movie.target)
     for index, path in enumerate(prior):
         check_path(path)
         if not path.is_file():
@@ -292,19 +317,17 @@ def _recording_checksums(name: str, recording: Recording, checksums: Checksums) 
 
 
 def _key(image: Image, params: Mapping[str, Any], inputs: Mapping[str, str], settings: Settings, source: Source) -> str:
-    """Hash all that the bits of a result depend on; the engine is not among them."""
-    document = {
-        "choice": source.choice.document(),
-        "contract": CONTRACT_VERSION,
-        "device": settings.device,
-        "frame_rate_hz": source.frame_rate_hz,
-        "image": image.digest,
-        "inputs": inputs,
-        "output_dtype": settings.output_dtype,
-        "params": params,
-        "precision": settings.precision,
-        "seed": settings.seed,
-        "threads": settings.threads,
-    }
-    text = json.dumps(document, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:_KEY_DIGITS]
+    parts = KeyParts(
+        choice=source.choice,
+        contract=CONTRACT_VERSION,
+        device=settings.device,
+        frame_rate_hz=None if source.frame_rate_hz is None else float(source.frame_rate_hz),
+        image=image.digest,
+        inputs=dict(inputs),
+        output_dtype=settings.output_dtype,
+        params=dict(params),
+        precision=settings.precision,
+        seed=settings.seed,
+        threads=settings.threads,
+    )
+    return parts.key

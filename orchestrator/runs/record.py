@@ -8,29 +8,51 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from contract import CONTRACT_VERSION
+from orchestrator.records import (
+    DeviceRecord,
+    EngineRecord,
+    HardwareRecord,
+    ImageRecord,
+    JobRecord,
+    MovieName,
+    MovieRecord,
+    Record,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from orchestrator.engines import Engine
+    from orchestrator.records import Result
     from orchestrator.runs.plan import Plan
-
-_OF_A_JOB = ("seconds", "files", "peak_memory_bytes", "peak_gpu_bytes", "clipped_pixels")
 
 
 def record_of(
-    plan: Plan, engine: Engine, results: Mapping[str, Mapping[str, Any]], *, began_s: float, memory_bytes: int
-) -> dict[str, Any]:
+    plan: Plan, engine: Engine, results: Mapping[str, Result], *, began_s: float, memory_bytes: int
+) -> Record:
     """Return the provenance record of a run, the content of its run.json."""
-    return {
+    return Record(
         **_what_was_asked(plan),
         **_what_was_found(plan, engine, list(results.values())[-1]),
-        "began_s": round(began_s, 3),
-        "command_line": sys.argv,
-        "jobs": {name: {field: result[field] for field in _OF_A_JOB} for name, result in results.items()},
-        "memory_limit_bytes": memory_bytes,
-        "network_parameters": results["train"]["network_parameters"],
-        "seconds": round(time.time() - began_s, 3),
-    }
+        began_s=round(began_s, 3),
+        command_line=tuple(sys.argv),
+        contract=CONTRACT_VERSION,
+        jobs={name: _job(result) for name, result in results.items()},
+        memory_limit_bytes=memory_bytes,
+        network_parameters=results["train"].network_parameters,
+        seconds=round(time.time() - began_s, 3),
+    )
+
+
+def _job(result: Result) -> JobRecord:
+    return JobRecord(
+        seconds=result.seconds,
+        files=result.files,
+        peak_memory_bytes=result.peak_memory_bytes,
+        peak_gpu_bytes=result.peak_gpu_bytes,
+        clipped_pixels=result.clipped_pixels,
+    )
 
 
 def _what_was_asked(plan: Plan) -> dict[str, Any]:
@@ -38,7 +60,7 @@ def _what_was_asked(plan: Plan) -> dict[str, Any]:
     return {
         "algorithm": plan.algorithm.name,
         "axes": plan.axes,
-        "choice": plan.source.choice.document(),
+        "choice": plan.source.choice,
         "dataset": plan.source.name,
         "environment": plan.algorithm.environment,
         "experiment": plan.experiment,
@@ -46,38 +68,36 @@ def _what_was_asked(plan: Plan) -> dict[str, Any]:
         "inputs": dict(plan.inputs),
         "key": plan.key,
         "movies": {
-            f"{movie.split}/{movie.noisy.name}": {
-                "noisy": str(movie.noisy),
-                "target": None if movie.target is None else str(movie.target),
-                "truth": None if movie.truth is None else str(movie.truth),
-                "shape": plan.facts[movie.noisy].shape,
-                "dtype": plan.facts[movie.noisy].dtype,
-                "recording": plan.source.recordings[movie.noisy].document(),
-            }
+            str(MovieName(movie.split, movie.noisy.name)): MovieRecord(
+                noisy=movie.noisy,
+                target=movie.target,
+                truth=movie.truth,
+                shape=plan.facts[movie.noisy].shape,
+                dtype=plan.facts[movie.noisy].dtype,
+                recording=plan.source.recordings[movie.noisy].record(),
+            )
             for movie in plan.source.movies
         },
         "output_dtype": settings.output_dtype,
         "params": dict(plan.params),
         "precision": settings.precision,
         "preset": settings.preset,
-        "prior": list(map(str, plan.prior)),
+        "prior": plan.prior,
         "seed": settings.seed,
         "threads": settings.threads,
     }
 
 
-def _what_was_found(plan: Plan, engine: Engine, last: Mapping[str, Any]) -> dict[str, Any]:
+def _what_was_found(plan: Plan, engine: Engine, last: Result) -> dict[str, Any]:
     """Return software and hardware, as the last job and the engine tell of them."""
     return {
-        "device": {"asked": plan.settings.device, "found": last["device"]},
-        "engine": {"name": engine.name, "version": engine.check(), "promises": dict(engine.promises())},
-        "hardware": {"machine": platform.machine(), "system": platform.platform(), "cpus": os.cpu_count()},
-        "image": {
-            "digest": plan.image.digest,
-            "engine_identifier": engine.find(plan.image),
-            "variant": plan.image.variant,
-        },
-        "python": last["python"],
-        "upstream": last["upstream"],
-        "versions": last["versions"],
+        "device": DeviceRecord(asked=plan.settings.device, found=last.device),
+        "engine": EngineRecord(name=engine.name, version=engine.check(), promises=dict(engine.promises())),
+        "hardware": HardwareRecord(machine=platform.machine(), system=platform.platform(), cpus=os.cpu_count()),
+        "image": ImageRecord(
+            digest=plan.image.digest, engine_identifier=engine.find(plan.image), variant=plan.image.variant
+        ),
+        "python": last.python,
+        "upstream": last.upstream,
+        "versions": last.versions,
     }

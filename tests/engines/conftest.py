@@ -14,10 +14,10 @@ import pytest
 from orchestrator.algorithms import load_algorithm
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.movies import input_source
-from orchestrator.data.recording import Choice
 from orchestrator.engines import engine_named
 from orchestrator.engines.image import image_of, prepare
 from orchestrator.paths import layout
+from orchestrator.records import Choice
 from orchestrator.runs.execute import execute
 from orchestrator.runs.plan import Settings, make_plan
 

@@ -13,10 +13,10 @@ import tifffile
 
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.inspect import Inspector
-from orchestrator.data.recording import Choice
 from orchestrator.data.stacks import make_stacks
 from orchestrator.engines.hardware import gpus
 from orchestrator.errors import BadInput
+from orchestrator.records import Choice
 
 MOVIE = np.random.default_rng(0).poisson(100, (20, 32, 40)).astype(np.uint16)
 

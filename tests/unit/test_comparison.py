@@ -9,22 +9,25 @@ import shutil
 
 import pytest
 import tifffile
+from run_records import JOB, record_with, write_run
 
+from orchestrator.documents import convert, plain
 from orchestrator.paths import RunFolder
+from orchestrator.records import Record
+from orchestrator.run import read_run
 from orchestrator.runs.compare import explain, first_difference, is_untouched
 
-RECORD = {
-    "algorithm": "n2v", "axes": "TYX", "frame_rate_hz": 7.0, "output_dtype": "float32", "seed": 42, "threads": 2,
-    "params": {"num_epochs": 2, "batch_size": 16}, "precision": "float32", "python": "3.11.2",
-    "inputs": {"train/a.tif": "aa"}, "versions": {"torch": "2.13.0", "numpy": "2.4.6"},
-    "upstream": {"name": "careamics", "version": "0.3.5", "commit": None},
-    "image": {"digest": "d1", "variant": "cpu", "engine_identifier": "sha256:1"}, "network_parameters": 333729,
-    "device": {"asked": "cpu", "found": "x86_64 CPU"},
-    "hardware": {"cpus": 2}, "engine": {"name": "venv", "version": "1"},
-}  # fmt: skip
+RECORD = plain(
+    record_with(
+        inputs={"train/a.tif": "aa" * 32},
+        network_parameters=333729,
+        params={"num_epochs": 2, "batch_size": 16},
+        versions={"torch": "2.13.0", "numpy": "2.4.6"},
+    )
+)
 
 CHANGES = [
-    ("inputs", ("inputs", "train/a.tif"), "bb"),
+    ("inputs", ("inputs", "train/a.tif"), "bb" * 32),
     ("params", ("params", "num_epochs"), 3),
     ("seed", ("seed",), 43),
     ("network", ("network_parameters",), 509217),
@@ -47,9 +50,13 @@ def _changed(path, value, record=RECORD):
     return record
 
 
+def _causes(one, other):
+    return explain(*(convert(record, Record, "a test") for record in (one, other)))
+
+
 @pytest.mark.parametrize(("layer", "path", "value"), CHANGES)
 def test_one_change_is_explained_by_its_layer_alone(layer, path, value):
-    (cause,) = explain(RECORD, _changed(path, value))
+    (cause,) = _causes(RECORD, _changed(path, value))
     assert cause.layer == layer
     assert path[-1] in cause.details[0]
     assert str(value) in cause.details[0]
@@ -60,12 +67,12 @@ def test_causes_are_ranked_by_how_likely_they_change_bits():
     other = RECORD
     for _, path, value in reversed(CHANGES):
         other = _changed(path, value, other)
-    ranked = [cause.layer for cause in explain(RECORD, other)]
+    ranked = [cause.layer for cause in _causes(RECORD, other)]
     assert ranked == [layer for layer, _, _ in CHANGES]
 
 
 def test_equal_records_have_nothing_to_explain():
-    assert explain(RECORD, copy.deepcopy(RECORD)) == ()
+    assert _causes(RECORD, copy.deepcopy(RECORD)) == ()
 
 
 @pytest.fixture
@@ -89,25 +96,25 @@ def test_a_tampered_prediction_is_named_with_frame_and_size(calm, run, tmp_path)
     _tamper(other, 17, (3, 4), 2.5)
     difference = first_difference(RunFolder(path=run), RunFolder(path=other))
     assert (difference.frame, difference.pixels, difference.largest) == (17, 1, 2.5)
-    assert is_untouched(RunFolder(path=run)) is None
-    assert is_untouched(RunFolder(path=other)).file == "train/movie.tif"
+    assert is_untouched(read_run(run)) is None
+    assert is_untouched(read_run(other)).file == "train/movie.tif"
     done = calm("diff", run, other)
     assert done.returncode == 1
     assert "frame 17 differs in 1 pixels, by up to 2.5 grey levels" in done.stdout
 
 
 def test_what_lies_beside_predictions_is_compared_too_though_it_be_no_movie(tmp_path):
-    runs = [RunFolder(path=tmp_path / name) for name in ("one", "other")]
     name = "extra/train/settling/movie.tif.json"
+    listed = {"path": name, "sha256": hashlib.sha256(b"1").hexdigest(), "bytes": 1}
+    jobs = {"predict-train": {**JOB, "files": [listed]}}
+    runs = [write_run(tmp_path / which, jobs=jobs) for which in ("one", "other")]
     for run, content in zip(runs, (b"1", b"2"), strict=True):
-        path = run.path / "predictions" / name
+        path = run.folder.prediction(name)
         path.parent.mkdir(parents=True)
         path.write_bytes(content)
-        listed = {"path": name, "sha256": hashlib.sha256(b"1").hexdigest(), "bytes": 1}
-        run.record.write_text(json.dumps({"jobs": {"predict-train": {"files": [listed]}}}))
     assert is_untouched(runs[0]) is None
     assert is_untouched(runs[1]).file == name
-    assert first_difference(*runs).sentence() == f"{name}: other bytes"
+    assert first_difference(*(run.folder for run in runs)).sentence() == f"{name}: other bytes"
 
 
 def test_verify_makes_a_run_again_and_finds_a_tampered_one(calm, run):

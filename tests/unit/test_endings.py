@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from contract.events import Events
 from contract.files import write_json
 from contract.job import read_job
+from contract.result import Ending as ContractEnding
+from contract.result import write_result
 from orchestrator.algorithms import load_algorithms
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.movies import input_source
-from orchestrator.data.recording import Choice
 from orchestrator.domain import Exit, Image
 from orchestrator.errors import DidNotConverge
 from orchestrator.paths import layout
+from orchestrator.records import Choice
 from orchestrator.runs.execute import execute
 from orchestrator.runs.plan import Settings, make_plan
 
@@ -52,8 +56,11 @@ class Ending:
         for name in self._written:
             job.checkpoint.mkdir(exist_ok=True)
             write_json(job.checkpoint / name, {})
-        error = {"kind": "DidNotConverge", "message": "the network copies noise"}
-        write_json(job.folder / "result.json", {"status": "did not converge", "error": error})
+        ending = ContractEnding(
+            status="did not converge", exit_code=5, kind="DidNotConverge", message="the network copies noise"
+        )
+        with closing(Events(job.folder / "events.jsonl")) as events:
+            write_result(job.folder, job, ending, events, upstream=None, versions={})
         return Exit(code=5)
 
 

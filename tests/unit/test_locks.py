@@ -43,6 +43,7 @@ def test_a_full_disk_is_called_so_and_nothing_is_said_of_the_connection(lock, tm
         assert "connection" not in caught.value.hint
 
 
+@pytest.mark.slow
 def test_a_package_that_is_nowhere_is_still_a_matter_of_the_connection(lock, tmp_path):
     lock.write_text("nowhere==1.0 --hash=sha256:" + "0" * 64 + "\n")
     with pytest.raises(AlgorithmFailed) as caught:

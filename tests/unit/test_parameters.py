@@ -10,10 +10,10 @@ import pytest
 from orchestrator.algorithms import load_algorithm, load_algorithms, resolve_params
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.movies import input_source
-from orchestrator.data.recording import Choice
 from orchestrator.domain import Image, PriorUse
 from orchestrator.errors import BadInput
 from orchestrator.paths import layout
+from orchestrator.records import Choice
 from orchestrator.runs.plan import Settings, make_plan
 
 IMAGE = Image(

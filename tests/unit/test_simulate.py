@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import tracemalloc
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+from msgspec.structs import replace
 
 from contract.files import sha256
 from contract.stacks import open_stack
@@ -239,6 +239,7 @@ def test_an_interrupted_simulation_leaves_no_file(tmp_path):
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_frames(tmp_path):
     def peak_bytes(frames):
         tracemalloc.start()

@@ -27,6 +27,7 @@ def _wheel(folder, version):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["variable", "file"])
 def test_wheels_that_pip_is_configured_to_look_for_elsewhere_do_not_get_in(tmp_path, monkeypatch, source):
     """A local version such as +cpu outranks the plain one of the lock, and the hash then refuses the environment."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.data.readers.planes import Planes
-    from orchestrator.data.recording import Choice
+    from orchestrator.records import Choice
 
 _PATTERN = "*?["
 _READERS: tuple[tuple[Callable[[Path], bool], Callable[[Path, Choice], Planes]], ...] = (  # the first that knows it

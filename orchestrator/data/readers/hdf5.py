@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from orchestrator.data.recording import Choice
+    from orchestrator.records import Choice
 
 _SUFFIXES = (".h5", ".hdf5", ".hdf", ".nwb", ".mat")
 _SERIES = ("TwoPhotonSeries", "OnePhotonSeries")

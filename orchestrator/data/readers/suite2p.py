@@ -16,7 +16,7 @@ from orchestrator.errors import BadInput
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orchestrator.data.recording import Choice
+    from orchestrator.records import Choice
 
 _DTYPE = np.dtype("<i2")
 _SIDECARS = ("ops.npy", "settings.npy", "db.npy")  # suite2p 1.x divides ops into these

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import tifffile
 
     from orchestrator.data.readers.ome import OmeImage
-    from orchestrator.data.recording import Choice
+    from orchestrator.records import Choice
 
     Opened = TiffPlanes | BlockPlanes
 

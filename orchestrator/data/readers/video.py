@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from orchestrator.data.recording import Choice
+    from orchestrator.records import Choice
 
 _SUFFIXES = (".avi", ".mkv", ".mp4", ".mov", ".m4v")
 _LOSSLESS = ("ffv1", "rawvideo", "huffyuv", "ffvhuff", "utvideo", "png", "magicyuv", "bmp", "dib")

@@ -229,6 +229,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
+@pytest.mark.slow
 def test_copying_a_movie_larger_than_memory_needs_little_memory(tmp_path):
     """512 MiB of address space beside the interpreter's own, a movie of 420 MB in and 840 MB out."""
     with tifffile.TiffWriter(tmp_path / "movie.tif") as writer:

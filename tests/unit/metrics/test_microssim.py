@@ -118,6 +118,7 @@ class Repeated:
         return self.frames[index % len(self.frames)]
 
 
+@pytest.mark.slow
 def test_memory_of_the_fit_does_not_grow_with_the_movie(movies):
     target, noisy = (movie.astype(np.uint16) for movie in movies(frames=5, height=90, width=100))
 

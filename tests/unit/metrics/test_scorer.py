@@ -64,6 +64,7 @@ def test_scores_have_the_same_bits_for_every_number_of_threads_and_every_block(m
     assert same_bits(score_movie(target, noisy, OWN, threads=2), expected)
 
 
+@pytest.mark.slow
 def test_scores_have_the_same_bits_for_every_number_of_blas_threads():
     program = (
         "import numpy as np; from evaluation.metrics import ssim; g = np.random.default_rng(0);"
@@ -131,6 +132,7 @@ def test_a_block_may_be_reused_by_the_caller(movies):
     assert same_bits(scorer.scores(), expected)
 
 
+@pytest.mark.slow
 def test_memory_of_the_scorer_does_not_grow_with_the_movie(movies):
     target, noisy = movies(frames=8, height=90, width=100)
     fit = fit_microssim(target, noisy, every=4, cast=None)

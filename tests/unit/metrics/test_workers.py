@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,16 +12,16 @@ from evaluation.metrics.workers import over_files
 
 
 def test_results_are_in_the_order_of_the_names_and_movies_get_all_cores():
-    movies = {"c": {"shape": [1, 8, 8]}, "a": {"shape": [9, 8, 8]}, "b": {"shape": [1, 8, 8]}}
+    movies = {name: SimpleNamespace(shape=(frames, 8, 8)) for name, frames in (("c", 1), ("a", 9), ("b", 1))}
     cores = len(os.sched_getaffinity(0))
-    found = over_files(movies, lambda name, movie, threads: (name, movie["shape"][0], threads))
+    found = over_files(movies, lambda name, movie, threads: (name, movie.shape[0], threads))
     assert list(found.items()) == [("a", ("a", 9, cores)), ("b", ("b", 1, 1)), ("c", ("c", 1, 1))]
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) == 1, reason="one core scores one image at a time")
 def test_single_images_are_scored_at_the_same_time():
     both = threading.Barrier(2, timeout=30)
-    over_files({name: {"shape": [1, 8, 8]} for name in "ab"}, lambda *_: both.wait())
+    over_files({name: SimpleNamespace(shape=(1, 8, 8)) for name in "ab"}, lambda *_: both.wait())
 
 
 def test_an_image_that_cannot_be_scored_stops_with_its_own_error():
@@ -29,4 +30,4 @@ def test_an_image_that_cannot_be_scored_stops_with_its_own_error():
         raise ValueError(message)
 
     with pytest.raises(ValueError, match="a is broken"):
-        over_files({name: {"shape": [1, 8, 8]} for name in "ab"}, score)
+        over_files({name: SimpleNamespace(shape=(1, 8, 8)) for name in "ab"}, score)

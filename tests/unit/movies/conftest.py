@@ -9,8 +9,8 @@ from contract.predictions import open_prediction
 from contract.stacks import open_stack
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.inspect import Inspector
-from orchestrator.data.recording import Choice
 from orchestrator.data.stacks import make_stacks
+from orchestrator.records import Choice
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from contract.errors import JobRefused
 from contract.stacks import open_stack
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.inspect import Inspector
-from orchestrator.data.recording import Choice
 from orchestrator.data.stacks import make_stacks
 from orchestrator.errors import BadInput
+from orchestrator.records import Choice
 
 SMALL = FRAMES[:, :16, :20]
 FILES = {

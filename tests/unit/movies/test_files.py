@@ -10,10 +10,10 @@ import tifffile
 from recordings import FRAMES, block, ome_set, ome_xml, pages, scanimage
 
 from orchestrator.data.movies import input_source
-from orchestrator.data.recording import Choice
 from orchestrator.data.stacks import make_stacks
 from orchestrator.errors import BadInput
 from orchestrator.paths import layout
+from orchestrator.records import Choice
 
 SPLIT = {
     "hChannels.channelSave": "[1;2]",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+from run_records import JOB, write_run
 
 from orchestrator.algorithms import in_environment, load_algorithms, resolve_params
 from orchestrator.experiments import load_experiments
@@ -36,31 +36,23 @@ def run_of(tmp_path, algorithms):
     tifffile.imwrite(movies["target"], (1000 * scene).astype(np.uint16))
     tifffile.imwrite(movies["noisy"], (100 * scene + 5 * generator.random(scene.shape)).astype(np.uint16))
 
-    def write(name, key, params=None, environment="current", seed=42):
+    def write(name, key, params=None, environment="current", **more):
         algorithm = in_environment(algorithms[name], environment)
         folder = RunFolder(path=tmp_path / "outputs" / f"{name}-mouseneu_lp-default" / key)
         folder.predictions("val").mkdir(parents=True)
         tifffile.imwrite(folder.predictions("val") / MOVIE, (100 * scene + 1).astype(np.float32))
-        movie = {**{role: str(path) for role, path in movies.items()}, "truth": None, "shape": [12, 16, 16]}
-        job = {"seconds": 1.0, "peak_memory_bytes": 2**20, "peak_gpu_bytes": 0, "clipped_pixels": {}}
-        record = {
-            "algorithm": name,
-            "dataset": "mouseneu_lp",
-            "device": {"asked": "cpu", "found": "x86_64 CPU"},
-            "environment": environment,
-            "experiment": folder.path.parent.name,
-            "frame_rate_hz": 30.0,
-            "inputs": {f"val/{MOVIE}": "ab" * 32},
-            "jobs": {"train": job, "predict-val": job},
-            "key": key,
-            "movies": {f"val/{MOVIE}": movie},
-            "params": resolve_params(algorithm, "default", {}) if params is None else params,
-            "preset": "default",
-            "seed": seed,
-            "threads": 1,
-            "upstream": {"name": "calm", "version": "1"},
-        }
-        folder.record.write_text(json.dumps(record))
-        return folder
+        movie = {**movies, "truth": None, "shape": [12, 16, 16], "dtype": "uint16"}
+        return write_run(
+            folder.path,
+            algorithm=name,
+            environment=environment,
+            experiment=folder.path.parent.name,
+            frame_rate_hz=30.0,
+            inputs={f"val/{MOVIE}": "ab" * 32},
+            jobs={"train": JOB, "predict-val": JOB},
+            movies={f"val/{MOVIE}": movie},
+            params=resolve_params(algorithm, "default", {}) if params is None else params,
+            **{"dataset": "mouseneu_lp", **more},
+        )
 
     return write

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 import tifffile
@@ -53,17 +51,14 @@ def test_runs_on_the_same_movie_share_its_pictures(experiments, algorithms, run_
 
 
 def test_a_target_ten_times_brighter_is_shown_on_the_scale_of_the_noisy_movie(experiments, algorithms, run_of):
-    runs = [run_of("identity", "a"), run_of("mean", "b")]
-    for run in runs:  # of a dataset that no experiment is about
-        record = json.loads(run.record.read_text())
-        run.record.write_text(json.dumps({**record, "dataset": "other"}))
+    runs = [run_of(name, "a", dataset="other") for name in ("identity", "mean")]  # that no experiment is about
     (movie,) = collect(runs, experiments, algorithms).movies
     assert movie.fit_target
 
 
 def test_a_prediction_that_the_study_could_not_cast_is_a_failure_of_the_algorithm(algorithms, run_of):
     run = run_of("mean", "a")
-    path = run.predictions("val") / MOVIE
+    path = run.folder.predictions("val") / MOVIE
     tifffile.imwrite(path, tifffile.imread(path) * np.float32(1e9))
     with pytest.raises(AlgorithmFailed, match="cannot be scored as the study did"):  # Reproduction puts it in the table
         score_study(run, "movies", algorithms)

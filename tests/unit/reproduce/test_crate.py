@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from run_records import JOB, write_run
 
 from orchestrator.algorithms import load_algorithms
 from orchestrator.data.datasets import Dataset
 from orchestrator.data.manifest import load_manifest
 from orchestrator.experiments import load_experiments
-from orchestrator.paths import RunFolder, layout
+from orchestrator.paths import layout
 from orchestrator.reproduce.cite import citations
 from orchestrator.runs.crate import write_crate
 
@@ -32,36 +33,20 @@ def algorithms():
 @pytest.fixture
 def run(tmp_path):
     """Return the folder of a run of the control `mean` on one movie and its copy."""
-    folder = RunFolder(path=tmp_path / "mean-huvec_img-default" / "0123456789abcdef")
-    (folder.path / "predictions" / "train").mkdir(parents=True)
-    (folder.path / "predictions" / "train" / MOVIE).write_bytes(PIXELS)
+    folder = tmp_path / "mean-huvec_img-default" / "0123456789abcdef"
+    (folder / "predictions" / "train").mkdir(parents=True)
+    (folder / "predictions" / "train" / MOVIE).write_bytes(PIXELS)
     file = {"path": f"train/{MOVIE}", "sha256": hashlib.sha256(PIXELS).hexdigest(), "bytes": len(PIXELS)}
-    record = {
-        "algorithm": "mean",
-        "axes": "YX",
-        "began_s": 1764000000.5,
-        "dataset": "huvec_img",
-        "device": {"asked": "cpu", "found": "x86_64 CPU"},
-        "engine": {"name": "venv", "version": "Python 3.11"},
-        "experiment": "mean-huvec_img-default",
-        "frame_rate_hz": None,
-        "hardware": {"cpus": 2, "system": "Linux"},
-        "image": {"digest": "ab" * 32},
-        "inputs": {f"train/{MOVIE}": INPUT, "train/20ms_20__004.tif": INPUT},
-        "jobs": {"train": {"files": []}, "predict-train": {"files": [file, {**file, "path": "train/deleted.tif"}]}},
-        "key": "0123456789abcdef",
-        "output_dtype": "float32",
-        "params": {"window": 5},
-        "precision": "float32",
-        "preset": "default",
-        "seconds": 2.0,
-        "seed": 42,
-        "threads": 2,
-        "upstream": {"name": "calm", "version": "1", "commit": None},
-        "versions": {"numpy": "2.4.0"},
-    }
-    folder.record.write_text(json.dumps(record))
-    return folder
+    return write_run(
+        folder,
+        axes="YX",
+        dataset="huvec_img",
+        experiment="mean-huvec_img-default",
+        inputs={f"train/{MOVIE}": INPUT, "train/20ms_20__004.tif": INPUT},
+        jobs={"train": JOB, "predict-train": {**JOB, "files": [file, {**file, "path": "train/deleted.tif"}]}},
+        params={"window": 5},
+        threads=2,
+    )
 
 
 def _entities(path):
@@ -71,8 +56,8 @@ def _entities(path):
 def test_the_reference_library_reads_the_crate_back(run, algorithms):
     crate_of = pytest.importorskip("rocrate.rocrate", reason="the rocrate library is not installed").ROCrate
     write_crate(run, algorithms["mean"])
-    crate = crate_of(run.path)
-    assert crate.name == "mean-huvec_img-default, run 0123456789abcdef"
+    crate = crate_of(run.folder.path)
+    assert crate.name == f"mean-huvec_img-default, run {run.record.key}"
     action = crate.dereference("#run")
     assert action.type == "CreateAction"
     assert action["instrument"]["name"] == "Running mean (control)"
@@ -105,7 +90,7 @@ def test_inputs_are_named_by_their_content_and_copies_are_one(run, algorithms):
 
 
 def test_no_path_of_the_machine_gets_out(run, algorithms):
-    assert str(run.path.parents[1]) not in write_crate(run, algorithms["mean"]).read_text()
+    assert str(run.folder.path.parents[1]) not in write_crate(run, algorithms["mean"]).read_text()
 
 
 def test_files_that_were_deleted_since_are_left_out(run, algorithms):
@@ -113,15 +98,12 @@ def test_files_that_were_deleted_since_are_left_out(run, algorithms):
 
 
 def test_what_lies_beside_predictions_is_listed_and_not_called_a_tiff(run, algorithms):
-    record = json.loads(run.record.read_text())
-    made = run.path / "predictions" / "extra" / "train" / "noise_model.json"
+    made = run.folder.path / "predictions" / "extra" / "train" / "noise_model.json"
     made.parent.mkdir(parents=True)
     made.write_text("{}")
     digest = hashlib.sha256(b"{}").hexdigest()
-    record["jobs"]["predict-train"]["files"].append(
-        {"path": "extra/train/noise_model.json", "sha256": digest, "bytes": 2}
-    )
-    run.record.write_text(json.dumps(record))
+    file = {"path": "extra/train/noise_model.json", "sha256": digest, "bytes": 2}
+    run = write_run(run.folder.path, jobs={"train": JOB, "predict-train": {**JOB, "files": [file]}})
     entity = _entities(write_crate(run, algorithms["mean"]))["predictions/extra/train/noise_model.json"]
     assert (entity["sha256"], entity["contentSize"], entity.get("encodingFormat")) == (digest, "2", None)
 

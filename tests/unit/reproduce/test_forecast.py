@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from pathlib import Path
 
 import pytest
+from run_records import JOB, write_run
 from small_disk import small_disk
 
 from orchestrator.algorithms import load_algorithms, resolve_params
@@ -97,16 +97,14 @@ def test_a_gpu_can_be_planned_for_on_a_machine_without(plan):
     ],
 )
 def test_the_time_of_movies_of_another_size_is_a_range_between_two_rules(plan, calm, share, time):
-    record = {
-        "params": resolve_params(load_algorithms(layout().containers)["mean"], "default", {}),
-        "environment": "current",
-        "device": {"asked": "cpu"},
-        "jobs": {"train": {"seconds": 60}, "predict-train": {"seconds": 70}, "predict-val": {"seconds": 50}},
-        "movies": {f"{split}/a.tif": {"shape": [6500 // share, 490, 490]} for split in ("train", "val")},
-    }
-    folder = calm.outputs / "mean-other-default" / "key"
-    folder.mkdir(parents=True)
-    (folder / "run.json").write_text(json.dumps(record))
+    movie = {"noisy": "/a.tif", "target": None, "truth": None, "shape": [6500 // share, 490, 490], "dtype": "uint16"}
+    seconds = {"train": 60.0, "predict-train": 70.0, "predict-val": 50.0}
+    write_run(
+        calm.outputs / "mean-other-default" / "key",
+        params=resolve_params(load_algorithms(layout().containers)["mean"], "default", {}),
+        jobs={name: {**JOB, "seconds": one} for name, one in seconds.items()},
+        movies={f"{split}/a.tif": movie for split in ("train", "val")},
+    )
     assert _row(plan("MOUSENEU_LP_LOWSNR"), "mean")[5] == time
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from run_records import JOB, write_run, write_scores
 
 from evaluation.report.board import board_of, reasons
 from evaluation.study.judge import deviates, judged, passed
 from orchestrator.algorithms import load_algorithms
 from orchestrator.experiments import Attempt, load_experiments
-from orchestrator.paths import RunFolder
 from orchestrator.reproduce.attempts import Request, prior_files, with_anchors
 from orchestrator.reproduce.reproduce import Reproduction
 
@@ -30,20 +29,22 @@ def run_of(tmp_path, experiments):
     """Return a function that writes a finished run whose scores are the published ones plus a shift."""
 
     def write(name, shift=0.0, seed=42):
-        folder = RunFolder(path=tmp_path / name / str(seed))
-        folder.path.mkdir(parents=True)
         splits = {}
         for one in experiments[name].published:
             splits.setdefault(one.split, {})[one.metric] = {"mean": one.mean + shift, "sd": one.sd, "n": one.n}
         one = experiments[name]
         upstream = {"name": "careamics", "version": "0.0.5"}
-        record = {"algorithm": one.algorithm, "environment": one.environment, "upstream": upstream}
-        job = {"seconds": 60.0, "peak_memory_bytes": 2**30, "peak_gpu_bytes": 0}
-        record |= {"movies": {}, "seed": seed, "threads": 2, "device": {"found": "x86_64 CPU"}, "jobs": {"train": job}}
-        folder.record.write_text(json.dumps(record))
-        folder.scores.write_text(json.dumps({"splits": splits, "controls": {}}))
-        folder.study_scores.write_text(json.dumps({"study": splits, "corrected": splits, "copies": []}))
-        return folder
+        run = write_run(
+            tmp_path / name / str(seed),
+            algorithm=one.algorithm,
+            environment=one.environment,
+            upstream=upstream,
+            jobs={"train": {**JOB, "seconds": 60.0}},
+            seed=seed,
+            threads=2,
+        )
+        write_scores(run, splits)
+        return run
 
     return write
 
@@ -178,10 +179,10 @@ def test_the_noisy_files_of_every_dataset_come_first(experiments):
 def test_a_prior_is_the_prediction_with_the_same_position_among_the_seeds(experiments, run_of):
     runs = tuple(run_of("REFINED_N2V_3", seed=seed) for seed in (42, 43))
     for run in runs:
-        run.predictions("train").mkdir(parents=True)
-        (run.predictions("train") / "a.tif").touch()
+        run.folder.predictions("train").mkdir(parents=True)
+        (run.folder.predictions("train") / "a.tif").touch()
     done = {"REFINED_N2V_3": Attempt(experiment=experiments["REFINED_N2V_3"], runs=runs, reason="seed 44: killed")}
-    assert prior_files(experiments["REFINED_HDN_3"], done, 1) == (runs[1].predictions("train") / "a.tif",)
+    assert prior_files(experiments["REFINED_HDN_3"], done, 1) == (runs[1].folder.predictions("train") / "a.tif",)
     assert "did not end well: seed 44: killed" in prior_files(experiments["REFINED_HDN_3"], done, 2)
 
 

@@ -11,6 +11,7 @@ import json
 import numpy as np
 import pytest
 import tifffile
+from msgspec.structs import replace
 
 from evaluation.metrics import si_psnr
 from evaluation.report.collection import collect
@@ -20,7 +21,9 @@ from evaluation.report.text import text_table
 from evaluation.scores.score import score_run
 from evaluation.scores.tables import read_frames
 from orchestrator.algorithms import in_environment, resolve_params
+from orchestrator.documents import plain
 from orchestrator.experiments import PRESET
+from orchestrator.run import Run
 
 MOVIE = "val/movie.tif"
 CONTROL = "trend_only"
@@ -31,53 +34,54 @@ TITLE = "Trend alone (control of CellMincer, default)"
 def written(run_of):
     """Return a run whose control is nearer to its target than its prediction, which is noisier than the movie."""
     run = run_of("cellmincer", "c")
-    prediction = tifffile.imread(run.prediction(MOVIE))
+    prediction = tifffile.imread(run.folder.prediction(MOVIE))
     noise = np.random.default_rng(2).normal(0, 20, prediction.shape).astype(np.float32)
     _write_control(run, prediction + noise / 10)
-    tifffile.imwrite(run.prediction(MOVIE), prediction + noise)
+    tifffile.imwrite(run.folder.prediction(MOVIE), prediction + noise)
     return run
 
 
 def _write_control(run, frames):
-    path = run.control(CONTROL, MOVIE)
+    path = run.folder.control(CONTROL, MOVIE)
     path.parent.mkdir(parents=True)
     tifffile.imwrite(path, frames)
 
 
 def test_its_scores_are_those_of_its_frames_against_the_target(algorithms, written):
     """The expected mean is taken over single frames here, by the metric that test_reference_parity checks."""
-    target = tifffile.imread(json.loads(written.record.read_text())["movies"][MOVIE]["target"])
-    control = tifffile.imread(written.control(CONTROL, MOVIE))
+    target = tifffile.imread(written.record.movies[MOVIE].target)
+    control = tifffile.imread(written.folder.control(CONTROL, MOVIE))
     expected = [si_psnr(*frames) for frames in zip(target, control, strict=True)]
     scores = score_run(written, algorithms)
-    assert read_frames(written.control_frames(CONTROL))[MOVIE]["si_psnr"] == pytest.approx(expected)
-    found = scores["controls"][CONTROL]["splits"]["val"]["si_psnr"]
-    assert (found["mean"], found["n"]) == (pytest.approx(np.mean(expected)), len(expected))
-    assert found.keys() == scores["splits"]["val"]["si_psnr"].keys()
-    assert scores["controls"][CONTROL]["splits"]["val"].keys() == scores["splits"]["val"].keys()
+    assert read_frames(written.folder.control_frames(CONTROL))[MOVIE]["si_psnr"] == pytest.approx(expected)
+    found = scores.controls[CONTROL].splits["val"]["si_psnr"]
+    assert (found.mean, found.n) == (pytest.approx(np.mean(expected)), len(expected))
+    assert plain(found).keys() == plain(scores.splits["val"]["si_psnr"]).keys()
+    assert scores.controls[CONTROL].splits["val"].keys() == scores.splits["val"].keys()
 
 
 def test_a_run_scored_before_its_control_was_declared_is_scored_anew(algorithms, written):
     unchanged = score_run(written, {})
-    assert unchanged["controls"] == {}
+    assert unchanged.controls == {}
     scores = score_run(written, algorithms)
-    assert list(scores["controls"]) == [CONTROL]
-    assert scores["splits"] == unchanged["splits"]
-    before = written.scores.stat().st_mtime_ns
+    assert list(scores.controls) == [CONTROL]
+    assert scores.splits == unchanged.splits
+    before = written.folder.scores.stat().st_mtime_ns
     score_run(written, algorithms)
-    assert written.scores.stat().st_mtime_ns == before
+    assert written.folder.scores.stat().st_mtime_ns == before
 
 
 def test_scores_of_a_calm_that_knew_no_such_controls_are_made_anew(algorithms, written):
-    document = dict(score_run(written, algorithms))
+    document = plain(score_run(written, algorithms))
     del document["controls"], document["basis"]["controls"]
-    written.scores.write_text(json.dumps(document))
-    assert list(score_run(written, algorithms)["controls"]) == [CONTROL]
+    document["basis"]["version"] -= 1
+    written.folder.scores.write_text(json.dumps(document))
+    assert list(score_run(written, algorithms).controls) == [CONTROL]
 
 
 def test_a_control_that_a_parameter_left_out_has_no_row(algorithms, run_of):
     run = run_of("cellmincer", "c")
-    assert score_run(run, algorithms)["controls"] == {}
+    assert score_run(run, algorithms).controls == {}
     assert [row.role for row in report_of([run], algorithms).runs] == ["noisy", "algorithm"]
 
 
@@ -107,13 +111,12 @@ def test_the_headline_counts_it_among_the_controls(algorithms, run_of, written):
 
 
 def test_without_a_target_it_has_the_scores_that_need_none(algorithms, written):
-    record = json.loads(written.record.read_text())
-    record["movies"][MOVIE]["target"] = None
-    written.record.write_text(json.dumps(record))
-    noisy = tifffile.imread(record["movies"][MOVIE]["noisy"])
-    removed = noisy - tifffile.imread(written.control(CONTROL, MOVIE)).astype(float)
-    found = score_run(written, algorithms)["controls"][CONTROL]["splits"]["val"]
-    assert found["residual_sd"]["mean"] == pytest.approx(removed.std(), rel=1e-5)
+    movie = replace(written.record.movies[MOVIE], target=None)
+    written = Run(folder=written.folder, record=replace(written.record, movies={MOVIE: movie}))
+    noisy = tifffile.imread(movie.noisy)
+    removed = noisy - tifffile.imread(written.folder.control(CONTROL, MOVIE)).astype(float)
+    found = score_run(written, algorithms).controls[CONTROL].splits["val"]
+    assert found["residual_sd"].mean == pytest.approx(removed.std(), rel=1e-5)
 
 
 def test_a_leaderboard_of_runs_has_it_above_its_run(experiments, algorithms, written):
@@ -131,7 +134,7 @@ def test_a_leaderboard_has_it_beside_a_published_experiment_in_the_corrected_tab
     experiment = experiments["MOUSENEU_LP_CELLMINCER_1"]
     algorithm = in_environment(algorithms["cellmincer"], experiment.environment)
     run = run_of("cellmincer", "c", params=resolve_params(algorithm, PRESET, experiment.overrides))
-    _write_control(run, tifffile.imread(run.prediction(MOVIE)))
+    _write_control(run, tifffile.imread(run.folder.prediction(MOVIE)))
     entries = collect([run], experiments, algorithms).entries
     (control,) = (entry for entry in entries if entry.title == f"trend_only (control of {experiment.name})")
     (own,) = (entry for entry in entries if entry.title == experiment.name and entry.dataset == control.dataset)

@@ -1,0 +1,126 @@
+"""A finished run: its folder and its record, read once, and whatever else its documents hold, read when asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from orchestrator.documents import read_json
+from orchestrator.errors import BadInput
+from orchestrator.paths import RunFolder
+from orchestrator.records import DeclaredPlot, History, MovieName, Record, Scores, StudyScores
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from orchestrator.records import FileRecord, MovieRecord
+
+Kind = TypeVar("Kind")
+
+SCORES_VERSION = 3  # a change scores every run again
+STUDY_SCORES_VERSION = 2
+_RECORD_HINT = "Put back run.json as it was, or delete the run folder and give the command again that made it."
+_SCORES_HINT = "Delete it; `calm evaluate RUN` scores the run again."
+
+
+class _Basis(msgspec.Struct, frozen=True):
+    version: int
+
+
+class _Versioned(msgspec.Struct, frozen=True):
+    """A document of any version."""
+
+    basis: _Basis
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A finished run.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        Where it lies.
+    record : Record
+        Its run.json.
+    """
+
+    folder: RunFolder
+    record: Record
+
+    @property
+    def title(self) -> str:
+        """Experiment and beginning of the key, which tell runs of one algorithm apart."""
+        return f"{self.folder.path.parent.name} {self.folder.path.name[:6]}"
+
+    @property
+    def movies(self) -> Iterator[tuple[MovieName, MovieRecord]]:
+        """Every movie with its name, in the order of names."""
+        return ((MovieName.of(name), movie) for name, movie in sorted(self.record.movies.items()))
+
+    def files(self) -> Iterator[tuple[Path, FileRecord]]:
+        """Yield every file that the jobs made, with its record."""
+        for name, job in self.record.jobs.items():
+            folder = self.folder.path if name == "train" else self.folder.path / "predictions"
+            for file in job.files:
+                yield folder / file.path, file
+
+    @cached_property
+    def scores(self) -> Scores:
+        """Scores of a run that was scored."""
+        found = read_scores(self.folder)
+        if found is None:
+            message = f"{self.folder.path}: expected a scored run, got one without scores.json"
+            raise BadInput(message, "`calm evaluate RUN` scores it.")
+        return found
+
+    @cached_property
+    def study_scores(self) -> StudyScores | None:
+        """Scores by the study's protocol; None where it was not scored so."""
+        return read_study_scores(self.folder)
+
+    @cached_property
+    def history(self) -> History | None:
+        """Losses of training; None where the algorithm does not train."""
+        return read_json(self.folder.history, History) if self.folder.history.exists() else None
+
+
+def read_run(path: Path) -> Run:
+    """Read the run in a folder.
+
+    Raises
+    ------
+    BadInput
+        When the folder holds no finished run, or its record cannot be read.
+    """
+    folder = RunFolder(path=path)
+    if not folder.record.exists():
+        message = f"{path}: expected a finished run with a run.json, got none"
+        raise BadInput(message, "Give run folders, outputs/<experiment>/<key>.")
+    return Run(folder=folder, record=read_json(folder.record, Record, hint=_RECORD_HINT))
+
+
+def read_scores(folder: RunFolder) -> Scores | None:
+    """Return what scores.json holds; None where a run was not scored, or by an older calm."""
+    return read_versioned(folder.scores, Scores, SCORES_VERSION, _SCORES_HINT)
+
+
+def read_study_scores(folder: RunFolder) -> StudyScores | None:
+    """Return what scores-study.json holds; None where a run was not scored so, or by an older calm."""
+    return read_versioned(folder.study_scores, StudyScores, STUDY_SCORES_VERSION, _SCORES_HINT)
+
+
+def read_versioned(path: Path, kind: type[Kind], version: int, hint: str) -> Kind | None:
+    """Return what a document with a basis holds; None where it is not there, or of another version."""
+    if not path.exists() or read_json(path, _Versioned, hint=hint).basis.version != version:
+        return None
+    return read_json(path, kind, hint=hint)
+
+
+def read_figures(path: Path) -> tuple[DeclaredPlot, ...]:
+    """Read the plots that a job declares."""
+    return read_json(path, tuple[DeclaredPlot, ...])
