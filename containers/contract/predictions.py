@@ -34,13 +34,16 @@ class Prediction:
         Pixels that had to be clipped to the dtype of the input; 0 for float32.
     """
 
-    def __init__(self, descriptor: int, offset_bytes: int, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    def __init__(
+        self, descriptor: int, offset_bytes: int, shape: tuple[int, ...], dtype: np.dtype, *, gaps: bool = False
+    ) -> None:
         self.shape = shape
         self.written = 0
         self.clipped_pixels = 0
         self._descriptor = descriptor
         self._offset_bytes = offset_bytes
         self._dtype = dtype
+        self._gaps = gaps
 
     def write(self, frames: np.ndarray) -> None:
         """Append frames.
@@ -61,7 +64,7 @@ class Prediction:
             message = f"expected {self.shape[0]} frames of {self.shape[1:]}, got {block.shape} after {self.written}"
             raise AlgorithmFailed(message)
         finite = np.isfinite(block).all(axis=(1, 2))
-        if not finite.all():
+        if not self._gaps and not finite.all():
             message = f"prediction: frame {self.written + int(np.argmin(finite))} holds NaN or infinite values"
             raise AlgorithmFailed(message)
         data = np.ascontiguousarray(self._to_dtype(block))
@@ -115,7 +118,7 @@ def open_prediction(path: Path, like: Stack, dtype: str = "float32") -> Iterator
 
 
 @contextmanager
-def write_stack(path: Path, header: Header, dtype: np.dtype) -> Iterator[Prediction]:
+def write_stack(path: Path, header: Header, dtype: np.dtype, *, gaps: bool = False) -> Iterator[Prediction]:
     """Create a stack that jobs can read; it gets its name only when complete.
 
     Parameters
@@ -126,6 +129,8 @@ def write_stack(path: Path, header: Header, dtype: np.dtype) -> Iterator[Predict
         Shape, axes and metadata.
     dtype : numpy.dtype
         dtype of the pixels; whole numbers are rounded to and clipped.
+    gaps : bool
+        Whether values may be NaN or infinite, as in the copy of a movie that has some.
 
     Yields
     ------
@@ -142,7 +147,7 @@ def write_stack(path: Path, header: Header, dtype: np.dtype) -> Iterator[Predict
         offset_bytes = create_empty(part, header, dtype)
         descriptor = os.open(part, os.O_WRONLY)
         try:
-            prediction = Prediction(descriptor, offset_bytes, header.frames, dtype)
+            prediction = Prediction(descriptor, offset_bytes, header.frames, dtype, gaps=gaps)
             yield prediction
             os.fsync(descriptor)
         finally:

@@ -137,7 +137,7 @@ def _row(
         resources=resources_of(run.record),
         curve=_curve(run),
         warnings=_warnings(run.record),
-        doi=algorithm.paper["doi"] if algorithm.paper else "",
+        doi=algorithm.paper.doi if algorithm.paper else "",
         figures=_figures(run),
     )
 

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _EXACT = 2**24  # whole numbers up to this are exact in float32
-_FINITE_HINT = "Replace these values, for instance borders left by motion correction, or crop them away."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Values:
+    """The dtype of a stack, and the first frame with a value that is not finite; None where all are."""
+
+    dtype: str
+    gap_frame: int | None = None
 
 
 @dataclass(kw_only=True, slots=True)
@@ -42,8 +49,8 @@ def needs_values(dtype: np.dtype) -> bool:
     return dtype.kind == "f" or dtype.name not in SUPPORTED_DTYPES
 
 
-def stack_dtype(path: Path, dtype: np.dtype, blocks: Iterable[NDArray[np.generic]]) -> str:
-    """Return the dtype of the stack of a movie.
+def values_of(path: Path, dtype: np.dtype, blocks: Iterable[NDArray[np.generic]]) -> Values:
+    """Look at the values of a movie whose dtype asks for it.
 
     Parameters
     ----------
@@ -52,44 +59,41 @@ def stack_dtype(path: Path, dtype: np.dtype, blocks: Iterable[NDArray[np.generic
     dtype : numpy.dtype
         As stored.
     blocks : iterable of ndarray of shape (n, Y, X)
-        All frames in order; read only where the dtype needs it.
+        All frames in order.
 
     Returns
     -------
-    str
-        One of uint8, uint16, int16 and float32.
+    Values
+        The dtype of the stack: uint16, int16 or float32; and where a value is not finite.
 
     Raises
     ------
     BadInput
-        For values that are not finite, and for one that would change, with its frame.
+        For a value that would change, with its frame.
     """
     if dtype.kind == "f":
-        _check_floats(path, blocks)
-        return "float32"
-    if dtype.name in SUPPORTED_DTYPES:
-        return dtype.name
+        return _floats(path, blocks)
     if dtype.kind not in "iu":
         message = f"{path}: expected dtype {', '.join(SUPPORTED_DTYPES)} or one that fits, got {dtype.name}"
         raise BadInput(message, "Save the movie as uint16 or float32.")
-    return _whole_dtype(path, dtype, blocks)
+    return Values(dtype=_whole_dtype(path, dtype, blocks))
 
 
-def _check_floats(path: Path, blocks: Iterable[NDArray[np.generic]]) -> None:
-    start = 0
+def _floats(path: Path, blocks: Iterable[NDArray[np.generic]]) -> Values:
+    start, gap_frame = 0, None
     for block in blocks:
+        finite = np.isfinite(block)
+        if gap_frame is None and not finite.all():
+            gap_frame = start + int(np.argmin(finite.all(axis=(1, 2))))
         with np.errstate(over="ignore"):
-            changed = block.astype(np.float32) != block  # true for NaN as well
-        for offset in np.flatnonzero((changed | ~np.isfinite(block)).any(axis=(1, 2)))[:1]:
-            frame = block[offset]
-            if not np.isfinite(frame).all():
-                message = f"{path}: expected finite values, got NaN or infinity in frame {start + offset}"
-                raise BadInput(message, _FINITE_HINT)
-            value = frame[changed[offset]][0]
+            changed = (block.astype(np.float32) != block) & finite
+        for offset in np.flatnonzero(changed.any(axis=(1, 2)))[:1]:
+            value = block[offset][changed[offset]][0]
             message = f"{path}: expected values that float32 can hold, got {value!r} ({block.dtype}) in frame "
             message += str(start + offset)
             raise BadInput(message, "Save the movie as float32, or as whole numbers; calm rounds no input.")
         start += len(block)
+    return Values(dtype="float32", gap_frame=gap_frame)
 
 
 def _whole_dtype(path: Path, dtype: np.dtype, blocks: Iterable[NDArray[np.generic]]) -> str:

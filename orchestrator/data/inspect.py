@@ -15,7 +15,7 @@ import numpy as np
 from contract.errors import AlgorithmFailed, JobRefused
 from contract.headers import Header, Scales, create_empty, header_of
 from contract.stacks import SUPPORTED_DTYPES, open_stack
-from orchestrator.data.dtypes import needs_values, stack_dtype
+from orchestrator.data.dtypes import Values, needs_values, values_of
 from orchestrator.data.readers import open_planes
 from orchestrator.data.readers.choose import choose
 from orchestrator.data.readers.ome import narrowed
@@ -24,7 +24,7 @@ from orchestrator.documents import plain
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _VERSION = "stack 1\n"  # a change of what is written needs another number, and so another cache folder
 _KEY_DIGITS = 16
+_GAPS_HINT = "Replace these values (borders left by motion correction?), crop them away, or set detector_gaps=fill."
 _BLOCK_BYTES = 32 * 2**20
 _SMALLEST = 11  # pixels a side; the window of SSIM
 _ORIGIN = "--frame-rate"
@@ -111,10 +112,7 @@ class Inspector:
         places = {*(part.file for part in stored.parts), *stored.others}
         files = tuple(sorted(place for place in places if place.is_file()))
         content = self._content(files, choice)
-        dtype = stored.dtype.name
-        if needs_values(stored.dtype):
-            values = blocks_of(planes, frames.planes)
-            dtype = self.checksums.found(f"{content} dtype", lambda: stack_dtype(given, stored.dtype, values))
+        values = self._values(given, content, planes, frames)
         recording = Recording(
             given=given,
             format=stored.format,
@@ -123,9 +121,10 @@ class Inspector:
             shape=(len(frames.planes), height, width),
             axes=frames.axes,
             stored_dtype=stored.dtype.name,
-            dtype=dtype,
+            dtype=values.dtype,
             frame_rate_hz=_rate(stored, choice),
             pixel_um=stored.pixel_um,
+            gap_frame=values.gap_frame,
             choice=choice,
             notes=(*stored.notes, *frames.notes, *_rate_notes(given, stored, choice)),
             stack=self.stacks / content / _stack_name(given, stored),
@@ -138,6 +137,19 @@ class Inspector:
         self._check_pages(content, planes)
         self._check_output(content, recording, header_for(recording, stored, frames))
         return recording
+
+    def _values(self, given: Path, content: str, planes: Planes, frames: Frames) -> Values:
+        """Look at the values where the dtype of the stack depends on them, once for each content."""
+        dtype = planes.stored.dtype
+        if not needs_values(dtype):
+            return Values(dtype=dtype.name)
+
+        def look() -> str:
+            found = values_of(given, dtype, blocks_of(planes, frames.planes))
+            return json.dumps([found.dtype, found.gap_frame])
+
+        name, gap_frame = json.loads(self.checksums.found(f"{content} values", look))
+        return Values(dtype=name, gap_frame=gap_frame)
 
     def _content(self, files: tuple[Path, ...], choice: Choice) -> str:
         """Return a hash of all that a copy is made of."""
@@ -197,6 +209,20 @@ def check_movies(name: str, movies: tuple[Movie, ...], recordings: dict[Path, Re
     if twice:
         message = f"{name}: expected movies of different names, got {', '.join(twice)} twice"
         raise BadInput(message, "Predictions keep the names of their movies; rename one of them.")
+
+
+def check_gaps(recordings: Iterable[Recording]) -> None:
+    """Refuse movies with values that are not finite, to an algorithm that does not fill them.
+
+    Raises
+    ------
+    BadInput
+        With the first frame that holds one.
+    """
+    for one in recordings:
+        if one.gap_frame is not None:
+            message = f"{one.given}: expected finite values, got NaN or infinity in frame {one.gap_frame}"
+            raise BadInput(message, _GAPS_HINT)
 
 
 def blocks_of(planes: Planes, which: range) -> Iterator[NDArray[np.generic]]:

@@ -87,6 +87,8 @@ class Recording:
         Frames per second.
     pixel_um : Stated or None
         Height and width of a pixel.
+    gap_frame : int or None
+        The first frame with NaN or infinite values; None where all are finite.
     choice : Choice
         What the user said.
     notes : tuple of str
@@ -107,6 +109,7 @@ class Recording:
     dtype: str
     frame_rate_hz: Stated[float] | None
     pixel_um: Stated[tuple[float, float]] | None
+    gap_frame: int | None
     choice: Choice
     notes: tuple[str, ...]
     stack: Path

@@ -56,7 +56,7 @@ def _make(recording: Recording) -> None:
             message = f"{recording.given}: expected {recording.shape[0]} frames as before, got {len(frames.planes)}"
             raise BadInput(message, "Something else writes to this movie; wait until it is finished.")
         header = header_for(recording, planes.stored, frames)
-        with write_stack(recording.stack, header, dtype) as stack:
+        with write_stack(recording.stack, header, dtype, gaps=recording.gap_frame is not None) as stack:
             for block in blocks_of(planes, frames.planes):
                 stack.write(block.astype(dtype))
     finally:

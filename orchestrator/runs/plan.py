@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from contract import CONTRACT_VERSION
 from contract.job import Inputs, Job
 from orchestrator.algorithms import resolve_params
-from orchestrator.data.inspect import check_path
+from orchestrator.data.inspect import check_gaps, check_path
 from orchestrator.errors import BadInput, DeviceMissing
 from orchestrator.paths import existing_parent, free_bytes_at
 from orchestrator.records import KeyParts, MovieName
@@ -179,6 +179,9 @@ def make_plan(  # noqa: PLR0913 - everything a run depends on
         raise BadInput(message, "Leave --prior out; `calm list ALGORITHM` says what an algorithm takes.")
     _check_targets(algorithm, source)
     params = resolve_params(algorithm, settings.preset, dict(settings.overrides))
+    gaps_filled = params.get("detector_gaps") == "fill" and params.get("detector") == "repair"
+    if not gaps_filled:
+        check_gaps(source.recordings.values())
     inputs = _input_checksums(source, prior, checksums, targets=algorithm.supervised)
     experiment = f"{algorithm.folder_name}-{source.name}-{settings.preset}"
     key = _key(image, params, inputs, settings, source)
