@@ -9,11 +9,15 @@ import pytest
 import tifffile
 from recordings import FRAMES, block, ome_set, ome_xml, pages, scanimage
 
+from orchestrator.algorithms import load_algorithms
+from orchestrator.data.checksums import Checksums
 from orchestrator.data.movies import input_source
 from orchestrator.data.stacks import make_stacks
+from orchestrator.domain import Image
 from orchestrator.errors import BadInput
 from orchestrator.paths import layout
 from orchestrator.records import Choice
+from orchestrator.runs.plan import Settings, make_plan
 
 SPLIT = {
     "hChannels.channelSave": "[1;2]",
@@ -73,6 +77,33 @@ def test_a_changed_pixel_of_any_file_makes_another_stack(tmp_path, describe):
     changed[7, 3, 3] += 1
     ome_set(tmp_path, changed)
     assert describe(paths[0]).stack != before.stack
+
+
+def test_a_plan_has_every_file_in_its_key_and_the_one_stack_among_the_inputs_of_its_jobs(tmp_path):
+    paths = ome_set(tmp_path, FRAMES)
+    image = Image(
+        algorithm="mean", variant="cpu", digest="d" * 64, lock=tmp_path, wheelhouse=tmp_path, context=tmp_path
+    )
+
+    def plan():
+        source = _source(tmp_path, paths[1])
+        return make_plan(
+            load_algorithms(layout().containers)["mean"],
+            image,
+            source=source,
+            settings=Settings(preset="default", overrides={}, seed=1, threads=1),
+            layout=replace(layout(), outputs=tmp_path / "outputs"),
+            checksums=Checksums(tmp_path / "sums.json"),
+        )
+
+    before = plan()
+    assert [name.rpartition("/")[2] for name in before.inputs] == [path.name for path in paths]
+    (stack,) = before.source.recordings
+    assert before.job("predict", "train").inputs.noisy == (stack,)
+    changed = FRAMES.copy()
+    changed[7, 3, 3] += 1
+    ome_set(tmp_path, changed)
+    assert plan().key != before.key
 
 
 def test_a_missing_file_of_a_set_is_named(tmp_path, describe):
