@@ -102,7 +102,7 @@ def read_job(path: Path) -> Job:
         When the file is missing, is not JSON or does not fit the schema.
     """
     try:
-        document = json.loads(path.read_text())
+        document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         message = f"{path}: expected a readable job.json, got {error}"
         raise JobRefused(message) from error

@@ -73,7 +73,7 @@ class Prediction:
         self.written += len(block)
 
     def _to_dtype(self, block: np.ndarray) -> np.ndarray:
-        if self._dtype.name not in _INTEGERS:
+        if self._dtype.name not in _INTEGERS or block.dtype == self._dtype:
             return block.astype(self._dtype, copy=False)
         limits = np.iinfo(self._dtype)
         rounded = np.rint(block)

@@ -51,7 +51,7 @@ class Checksums:
 
     def _remembered(self) -> dict[str, str]:
         try:
-            known: dict[str, str] = json.loads(self._path.read_text())
+            known: dict[str, str] = json.loads(self._path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         return known

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _VERSION = "stack 1\n"  # a change of what is written needs another number, and so another cache folder
 _KEY_DIGITS = 16
 _GAPS_HINT = "Replace these values (borders left by motion correction?), crop them away, or set detector_gaps=fill."
-_BLOCK_BYTES = 32 * 2**20
+_BLOCK_BYTES = 8 * 2**20
 _SMALLEST = 11  # pixels a side; the window of SSIM
 _ORIGIN = "--frame-rate"
 _TIFF_NAMES = (".tif", ".tiff")

@@ -202,7 +202,7 @@ def _evidence(job: Job) -> Path:
 
 
 def _crash(job: Job, ended: Exit, limit: int, log: Path) -> errors.CalmError:
-    tail = log.read_text(errors="replace")[-_LOG_TAIL_CHARACTERS:] if log.exists() else ""
+    tail = log.read_text(encoding="utf-8", errors="replace")[-_LOG_TAIL_CHARACTERS:] if log.exists() else ""
     failure = diagnose(
         Evidence(
             job=job.job,
