@@ -68,7 +68,7 @@ def test_a_file_that_is_no_movie_is_refused(calm, tmp_path, kind):
     ("arguments", "sentence"),
     [
         (["--param", "windw=3"], "got windw"),
-        (["--param", "window=1000"], "expected 1 to 999, got 1000"),
+        (["--param", "window=1000"], "expected an odd number from 1 to 999, got 1000"),
         (["--param", "window=many"], "expected int, got 'many'"),
         (["--param", "window={a"], "expected int, got '{a'"),
         (["--param", "window"], "expected NAME=VALUE"),
