@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
+from orchestrator.cli.options import PATH
 from orchestrator.cli.root import main, read_runs
+from orchestrator.domain import ExportForm
 
 if TYPE_CHECKING:
-    from orchestrator.data.exports import Form
-
-_PATH = click.Path(path_type=Path)
+    from pathlib import Path
 
 
 @main.command()
-@click.argument("run", metavar="RUN", type=_PATH)
-@click.option("--form", type=click.Choice(["imagej", "ome-zarr", "suite2p"]), required=True)
-@click.option("--to", "target", type=_PATH, help="Folder to write to.  [default: exports of the run]")
-def export(run: Path, form: Form, target: Path | None) -> None:
+@click.argument("run", metavar="RUN", type=PATH)
+@click.option("--form", type=click.Choice(get_args(ExportForm)), required=True)
+@click.option("--to", "target", type=PATH, help="Folder to write to.  [default: exports of the run]")
+def export(run: Path, form: ExportForm, target: Path | None) -> None:
     """Write the predictions of a run for ImageJ, as OME-Zarr 0.5, or as binary movies of suite2p.
 
     \b

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING, Literal, assert_never
+from typing import TYPE_CHECKING, assert_never
 
 import numpy as np
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from contract.stacks import Stack
+    from orchestrator.domain import ExportForm
 
-Form = Literal["imagej", "ome-zarr", "suite2p"]
 _BLOCK_FRAMES = 16
 _RESOLUTION_STEPS = 1_000_000  # TIFF stores pixels per unit as a fraction
 
 
-def export(prediction: Path, form: Form, folder: Path) -> Path:
+def export(prediction: Path, form: ExportForm, folder: Path) -> Path:
     """Write a prediction in another form.
 
     Parameters
