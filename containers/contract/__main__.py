@@ -120,7 +120,7 @@ def _algorithm_folder() -> Path:
 
 
 def _algorithm() -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((_algorithm_folder() / "algorithm.json").read_text())
+    document: dict[str, Any] = json.loads((_algorithm_folder() / "algorithm.json").read_text(encoding="utf-8"))
     return document
 
 
