@@ -62,7 +62,8 @@ def without_faults(job: Job, events: Events) -> Iterator[Job]:
     Yields
     ------
     Job
-        The same but for its inputs, and without these parameters, which no algorithm needs to know. Copies lie in the folder of the job as long as the block lasts.
+        The same but for its inputs, and without these parameters, which no algorithm needs to know. Copies lie in the
+        folder of the job as long as the block lasts.
     """
     mode = job.params.get("detector", "ignored")
     own = replace(job, params={name: value for name, value in job.params.items() if name not in PARAMS})
