@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from orchestrator.documents import Document
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -51,6 +53,21 @@ class PriorUse:
         return next(found, None)
 
 
+class Upstream(Document, frozen=True, kw_only=True):
+    """The code that an algorithm comes from."""
+
+    name: str
+    version: str
+    commit: str | None = None
+
+
+class Paper(Document, frozen=True, kw_only=True):
+    """The publication of an algorithm."""
+
+    doi: str
+    cite: str
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Algorithm:
     """One folder of `containers/`, as its algorithm.yaml describes it.
@@ -64,13 +81,13 @@ class Algorithm:
     kind : {"control", "algorithm", "supervised"}
         Controls are scored beside every algorithm. An algorithm learns from noisy movies alone; a supervised one from
         their targets, too: a ceiling, and no choice for movies that have none.
-    paper : mapping or None
-        `doi` and `cite`.
-    upstream : mapping
-        `name`, `version`, `commit`.
+    paper : Paper or None
+        Its publication.
+    upstream : Upstream
+        Name, version and commit.
     environment : str
         Which pinned environment of the folder: "current", or one of `environments`; or "system", which is not pinned.
-    environments : mapping of str to mapping
+    environments : mapping of str to Upstream
         Upstream of each other environment that the folder has.
     devices : tuple of str
         Devices it can use.
@@ -100,10 +117,10 @@ class Algorithm:
     kind: Kind
     summary: str
     licence: str
-    paper: Mapping[str, str] | None
-    upstream: Mapping[str, Any]
+    paper: Paper | None
+    upstream: Upstream
     environment: str
-    environments: Mapping[str, Mapping[str, Any]]
+    environments: Mapping[str, Upstream]
     devices: tuple[Device, ...]
     memory_bytes: int
     needs_training: bool

@@ -36,9 +36,9 @@ def list_(name: str | None) -> None:
         return
     found = algorithm(name)
     click.echo(f"{found.title}: {found.summary}")
-    click.echo(f"upstream {found.upstream['name']} {found.upstream['version']}, licence {found.licence}")
+    click.echo(f"upstream {found.upstream.name} {found.upstream.version}, licence {found.licence}")
     for environment, upstream in found.environments.items():
-        click.echo(f"environment {found.name}@{environment}: upstream {upstream['name']} {upstream['version']}")
+        click.echo(f"environment {found.name}@{environment}: upstream {upstream.name} {upstream.version}")
     for param in found.params.values():
         unit = f" {param.unit}" if param.unit else ""
         click.echo(f"  {param.name} = {param.default}{unit}: {param.help}")
