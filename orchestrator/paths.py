@@ -7,6 +7,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.errors import BadInput
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
@@ -63,9 +65,9 @@ class Layout:
         return self.home / "prepared"
 
     @property
-    def leaderboard(self) -> Path:
+    def reproduced(self) -> Path:
         """The page that `calm reproduce` writes."""
-        return self.outputs / "leaderboard.html"
+        return self.outputs / "reproduced.html"
 
     @property
     def checksums(self) -> Path:
@@ -183,11 +185,20 @@ def layout() -> Layout:
     """Return the folders of this checkout.
 
     CALM_HOME, CALM_OUTPUTS and CALM_DATA move those that grow; CALM_MANIFEST names a manifest of your own datasets.
+
+    Raises
+    ------
+    BadInput
+        When one of them is empty.
     """
     root = Path(__file__).resolve().parents[1]
 
     def folder(variable: str, default: Path) -> Path:
-        return Path(os.environ.get(variable, default)).absolute()
+        given = os.environ.get(variable)
+        if given is not None and not given.strip():
+            message = f"{variable}: expected a folder, got an empty text"
+            raise BadInput(message, f"Unset it, or name a folder; without it that is {default}.")
+        return Path(given or default).absolute()
 
     return Layout(
         root=root,

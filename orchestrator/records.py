@@ -10,11 +10,9 @@ from typing import Annotated, Literal, NamedTuple, Self
 from msgspec import UNSET, Meta, UnsetType
 
 from orchestrator.documents import Count, Document, Hertz, Length, Name, Nanoseconds, Seconds, Sha256, plain
-from orchestrator.domain import Device, EngineName, Upstream
+from orchestrator.domain import Device, EngineName, OutputDtype, Precision, Upstream
 
 ParamValue = bool | int | float | str | None
-Precision = Literal["float32", "bfloat16"]
-OutputDtype = Literal["float32", "input"]
 Status = Literal["ok", "failed", "refused", "out of memory", "device missing", "did not converge", "interrupted"]
 Protocol = Literal["movies", "images"]
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.cli import options
 from orchestrator.cli.data import BytesProgress
-from orchestrator.cli.root import ENGINES, absolute, experiments, main, session
+from orchestrator.cli.options import PATH, overrides_of, threads_of
+from orchestrator.cli.root import absolute, experiments, main, session
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from orchestrator.experiments import Experiment
     from orchestrator.reproduce.attempts import Request
     from orchestrator.reproduce.reproduce import Reproduction
-
-_PATH = click.Path(path_type=Path)
 
 
 @main.command()
@@ -32,13 +31,13 @@ _PATH = click.Path(path_type=Path)
 @click.option("--seeds", type=click.IntRange(1, 100), default=1, show_default=True, help="Runs of each experiment.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 101), default=42, show_default=True, help="Of the first run.")
 @click.option("--preset", help="Preset in place of the published settings; nothing is comparable then.")
-@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Change a parameter; may be repeated.")
-@click.option("--threads", type=click.IntRange(1), help="Results depend on it.  [default: all cores]")
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
-@click.option("--engine", "engine_name", type=click.Choice(ENGINES), default="auto", show_default=True)
-@click.option("--memory", "memory_gib", type=click.FloatRange(0.1), help="[GiB; default: 90 % of the machine]")
-@click.option("--to", "target", type=_PATH, help="HTML page.  [default: leaderboard.html among the outputs]")
-def reproduce(names: tuple[str, ...], *, from_csv: bool, **options: Any) -> None:  # noqa: ANN401 - click passes them
+@options.params
+@options.threads
+@options.device
+@options.engine
+@options.memory
+@click.option("--to", "target", type=PATH, help="HTML page.  [default: reproduced.html among the outputs]")
+def reproduce(names: tuple[str, ...], *, from_csv: bool, **chosen: Any) -> None:  # noqa: ANN401 - click passes them
     """Run published experiments and compare every number; without names, list them.
 
     \b
@@ -55,31 +54,7 @@ def reproduce(names: tuple[str, ...], *, from_csv: bool, **options: Any) -> None
     elif not names:
         _list()
     else:
-        _run(names, options)
-
-
-@main.command()
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=_PATH)
-@click.option("--to", "target", type=_PATH, help="HTML page.  [default: leaderboard.html among the outputs]")
-def leaderboard(runs: tuple[Path, ...], target: Path | None) -> None:
-    """Put any finished runs on one page, beside the controls and what was published for such settings.
-
-    \b
-    Example:
-        calm leaderboard outputs/n2v-*/* outputs/deepcad-*/* --to all.html
-    """  # noqa: D301
-    from evaluation.report.collection import collect
-    from evaluation.report.leaderboard import write_leaderboard
-    from evaluation.report.text import verdict_table
-    from orchestrator.cli.root import algorithms, read_runs
-    from orchestrator.paths import layout
-
-    board = collect(read_runs(runs), experiments(), algorithms())
-    click.echo(verdict_table(board))
-    page = (target or layout().leaderboard).absolute()
-    page.parent.mkdir(parents=True, exist_ok=True)
-    write_leaderboard(board, page)
-    click.echo(f"\nLeaderboard: {page}")
+        _run(names, chosen)
 
 
 def _list() -> None:
@@ -97,64 +72,65 @@ def _from_csv(paths: Sequence[Path]) -> None:
     sys.exit(0 if all(one.judgement.verdict in ("reproduced", "not comparable") for one in verdicts) else 1)
 
 
-def _run(names: tuple[str, ...], options: dict[str, Any]) -> None:
+def _run(names: tuple[str, ...], chosen: dict[str, Any]) -> None:
     from evaluation.study.judge import deviates
     from evaluation.study.protocol import score_experiment
     from orchestrator.cli.root import algorithms
     from orchestrator.reproduce.attempts import with_anchors
     from orchestrator.reproduce.reproduce import Reproduction
 
-    opened = session(options["engine_name"], options["memory_gib"])
+    opened = session(chosen["engine_name"], chosen["memory_gib"])
     known = experiments()
     work = Reproduction(
         session=opened,
-        request=_request(names, options),
+        request=_request(names, chosen),
         progress=BytesProgress(),
         score=lambda run, experiment: score_experiment(run, experiment, algorithms()),
         deviates=lambda attempt: deviates(attempt, known),
     )
     ordered = with_anchors(known, names)
-    if options["plan_only"]:
+    if chosen["plan_only"]:
         from orchestrator.cli.forecast import text_of
         from orchestrator.reproduce.forecast import forecast
 
         click.echo(text_of(forecast(work, ordered), opened.layout))
         return
-    _show(work, ordered, known, options["target"])
+    _show(work, ordered, known, chosen["target"])
 
 
 def _show(
     work: Reproduction, ordered: Sequence[Experiment], known: Mapping[str, Experiment], target: Path | None
 ) -> None:
     """Run, print the verdicts with their reasons, and write the page."""
-    from evaluation.report.board import board_of, reasons
-    from evaluation.report.leaderboard import write_leaderboard
-    from evaluation.report.text import verdict_table
+    from evaluation.report.gather import page_of
+    from evaluation.report.page import write_page
+    from evaluation.report.runs import entries_of_attempts
+    from evaluation.report.text import reasons, text_of
     from evaluation.study.judge import passed
+    from orchestrator.cli.root import algorithms
 
     attempts = work.attempts(ordered)
-    board = board_of(attempts, known)
-    click.echo(verdict_table(board))
+    page = page_of(entries_of_attempts(attempts, algorithms()), known)
+    click.echo(text_of(page))
     click.echo()
-    for line in reasons(board):
+    for line in reasons(page):
         click.echo(line)
-    page = (target or work.session.layout.leaderboard).absolute()
-    page.parent.mkdir(parents=True, exist_ok=True)
-    write_leaderboard(board, page)
-    click.echo(f"\nLeaderboard: {page}")
+    path = (target or work.session.layout.reproduced).absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_page(page, path)
+    click.echo(f"\nReport: {path}")
     sys.exit(0 if passed(attempts, known) else 1)
 
 
-def _request(names: tuple[str, ...], options: dict[str, Any]) -> Request:
-    from orchestrator.cli.runs import overrides_of
+def _request(names: tuple[str, ...], chosen: dict[str, Any]) -> Request:
     from orchestrator.reproduce.attempts import Request
 
     return Request(
         names=names,
-        seeds=options["seeds"],
-        first_seed=options["seed"],
-        threads=options["threads"] or len(os.sched_getaffinity(0)),
-        device=options["device"],
-        preset=options["preset"],
-        overrides=overrides_of(options["params"]),
+        seeds=chosen["seeds"],
+        first_seed=chosen["seed"],
+        threads=threads_of(chosen["threads"]),
+        device=chosen["device"],
+        preset=chosen["preset"],
+        overrides=overrides_of(chosen["params"]),
     )

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from orchestrator.run import Run
     from orchestrator.runs.session import Session
 
-ENGINES = ("auto", "docker", "podman", "apptainer", "venv")
+
+_WHOLE = 1000  # characters; more than any sentence has
 
 
 class _Command(click.Command):
@@ -39,11 +40,19 @@ class _Command(click.Command):
                 raise
             raise told from error
 
+    def get_short_help_str(self, limit: int = _WHOLE) -> str:  # noqa: ARG002 - a sentence is not cut
+        """Return the first sentence of the help, as lists of commands show it."""
+        return super().get_short_help_str(_WHOLE)
+
 
 class _Subgroup(click.Group):
     """A group of such commands."""
 
     command_class = _Command
+
+    def get_short_help_str(self, limit: int = _WHOLE) -> str:  # noqa: ARG002 - a sentence is not cut
+        """Return the first sentence of the help, as lists of commands show it."""
+        return super().get_short_help_str(_WHOLE)
 
 
 class _Group(_Subgroup):

@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     from orchestrator.data.checksums import Checksums
     from orchestrator.data.inspect import Facts
     from orchestrator.data.movies import Source
-    from orchestrator.domain import Algorithm, Command, Device, Image
+    from orchestrator.domain import Algorithm, Command, Device, Image, OutputDtype, Precision
     from orchestrator.paths import Layout, RunFolder
-    from orchestrator.records import OutputDtype, Precision
 
 _DRAFT = "not-known-yet-"  # the key of a run is known when its files are
 _FLOAT32_BYTES = 4
