@@ -24,14 +24,21 @@ def inspect(movie: Path, axes: str | None) -> None:
     from evaluation.checks.advice import advice, facts
     from evaluation.checks.raw_movie import look_at
     from evaluation.scores.score import StackFrames
-    from orchestrator.data.inspect import inspect as check
+    from orchestrator.data.inspect import check_gaps
+    from orchestrator.data.movies import input_source
+    from orchestrator.data.stacks import make_stacks
     from orchestrator.errors import BadInput
+    from orchestrator.paths import layout
+    from orchestrator.records import Choice
 
-    frames = check(movie.absolute(), axes, lambda _path, _what, look: look()).shape[0]
-    if frames < 2:  # noqa: PLR2004 - noise shows between frames
+    source = input_source([movie.absolute()], Choice(axes=axes and axes.upper()), layout())
+    (recording,) = source.recordings.values()
+    if recording.shape[0] < 2:  # noqa: PLR2004 - noise shows between frames
         message = f"{movie}: expected a movie of at least 2 frames, got a single image"
         raise BadInput(message, "Noise is told from one frame to the next; give a movie of the same detector.")
-    with open_stack(movie.absolute(), axes) as stack:
+    check_gaps(source.recordings.values())
+    make_stacks(source.recordings.values(), lambda line: click.echo(line, err=True))
+    with open_stack(recording.stack, recording.axes) as stack:
         found = look_at(StackFrames(stack))
         faults = find_faults(stack, gaps=False)
     click.echo("\n".join(facts(found)))
