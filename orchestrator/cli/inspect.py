@@ -27,15 +27,11 @@ def inspect(movie: Path, axes: str | None) -> None:
     from orchestrator.data.inspect import check_gaps
     from orchestrator.data.movies import input_source
     from orchestrator.data.stacks import make_stacks
-    from orchestrator.errors import BadInput
     from orchestrator.paths import layout
     from orchestrator.records import Choice
 
     source = input_source([movie.absolute()], Choice(axes=axes and axes.upper()), layout())
     (recording,) = source.recordings.values()
-    if recording.shape[0] < 2:  # noqa: PLR2004 - noise shows between frames
-        message = f"{movie}: expected a movie of at least 2 frames, got a single image"
-        raise BadInput(message, "Noise is told from one frame to the next; give a movie of the same detector.")
     check_gaps(source.recordings.values())
     make_stacks(source.recordings.values(), lambda line: click.echo(line, err=True))
     with open_stack(recording.stack, recording.axes) as stack:
