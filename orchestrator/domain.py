@@ -18,6 +18,7 @@ Device = Literal["cpu", "cuda"]
 Command = Literal["train", "predict"]
 Precision = Literal["float32", "bfloat16"]
 OutputDtype = Literal["float32", "input"]
+ExportForm = Literal["imagej", "ome-zarr", "suite2p"]
 Kind = Literal["control", "algorithm", "supervised"]
 
 CURRENT = "current"  # the environment of requirements.in

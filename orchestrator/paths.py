@@ -65,6 +65,11 @@ class Layout:
         return self.home / "prepared"
 
     @property
+    def stacks(self) -> Path:
+        """Stacks that jobs read in place of movies in other formats, one folder for each content."""
+        return self.home / "stacks"
+
+    @property
     def reproduced(self) -> Path:
         """The page that `calm reproduce` writes."""
         return self.outputs / "reproduced.html"
@@ -165,6 +170,11 @@ class RunFolder:
     def prediction(self, movie: str) -> Path:
         """Return the prediction of a movie, which is named as in run.json: SPLIT/NAME."""
         return self.path / "predictions" / movie
+
+    @property
+    def exports(self) -> Path:
+        """Predictions in other forms."""
+        return self.path / "exports"
 
     def control(self, control: str, movie: str) -> Path:
         """Return where prediction writes a control that the algorithm declares, for a movie named SPLIT/NAME."""

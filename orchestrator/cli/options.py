@@ -15,6 +15,7 @@ from orchestrator.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from orchestrator.records import Choice
     from orchestrator.runs.plan import Settings
 
 PATH = click.Path(path_type=Path)
@@ -55,10 +56,16 @@ params = click.option(
 )
 _PRESETS = "smoke, quick, default or published; `calm list ALGORITHM` shows them."
 _PRIOR = "Prediction of another run, noise model, calibration stack or checkpoint, as `calm list ALGORITHM` says."
+_INPUT = "Your own movie: a file, a folder or a quoted pattern; may be repeated."
+_OF_INPUT = ("axes", "channel", "plane", "series", "inside", "frame_rate_hz")  # options that only --input needs
 _MOVIES = (
     click.option("--data", "dataset", type=Given(), help="Dataset of the manifest (calm data list).  [default: demo]"),
-    click.option("--input", "inputs", multiple=True, type=PATH, help="Your own TIFF stack; may be repeated."),
-    click.option("--axes", type=Given(), help="Axes of --input as stored, where the file does not say, such as ZYX."),
+    click.option("--input", "inputs", multiple=True, type=PATH, help=_INPUT),
+    click.option("--axes", type=Given(), help="Axes of --input as stored, where the file does not say, such as TYX."),
+    click.option("--channel", type=click.IntRange(1), help="Which channel of --input, counted from 1."),
+    click.option("--plane", type=click.IntRange(1), help="Which plane of a volume of --input, counted from 1."),
+    click.option("--series", type=click.IntRange(1), help="Which image series in a file, counted from 1."),
+    click.option("--inside", type=Given(), help="Path of the movie inside an HDF5, NWB or Zarr --input."),
     click.option("--frame-rate", "frame_rate_hz", type=FiniteRange(0, min_open=True), help="Of --input.  [Hz]"),
 )
 _SETTINGS = (
@@ -97,6 +104,14 @@ def settings_of(options: dict[str, Any]) -> Settings:
     )
 
 
+def choice_of(options: dict[str, Any]) -> Choice:
+    """Return what options of a run say of its movies."""
+    from orchestrator.records import Choice
+
+    said = {name: options[name] for name in _OF_INPUT if name != "axes"}
+    return Choice(axes=options["axes"] and options["axes"].upper(), **said)
+
+
 def threads_of(given: int | None) -> int:
     """Return the threads that were asked for, else one for each core that this process may use."""
     return given or len(os.sched_getaffinity(0))
@@ -119,7 +134,7 @@ def check_one_source(options: dict[str, Any]) -> None:
     if options["inputs"] and options["dataset"]:
         message = f"expected --input or --data, got both ({options['dataset']})"
         raise BadInput(message, "Give your own files, or the name of a dataset.")
-    asked = [f"--{name.removesuffix('_hz').replace('_', '-')}" for name in ("axes", "frame_rate_hz") if options[name]]
+    asked = [f"--{name.removesuffix('_hz').replace('_', '-')}" for name in _OF_INPUT if options[name]]
     if asked and not options["inputs"]:
         message = f"expected {' and '.join(asked)} with --input only, got a dataset ({options['dataset'] or 'demo'})"
         raise BadInput(message, "The manifest says it of a dataset.")

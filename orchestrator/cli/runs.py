@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.data import BytesProgress
-from orchestrator.cli.options import PATH, check_one_source, settings_of, with_run_options
+from orchestrator.cli.options import PATH, check_one_source, choice_of, settings_of, with_run_options
 from orchestrator.cli.root import absolute, algorithm, algorithms, main, read_runs, session
 from orchestrator.errors import BadInput
 
@@ -35,7 +35,10 @@ def run(name: str, **options: Any) -> None:  # noqa: ANN401 - click passes the o
     from orchestrator.runs.plan import check_prior
 
     opened = session(options["engine_name"], options["memory_gib"])
-    plans = opened.plans(algorithm(name), _source(options), settings_of(options), absolute(options["prior"]))
+    source = _source(options)
+    for note in source.notes:
+        opened.say(note)
+    plans = opened.plans(algorithm(name), source, settings_of(options), absolute(options["prior"]))
     check_prior(plans[0])
     outcomes = [opened.run(plan) for plan in plans]
     click.echo(f"{'Found' if outcomes[0].reused else 'Finished'}: {outcomes[0].run.folder.path}")
@@ -102,6 +105,5 @@ def _source(options: dict[str, Any]) -> Source:
 
     check_one_source(options)
     if options["inputs"]:
-        axes = options["axes"] and options["axes"].upper()
-        return input_source(absolute(options["inputs"]), axes, options["frame_rate_hz"])
+        return input_source(absolute(options["inputs"]), choice_of(options), layout())
     return dataset_source(options["dataset"] or "demo", layout(), BytesProgress())
