@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.root import algorithm, algorithms, experiments, main, read_runs
+from orchestrator.cli.root import algorithm, algorithms, checked_runs, experiments, main
 
 _PATH = click.Path(path_type=Path)
 
@@ -22,7 +22,7 @@ def crate(runs: tuple[Path, ...]) -> None:
     """  # noqa: D301 - click reads \b as "do not wrap"
     from orchestrator.runs.crate import write_crate
 
-    for one in read_runs(runs):
+    for one in checked_runs(runs):
         click.echo(write_crate(one, algorithm(one.record.full_name)))
 
 

@@ -71,10 +71,10 @@ def leaderboard(runs: tuple[Path, ...], target: Path | None) -> None:
     from evaluation.report.collection import collect
     from evaluation.report.leaderboard import write_leaderboard
     from evaluation.report.text import verdict_table
-    from orchestrator.cli.root import algorithms, read_runs
+    from orchestrator.cli.root import algorithms, checked_runs
     from orchestrator.paths import layout
 
-    board = collect(read_runs(runs), experiments(), algorithms())
+    board = collect(checked_runs(runs), experiments(), algorithms())
     click.echo(verdict_table(board))
     page = (target or layout().leaderboard).absolute()
     page.parent.mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from orchestrator.run import Run
     from orchestrator.runs.session import Session
 
+check_option = click.option(
+    "--check", is_flag=True, help="Read every byte of finished runs, not only sizes and times of their files."
+)
 ENGINES = ("auto", "docker", "podman", "apptainer", "venv")
 
 
@@ -140,7 +143,15 @@ def absolute(paths: Sequence[Path]) -> tuple[Path, ...]:
 
 
 def read_runs(paths: Sequence[Path]) -> list[Run]:
-    """Return the runs that a user names."""
+    """Return the runs that a user names, as they are."""
     from orchestrator.run import read_run
 
     return [read_run(path) for path in absolute(paths)]
+
+
+def checked_runs(paths: Sequence[Path], *, content: bool = False) -> list[Run]:
+    """Return the runs that a user names, compared with their records; `content` as in `Run.check`."""
+    runs = read_runs(paths)
+    for one in runs:
+        one.check(content=content)
+    return runs

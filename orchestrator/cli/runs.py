@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.data import BytesProgress
-from orchestrator.cli.root import ENGINES, absolute, algorithm, algorithms, main, read_runs, session
+from orchestrator.cli.root import ENGINES, absolute, algorithm, algorithms, check_option, checked_runs, main, session
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ def _with_run_options(command: Callable[..., None]) -> Callable[..., None]:
 @main.command()
 @click.argument("name", metavar="ALGORITHM")
 @_with_run_options
-def run(name: str, **options: Any) -> None:  # noqa: ANN401 - click passes the options above
+@check_option
+def run(name: str, *, check: bool, **options: Any) -> None:  # noqa: ANN401 - click passes the options above
     """Train, predict, score and report one algorithm, beside the controls.
 
     \b
@@ -78,6 +79,7 @@ def run(name: str, **options: Any) -> None:  # noqa: ANN401 - click passes the o
     check_prior(plans[0])
     outcomes = [opened.run(plan) for plan in plans]
     for outcome in outcomes:
+        outcome.run.check(content=check)
         score_run(outcome.run, algorithms())
     click.echo(f"{'Found' if outcomes[0].reused else 'Finished'}: {outcomes[0].run.folder.path}")
     _show([outcome.run for outcome in outcomes], None)
@@ -85,7 +87,8 @@ def run(name: str, **options: Any) -> None:  # noqa: ANN401 - click passes the o
 
 @main.command()
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=_PATH)
-def evaluate(runs: tuple[Path, ...]) -> None:
+@check_option
+def evaluate(runs: tuple[Path, ...], *, check: bool) -> None:
     """Score finished runs again where movies or metrics have changed, and print the scores.
 
     \b
@@ -94,12 +97,12 @@ def evaluate(runs: tuple[Path, ...]) -> None:
     """  # noqa: D301
     from evaluation.scores.score import score_run
 
-    for found in read_runs(runs):
+    for found in checked_runs(runs, content=check):
         scores = score_run(found, algorithms())
         name = found.folder.path.parent.name
-        named = {name: scores, **{f"{name} {control}": one for control, one in scores.controls.items()}}
-        for title, scored in named.items():
-            for split, metrics in scored.splits.items():
+        named = {name: scores.splits, **{f"{name} {control}": one.splits for control, one in scores.controls.items()}}
+        for title, splits in named.items():
+            for split, metrics in splits.items():
                 for metric, one in metrics.items():
                     click.echo(f"{title} {split} {metric}: mean {one.mean} sd {one.sd} n {one.n}")
 
@@ -107,7 +110,8 @@ def evaluate(runs: tuple[Path, ...]) -> None:
 @main.command()
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=_PATH)
 @click.option("--to", "target", type=_PATH, help="HTML file.  [default: report.html of the first run]")
-def report(runs: tuple[Path, ...], target: Path | None) -> None:
+@check_option
+def report(runs: tuple[Path, ...], target: Path | None, *, check: bool) -> None:
     """Write the HTML report of finished runs on the same movies; the first is its subject.
 
     \b
@@ -116,7 +120,7 @@ def report(runs: tuple[Path, ...], target: Path | None) -> None:
     """  # noqa: D301
     from evaluation.scores.score import score_run
 
-    found = read_runs(runs)
+    found = checked_runs(runs, content=check)
     for one in found:
         score_run(one, algorithms())
     _show(found, target)
