@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +32,8 @@ from n2v_jobs import predict_job, train_job, write_stack  # noqa: E402
 from careamics_unet import UNet  # noqa: E402 - found by the line above
 from contract.events import Events  # noqa: E402
 from contract.files import write_json  # noqa: E402
-from contract.predictions import predictions_of  # noqa: E402
-from unet_denoiser import Denoiser, load_denoiser  # noqa: E402
-from unet_prediction import predict_exactly, predict_in_tiles  # noqa: E402
+from unet_denoiser import load_denoiser  # noqa: E402
+from unet_prediction import predict_all  # noqa: E402
 from unet_streaming import CHUNK, StreamedUNet  # noqa: E402
 
 _MIB = 2**20
@@ -74,11 +74,12 @@ def memory(options: argparse.Namespace) -> None:
 def _peak(conv_dims: int, frames: int, size: int, gib: float | None, threads: int) -> tuple[int, float]:
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as folder:
-        job, denoiser = _untrained(Path(folder), (frames, size, size), conv_dims, predict_memory_gib=gib)
+        job = _untrained(Path(folder), (frames, size, size), conv_dims, predict_memory_gib=gib)
+        load_denoiser(job)
         before = _status_bytes("VmRSS")
         Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM, proc(5)
         began_s = time.process_time()
-        _predict(job, denoiser, predict_exactly)
+        _predict(job)
         return _status_bytes("VmHWM") - before, time.process_time() - began_s
 
 
@@ -89,10 +90,10 @@ def tiling(options: argparse.Namespace) -> None:
         shape = (frames, options.size, options.size)
         with tempfile.TemporaryDirectory() as folder:
             changes = {"patch_size_z": 64 if conv_dims == 3 else None, "predict_memory_gib": options.gib}  # noqa: PLR2004 - a volume
-            job, denoiser = _untrained(Path(folder), shape, conv_dims, **changes)
-            exact_s = _predict(job, denoiser, predict_exactly)
+            job = _untrained(Path(folder), shape, conv_dims, **changes)
+            exact_s = _predict(job)
             (job.predictions / "movie.tif").unlink()
-            study_s = _predict(job, denoiser, predict_in_tiles)
+            study_s = _predict(replace(job, params=job.params | {"predict_tiling": "study"}))
         megapixels = np.prod(shape) / 1e6
         print(
             f"  {conv_dims}D  {' x '.join(map(str, shape)):15}  exact {exact_s / megapixels:6.2f}, "
@@ -117,11 +118,10 @@ def streaming(options: argparse.Namespace) -> None:
     print(f"  chunk by chunk / one pass {streamed_s / whole_s:.2f} in CPU time; largest difference {difference:.1e}")
 
 
-def _predict(job, denoiser: Denoiser, predict) -> float:  # noqa: ANN001 - of the contract
+def _predict(job) -> float:  # noqa: ANN001 - of the contract
     began_s = time.process_time()
     with closing(Events(job.folder / "events.jsonl")) as events:
-        for stack, prediction in predictions_of(job, events):
-            predict(job, denoiser, stack, prediction)
+        predict_all(job, events)
     return time.process_time() - began_s
 
 
@@ -133,7 +133,7 @@ def _untrained(folder: Path, shape: tuple[int, int, int], conv_dims: int, **chan
     torch.save(_random_network(conv_dims).state_dict(), job.checkpoint / "network.pt")
     document = {"conv_dims": conv_dims, "n2v2": False, "mean": 500.0, "std": 289.0}
     write_json(job.checkpoint / "denoiser.json", document)
-    return job, load_denoiser(job)
+    return job
 
 
 def _random_network(conv_dims: int) -> UNet:

@@ -2,52 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from contract.params import declared
-from orchestrator.domain import CURRENT, Algorithm, PriorUse
+from orchestrator.declaration import Declaration, DeclaredPrior
+from orchestrator.documents import plain, read_yaml
+from orchestrator.domain import CURRENT, SYSTEM, Algorithm, PriorUse
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from contract.params import Param
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the compiled one is ten times faster
-_SCHEMAS = Path(__file__).parent / "schemas"
-_NAME = "[a-z0-9][a-z0-9_-]*"  # as in algorithm.schema.json
+_HINT = "Restore the file from version control, or mend it; docs/adding-an-algorithm.md describes the fields."
+_PRESETS = ("smoke", "quick", "default", "published")
+_NAME = "[a-z0-9][a-z0-9_-]*"  # as in declaration.Slug
 _TEMPLATE = "identity"
-
-
-def read_yaml(path: Path, schema: Path) -> dict[str, Any]:
-    """Read a YAML file and check it against a JSON schema.
-
-    Raises
-    ------
-    BadInput
-        When the file is missing, is not YAML or does not fit; the message names the place in the file.
-    """
-    import jsonschema  # noqa: PLC0415 - 60 ms that `calm --help` need not spend
-
-    try:
-        document: dict[str, Any] = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506 - a safe loader
-    except (OSError, yaml.YAMLError) as error:
-        message = f"{path}: expected a readable YAML file, got {error}"
-        raise BadInput(message, "Restore the file from version control, or mend it.") from error
-    validator = jsonschema.Draft202012Validator(json.loads(schema.read_text()))
-    for problem in sorted(validator.iter_errors(document), key=lambda one: list(map(str, one.absolute_path))):
-        where = ".".join(map(str, problem.absolute_path)) or "the top level"
-        message = f"{path}: at {where}: {problem.message}"
-        raise BadInput(message, f"The fields are described in {schema.name}.")
-    return document
 
 
 def load_algorithms(containers: Path) -> dict[str, Algorithm]:
@@ -143,11 +121,11 @@ def load_algorithm(folder: Path) -> Algorithm:
         exist, or a preset sets one out of range.
     """
     path = folder / "algorithm.yaml"
-    document = read_yaml(path, _SCHEMAS / "algorithm.schema.json")
-    if document["name"] != folder.name:
-        message = f"{path}: expected name {folder.name}, as its folder, got {document['name']}"
+    declaration = read_yaml(path, Declaration, hint=_HINT)
+    if declaration.name != folder.name:
+        message = f"{path}: expected name {folder.name}, as its folder, got {declaration.name}"
         raise BadInput(message, "Rename the folder or the algorithm.")
-    algorithm = _algorithm(folder, document)
+    algorithm = _algorithm(folder, declaration)
     named = {*algorithm.extra_movies, *(algorithm.prior.required_with if algorithm.prior else ())}
     if unknown := sorted(named - {*algorithm.params}):
         message = f"{path}: expected names of parameters in extra_movies and prior, got {', '.join(unknown)}"
@@ -158,14 +136,14 @@ def load_algorithm(folder: Path) -> Algorithm:
 
 
 def in_environment(algorithm: Algorithm, environment: str) -> Algorithm:
-    """Return an algorithm in another pinned environment of its folder.
+    """Return an algorithm in another environment: a pinned one of its folder, or the Python of this machine.
 
     Parameters
     ----------
     algorithm : Algorithm
         As loaded.
     environment : str
-        "current", or one that its algorithm.yaml names.
+        "current", one that its algorithm.yaml names, or "system".
 
     Raises
     ------
@@ -174,12 +152,14 @@ def in_environment(algorithm: Algorithm, environment: str) -> Algorithm:
     """
     if environment == algorithm.environment:
         return algorithm
+    if environment == SYSTEM:
+        return replace(algorithm, environment=SYSTEM)
     if environment not in algorithm.environments:
         known = ", ".join([CURRENT, *algorithm.environments])
         message = f"{algorithm.name}: expected an environment of {known}, got {environment}"
         raise BadInput(message, f"algorithm.yaml of {algorithm.name} names them under environments.")
     upstream = algorithm.environments[environment]
-    document = {**algorithm.document, "upstream": upstream}
+    document = {**algorithm.document, "upstream": plain(upstream)}
     return replace(algorithm, environment=environment, upstream=upstream, document=document)
 
 
@@ -235,25 +215,34 @@ def _from_text(param: Param, text: str) -> Any:  # noqa: ANN401 - a parameter ha
         return text
 
 
-def _algorithm(folder: Path, document: dict[str, Any]) -> Algorithm:
-    same = ("name", "title", "kind", "summary", "licence", "paper", "upstream", "needs_training", "presets")
+def _algorithm(folder: Path, declaration: Declaration) -> Algorithm:
+    document = plain(declaration)
+    presets = {name: values for name in _PRESETS if (values := getattr(declaration.presets, name)) is not None}
     return Algorithm(
         folder=folder,
+        name=declaration.name,
+        title=declaration.title,
+        kind=declaration.kind,
+        summary=declaration.summary,
+        licence=declaration.licence,
+        paper=declaration.paper,
+        upstream=declaration.upstream,
         environment=CURRENT,
-        environments=document.get("environments", {}),
-        devices=tuple(document["devices"]),
-        memory_bytes=document["resources"]["memory_bytes"],
+        environments=declaration.environments,
+        devices=declaration.devices,
+        memory_bytes=declaration.resources.memory_bytes,
+        needs_training=declaration.needs_training,
         params=declared(document["params"]),
-        shares=tuple(_shared(folder, document.get("shares", ()))),
-        controls=document.get("controls", {}),
-        extra_movies=tuple(document.get("extra_movies", ())),
-        prior=_prior(document["prior"]) if "prior" in document else None,
+        presets=presets,
+        shares=tuple(_shared(folder, declaration.shares)),
+        controls=declaration.controls,
+        extra_movies=declaration.extra_movies,
+        prior=None if declaration.prior is None else _prior(declaration.prior),
         document=document,
-        **{name: document[name] for name in same},
     )
 
 
-def _shared(folder: Path, shares: list[str]) -> Iterator[Path]:
+def _shared(folder: Path, shares: Sequence[str]) -> Iterator[Path]:
     """Yield the files that an algorithm shares: those it names, and every module of the folders it names."""
     for share in shares:
         path = (folder / share).resolve()
@@ -264,9 +253,9 @@ def _shared(folder: Path, shares: list[str]) -> Iterator[Path]:
         yield from found
 
 
-def _prior(document: dict[str, Any]) -> PriorUse:
+def _prior(declared_prior: DeclaredPrior) -> PriorUse:
     return PriorUse(
-        required=document["required"],
-        required_with={name: tuple(values) for name, values in document.get("required_with", {}).items()},
-        help=document["help"],
+        required=declared_prior.required,
+        required_with=declared_prior.required_with or {},
+        help=declared_prior.help,
     )

@@ -28,6 +28,9 @@ Length = Annotated[int, Meta(ge=1, le=10**8)]  # of an axis of a movie
 Nanoseconds = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # of a time, as stat(2) gives it
 Seconds = Annotated[float, Meta(ge=0, le=10**11)]
 Hertz = Annotated[float, Meta(gt=0, le=10**9)]
+Positive = Annotated[float, Meta(gt=0)]
+NotNegative = Annotated[float, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Name = Annotated[str, Meta(min_length=1, max_length=4096)]
 
@@ -131,6 +134,11 @@ def convert(document: object, kind: type[T], source: object, hint: str = _DAMAGE
 def plain(record: object) -> Any:  # noqa: ANN401 - a JSON document
     """Return a record as dicts, lists and numbers, as they stand in its file."""
     return msgspec.to_builtins(record, enc_hook=_encoded)
+
+
+def write_record(path: Path, record: object) -> None:
+    """Write a record as JSON with sorted keys; the file appears complete or not at all."""
+    write_json(path, plain(record))
 
 
 def digest_of(record: object) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from orchestrator.documents import Document
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -14,8 +16,10 @@ if TYPE_CHECKING:
 EngineName = Literal["docker", "podman", "apptainer", "venv"]
 Device = Literal["cpu", "cuda"]
 Command = Literal["train", "predict"]
+Kind = Literal["control", "algorithm", "supervised"]
 
 CURRENT = "current"  # the environment of requirements.in
+SYSTEM = "system"  # the Python of the machine, whatever it holds: not pinned
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +53,21 @@ class PriorUse:
         return next(found, None)
 
 
+class Upstream(Document, frozen=True, kw_only=True):
+    """The code that an algorithm comes from."""
+
+    name: str
+    version: str
+    commit: str | None = None
+
+
+class Paper(Document, frozen=True, kw_only=True):
+    """The publication of an algorithm."""
+
+    doi: str
+    cite: str
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Algorithm:
     """One folder of `containers/`, as its algorithm.yaml describes it.
@@ -59,15 +78,16 @@ class Algorithm:
         The folder.
     name, title, summary, licence : str
         As written there; the licence is upstream's.
-    kind : {"algorithm", "control"}
-        Controls are scored beside every algorithm.
-    paper : mapping or None
-        `doi` and `cite`.
-    upstream : mapping
-        `name`, `version`, `commit`.
+    kind : {"control", "algorithm", "supervised"}
+        Controls are scored beside every algorithm. An algorithm learns from noisy movies alone; a supervised one from
+        their targets, too: a ceiling, and no choice for movies that have none.
+    paper : Paper or None
+        Its publication.
+    upstream : Upstream
+        Name, version and commit.
     environment : str
-        Which pinned environment of the folder: "current", or one of `environments`.
-    environments : mapping of str to mapping
+        Which pinned environment of the folder: "current", or one of `environments`; or "system", which is not pinned.
+    environments : mapping of str to Upstream
         Upstream of each other environment that the folder has.
     devices : tuple of str
         Devices it can use.
@@ -94,13 +114,13 @@ class Algorithm:
     folder: Path
     name: str
     title: str
-    kind: Literal["algorithm", "control"]
+    kind: Kind
     summary: str
     licence: str
-    paper: Mapping[str, str] | None
-    upstream: Mapping[str, Any]
+    paper: Paper | None
+    upstream: Upstream
     environment: str
-    environments: Mapping[str, Mapping[str, Any]]
+    environments: Mapping[str, Upstream]
     devices: tuple[Device, ...]
     memory_bytes: int
     needs_training: bool
@@ -111,6 +131,11 @@ class Algorithm:
     extra_movies: tuple[str, ...]
     prior: PriorUse | None
     document: Mapping[str, Any]
+
+    @property
+    def supervised(self) -> bool:
+        """Whether its training is given targets."""
+        return self.kind == "supervised"
 
     @property
     def full_name(self) -> str:
@@ -169,6 +194,8 @@ class Image:
         Folder with every wheel of the lock.
     context : Path
         Folder with `contract/`, `algorithm/`, `requirements.lock` and `Dockerfile`.
+    python : Path or None
+        The Python of the environment "system"; then lock and wheelhouse do not exist. None for pinned environments.
     """
 
     algorithm: str
@@ -177,6 +204,7 @@ class Image:
     lock: Path
     wheelhouse: Path
     context: Path
+    python: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,42 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from orchestrator.algorithms import in_environment, load_algorithm, read_yaml, resolve_params
+from msgspec import Meta
+
+from orchestrator.algorithms import in_environment, load_algorithm, resolve_params
+from orchestrator.documents import Document, Name, Positive, read_yaml
 from orchestrator.domain import CURRENT
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from orchestrator.domain import Algorithm
     from orchestrator.run import Run
 
-_SCHEMA = Path(__file__).parent / "schemas" / "experiments.schema.json"
+_HINT = "Mend the file; the fields are those of experiments.yaml of n2v."
 _FILE = "experiments.yaml"
 ANCHOR = "identity"  # the control whose published scores check data and metrics before anything is trained
 PRESET = "published"  # of the algorithm; the params of an experiment go on top
 
+Split = Literal["train", "val", "test"]
 ScoreProtocolName = Literal["movies", "images"]
 OutcomeKind = Literal["numbers", "pictures only", "failed", "not run"]
 Environment = Literal["study", "current"]
 Status = Literal["ok", "did not converge", "failed"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Study:
+class Study(Document, frozen=True, kw_only=True):
     """Where experiments were published: title, address, commit, and how to cite it."""
 
-    title: str
-    url: str
-    commit: str
+    title: Name
+    url: Annotated[str, Meta(pattern="^https://")]
+    commit: Annotated[str, Meta(pattern="^[0-9a-f]{7,40}$")]
     cite: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PublishedValue:
+class PublishedValue(Document, frozen=True, kw_only=True):
     """One number of the study.
 
     Parameters
@@ -61,31 +63,65 @@ class PublishedValue:
         Where it is written.
     """
 
-    split: str
-    metric: str
+    split: Split
+    metric: Literal["si_psnr", "psnr", "ssim", "microssim", "si_psnr_gain"]
     mean: float
-    sd: float
-    n: int
+    sd: Positive
+    n: Annotated[int, Meta(ge=2, le=2**53)]
     over: Literal["files", "frames"]
     unit: Literal["dB", "1"]
-    decimals: int
-    table: str
+    decimals: Annotated[int, Meta(ge=0, le=12)]
+    table: Name
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Inferred:
+class Inferred(Document, frozen=True, kw_only=True):
     """A parameter that the study did not record: what is taken, and why."""
 
     value: Any
-    reason: str
+    reason: Name
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Prior:
+class Prior(Document, frozen=True, kw_only=True):
     """The experiment, and its splits, whose predictions another experiment needs."""
 
-    experiment: str
-    splits: tuple[str, ...]
+    experiment: Name
+    splits: Annotated[tuple[Split, ...], Meta(min_length=1)]
+
+
+class _Splits(Document, frozen=True, kw_only=True):
+    train: tuple[Split, ...]
+    val: tuple[Split, ...]
+    predict: tuple[Split, ...]
+
+
+class _Outcome(Document, frozen=True, kw_only=True):
+    kind: OutcomeKind
+    words: Name
+
+
+class _Entry(Document, frozen=True, kw_only=True):
+    """One experiment as it stands in experiments.yaml; `Experiment` says what the fields mean."""
+
+    title: Name
+    dataset: Name
+    protocol: ScoreProtocolName
+    splits: _Splits
+    environment: Environment
+    software: Name
+    outcome: _Outcome
+    params: dict[str, Any]
+    inferred: dict[str, Inferred]
+    published: tuple[PublishedValue, ...]
+    notes: tuple[Name, ...]
+    algorithm: Name | None = None
+    aliases: tuple[Name, ...] = ()
+    train_files: tuple[Name, ...] = ()
+    prior: Prior | None = None
+
+
+class _Experiments(Document, frozen=True, kw_only=True):
+    study: Study | None = None
+    experiments: dict[Annotated[str, Meta(pattern="^[A-Z][A-Z0-9_]*$")], _Entry] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -307,13 +343,15 @@ def _visit(
 
 
 def _load(path: Path, containers: Path) -> list[Experiment]:
-    document = read_yaml(path, _SCHEMA) or {}
-    if not document.get("experiments"):
+    document = read_yaml(path, _Experiments, hint=_HINT) if _holds_yaml(path) else _Experiments()
+    if not document.experiments:
         return []
-    study = Study(**document["study"])
+    if document.study is None:
+        message = f"{path}: at the top level: expected the field study, got none"
+        raise BadInput(message, _HINT)
     experiments = [
-        _experiment(_owner(path, containers, name, one), name, one, study)
-        for name, one in document["experiments"].items()
+        _experiment(_owner(path, containers, name, one), name, one, document.study)
+        for name, one in document.experiments.items()
     ]
     for experiment in experiments:
         if (containers / experiment.algorithm / "algorithm.yaml").exists():
@@ -321,10 +359,16 @@ def _load(path: Path, containers: Path) -> list[Experiment]:
     return experiments
 
 
-def _owner(path: Path, containers: Path, name: str, entry: Mapping[str, Any]) -> str:
+def _holds_yaml(path: Path) -> bool:
+    """Say whether a file holds more than comments and blank lines."""
+    lines = path.read_text(errors="replace").splitlines()
+    return any(line.strip() and not line.lstrip().startswith("#") for line in lines)
+
+
+def _owner(path: Path, containers: Path, name: str, entry: _Entry) -> str:
     """Return whose an experiment is: that of the folder of its file; above the folders, it names its algorithm."""
     own = None if path.parent == containers else path.parent.name
-    owner: str | None = entry.get("algorithm", own)
+    owner = entry.algorithm or own
     if owner is None or own not in {None, owner}:
         message = f"{path}: {name}: expected algorithm {own or 'to be named'}, got {owner or 'none'}"
         raise BadInput(message, "Only experiments outside of the folders of algorithms name theirs.")
@@ -343,21 +387,24 @@ def _check(path: Path, experiment: Experiment, algorithm: Algorithm) -> None:
         raise BadInput(message, error.hint) from error
 
 
-def _experiment(algorithm: str, name: str, entry: dict[str, Any], study: Study) -> Experiment:
-    same = ("title", "dataset", "protocol", "environment", "software", "params")
-    prior = entry.get("prior")
+def _experiment(algorithm: str, name: str, entry: _Entry, study: Study) -> Experiment:
     return Experiment(
         name=name,
-        aliases=tuple(entry.get("aliases", ())),
+        aliases=entry.aliases,
         algorithm=algorithm,
-        splits={role: tuple(splits) for role, splits in entry["splits"].items()},
-        train_files=tuple(entry.get("train_files", ())),
-        prior=None if prior is None else Prior(experiment=prior["experiment"], splits=tuple(prior["splits"])),
-        outcome=entry["outcome"]["kind"],
-        words=entry["outcome"]["words"],
-        inferred={param: Inferred(**one) for param, one in entry["inferred"].items()},
-        published=tuple(PublishedValue(**one) for one in entry["published"]),
-        notes=tuple(entry["notes"]),
+        title=entry.title,
+        dataset=entry.dataset,
+        protocol=entry.protocol,
+        splits={"train": entry.splits.train, "val": entry.splits.val, "predict": entry.splits.predict},
+        train_files=entry.train_files,
+        environment=entry.environment,
+        software=entry.software,
+        prior=entry.prior,
+        outcome=entry.outcome.kind,
+        words=entry.outcome.words,
+        params=entry.params,
+        inferred=entry.inferred,
+        published=entry.published,
+        notes=entry.notes,
         study=study,
-        **{field: entry[field] for field in same},
     )

@@ -110,6 +110,11 @@ class RunFolder:
         return self.path / "scores.json"
 
     @property
+    def checks(self) -> Path:
+        """What can be believed of each prediction: the outcome of every check."""
+        return self.path / "checks.json"
+
+    @property
     def study_scores(self) -> Path:
         """Summaries by the protocol of the published study, for runs of its experiments."""
         return self.path / "scores-study.json"

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 from msgspec import UNSET, Meta, UnsetType
 
 from orchestrator.documents import Count, Document, Hertz, Length, Name, Nanoseconds, Sealed, Seconds, Sha256, plain
-from orchestrator.domain import Device, EngineName
+from orchestrator.domain import Device, EngineName, Upstream
 
 ParamValue = bool | int | float | str | None
 Precision = Literal["float32", "bfloat16"]
@@ -35,14 +35,6 @@ class MovieName(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.split}/{self.file}"
-
-
-class Upstream(Document, frozen=True, kw_only=True):
-    """The code that an algorithm comes from."""
-
-    name: str
-    version: str
-    commit: str | None = None
 
 
 class FileRecord(Document, frozen=True, kw_only=True):

@@ -152,18 +152,19 @@ def read_run(path: Path) -> Run:
 
 def read_scores(folder: RunFolder) -> Scores | None:
     """Return what scores.json holds; None where a run was not scored, or by an older calm."""
-    return _of_version(folder.scores, Scores, SCORES_VERSION)
+    return read_versioned(folder.scores, Scores, SCORES_VERSION, _SCORES_HINT)
 
 
 def read_study_scores(folder: RunFolder) -> StudyScores | None:
     """Return what scores-study.json holds; None where a run was not scored so, or by an older calm."""
-    return _of_version(folder.study_scores, StudyScores, STUDY_SCORES_VERSION)
+    return read_versioned(folder.study_scores, StudyScores, STUDY_SCORES_VERSION, _SCORES_HINT)
 
 
-def _of_version(path: Path, kind: type[Kind], version: int) -> Kind | None:
-    if not path.exists() or read_json(path, _Versioned, hint=_SCORES_HINT).basis.version != version:
+def read_versioned(path: Path, kind: type[Kind], version: int, hint: str) -> Kind | None:
+    """Return what a document with a basis holds; None where it is not there, or of another version."""
+    if not path.exists() or read_json(path, _Versioned, hint=hint).basis.version != version:
         return None
-    return read_sealed(path, kind, hint=_SCORES_HINT)
+    return read_sealed(path, kind, hint=hint)
 
 
 def read_figures(path: Path) -> tuple[DeclaredPlot, ...]:

@@ -37,6 +37,7 @@ class Footprint:
 
 
 TILE_VOXEL_BYTES = 1200  # of a network given whole tiles; 1120 (2D) and 893 (3D) measured, rounded up
+GPU_DEFAULT_GIB = 4.0  # of a GPU, where a job names none: the same on every card, as the bits may depend on it
 FOOTPRINTS = {  # by dimensions of the network; the 3D one goes through the frames chunk by chunk
     2: Footprint(pixel_bytes=0, voxel_bytes=1200, default_gib=0.75),
     3: Footprint(pixel_bytes=18_000, voxel_bytes=12, default_gib=1.6),
@@ -56,7 +57,7 @@ def plan_core(
     halo: tuple[int, int, int],
     multiple: tuple[int, int, int],
     footprint: Footprint,
-    gib: float | None,
+    gib: float,
 ) -> tuple[int, int, int]:
     """Choose the block size for `contract.blocks.stream`.
 
@@ -68,8 +69,8 @@ def plan_core(
         As for `contract.blocks.stream`.
     footprint : Footprint
         Memory of the network.
-    gib : float or None
-        Memory to stay within, GiB; None for the default of the footprint.
+    gib : float
+        Memory to stay within, GiB.
 
     Returns
     -------
@@ -81,7 +82,7 @@ def plan_core(
     JobRefused
         When not even the smallest block fits.
     """
-    budget_bytes = (footprint.default_gib if gib is None else gib) * _GIB
+    budget_bytes = gib * _GIB
     best: tuple[float, tuple[int, int, int]] | None = None
     for rows in _cuts(shape[1], halo[1], multiple[1]):
         for columns in _cuts(shape[2], halo[2], multiple[2]):

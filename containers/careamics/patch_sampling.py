@@ -39,11 +39,12 @@ class Normalisation:
     std: float
 
     def apply(self, frames: np.ndarray) -> np.ndarray:
-        """Return frames in units of the spread, float32, same shape."""
-        return (frames.astype(np.float32) - np.float32(self.mean)) / np.float32(self.std + _EPS)
+        """Return frames in units of the spread, float32, same shape; a float32 tensor becomes another."""
+        single = frames.astype(np.float32) if isinstance(frames, np.ndarray) else frames
+        return (single - np.float32(self.mean)) / np.float32(self.std + _EPS)
 
     def undo(self, frames: np.ndarray) -> np.ndarray:
-        """Return normalised frames in grey levels, float32, same shape."""
+        """Return normalised frames in grey levels, float32, same shape; a float32 tensor becomes another."""
         return frames * np.float32(self.std + _EPS) + np.float32(self.mean)
 
 

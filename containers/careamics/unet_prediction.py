@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from block_plan import FOOTPRINTS, TILE_VOXEL_BYTES, plan_core
+from block_plan import FOOTPRINTS, GPU_DEFAULT_GIB, TILE_VOXEL_BYTES, plan_core
 from careamics_tiles import place_tiles
 from contract.blocks import pad_by_reflection, stream
-from contract.device import autocast
+from contract.device import autocast, within_gpu_memory
+from contract.pipeline import depth_for
 from contract.predictions import predictions_of
 from contract.stacks import open_stack
 from unet_denoiser import MULTIPLE, RECEPTIVE_FIELD, Denoiser, load_denoiser
@@ -49,15 +50,30 @@ def predict_all(job: Job, events: Events) -> None:
         When predict_memory_gib does not suffice for the smallest block.
     """
     denoiser = load_denoiser(job)
-    predict = predict_exactly if job.params["predict_tiling"] == "exact" else predict_in_tiles
     for stack, prediction in predictions_of(job, events):
-        predict(job, denoiser, stack, prediction)
+        if job.params["predict_tiling"] == "exact":
+            predict_exactly(job, denoiser, stack, prediction, events)
+        else:
+            predict_in_tiles(job, denoiser, stack, prediction)
 
 
-def predict_exactly(job: Job, denoiser: Denoiser, stack: Stack, prediction: Prediction) -> None:
+def predict_exactly(job: Job, denoiser: Denoiser, stack: Stack, prediction: Prediction, events: Events) -> None:
     """Predict in blocks with a halo as wide as the receptive field: the values are those of the movie in one piece."""
     apply = _on_volume(job, denoiser) if denoiser.conv_dims == _3D else _on_frames(job, denoiser)
-    stream(stack, prediction, apply, **_blocks(job, stack.shape, denoiser.conv_dims, denoiser.halo))
+
+    def attempt(gib: float) -> None:
+        blocks = _blocks(gib, stack.shape, denoiser.conv_dims, denoiser.halo)
+        stream(stack, prediction, apply, **blocks, depth=depth_for(job.device))
+
+    within_gpu_memory(job, events, "predict_memory_gib", memory_gib(job, denoiser.conv_dims), attempt)
+
+
+def memory_gib(job: Job, conv_dims: int) -> float:
+    """Return the memory for prediction in GiB: what the job says, or what suits the device."""
+    asked: float | None = job.params["predict_memory_gib"]
+    if asked is not None:
+        return asked
+    return GPU_DEFAULT_GIB if job.device == "cuda" else FOOTPRINTS[conv_dims].default_gib
 
 
 def check_memory(job: Job, *, conv_dims: int, n2v2: bool) -> None:
@@ -71,7 +87,7 @@ def check_memory(job: Job, *, conv_dims: int, n2v2: bool) -> None:
     if job.params["predict_tiling"] == "exact":
         for path in (*job.inputs.train, *job.inputs.val):
             with open_stack(path, job.axes) as stack:
-                _blocks(job, stack.shape, conv_dims, RECEPTIVE_FIELD[n2v2])
+                _blocks(memory_gib(job, conv_dims), stack.shape, conv_dims, RECEPTIVE_FIELD[n2v2])
 
 
 def predict_in_tiles(job: Job, denoiser: Denoiser, stack: Stack, prediction: Prediction) -> None:
@@ -99,11 +115,10 @@ def predict_in_tiles(job: Job, denoiser: Denoiser, stack: Stack, prediction: Pre
         prediction.write(result)
 
 
-def _blocks(job: Job, shape: tuple[int, int, int], conv_dims: int, halo: int) -> dict[str, tuple[int, int, int]]:
+def _blocks(gib: float, shape: tuple[int, int, int], conv_dims: int, halo: int) -> dict[str, tuple[int, int, int]]:
     """Return core, halo and multiple for `contract.blocks.stream`."""
     volume = conv_dims == _3D
     halos, multiples = (halo if volume else 0, halo, halo), (MULTIPLE if volume else 1, MULTIPLE, MULTIPLE)
-    gib = job.params["predict_memory_gib"]
     core = plan_core(shape, halo=halos, multiple=multiples, footprint=FOOTPRINTS[conv_dims], gib=gib)
     return {"core": core, "halo": halos, "multiple": multiples}
 
@@ -122,32 +137,32 @@ def _on_frames(job: Job, denoiser: Denoiser) -> Callable[[np.ndarray], np.ndarra
 
 def _on_volume(job: Job, denoiser: Denoiser) -> Callable[[np.ndarray], np.ndarray]:
     """Return a 3D network as a function of a volume, grey levels of shape (t, y, x), that needs memory for a chunk."""
-    device = next(denoiser.network.parameters()).device
+    device, normalisation = next(denoiser.network.parameters()).device, denoiser.normalisation
 
     def on_volume(volume: np.ndarray) -> np.ndarray:
-        network, result, done = StreamedUNet(denoiser.network), np.empty_like(volume), 0
+        network, done = StreamedUNet(denoiser.network), 0
         with torch.inference_mode(), autocast(job):
+            frames = torch.from_numpy(volume).to(device)
+            result = torch.empty_like(frames)
             for start in range(0, len(volume), CHUNK):
-                chunk = torch.from_numpy(denoiser.normalisation.apply(volume[start : start + CHUNK])).to(device)
+                chunk = normalisation.apply(frames[start : start + CHUNK])
                 for ready in network.push(chunk[None, None], end=start + CHUNK >= len(volume)):
-                    frames = ready[0, 0].float().cpu().numpy()
-                    result[done : done + len(frames)] = denoiser.normalisation.undo(frames)
-                    done += len(frames)
-        return result
+                    result[done : done + ready.shape[2]] = normalisation.undo(ready[0, 0].float())
+                    done += ready.shape[2]
+        return result.cpu().numpy()
 
     return on_volume
 
 
 def _on_tiles(job: Job, denoiser: Denoiser) -> Callable[[np.ndarray], np.ndarray]:
     """Return a network as a function of tiles, grey levels of shape (n, t, y, x), t being 1 for a 2D network."""
-    device = next(denoiser.network.parameters()).device
+    device, normalisation = next(denoiser.network.parameters()).device, denoiser.normalisation
 
     def on_tiles(tiles: np.ndarray) -> np.ndarray:
-        batch = torch.from_numpy(denoiser.normalisation.apply(tiles)).to(device)
-        batch = batch[:, None] if denoiser.conv_dims == _3D else batch
         with torch.inference_mode(), autocast(job):
-            output = denoiser.network(batch).float().cpu().numpy()
-        return denoiser.normalisation.undo(output.reshape(tiles.shape))
+            batch = normalisation.apply(torch.from_numpy(tiles).to(device))
+            output = denoiser.network(batch[:, None] if denoiser.conv_dims == _3D else batch).float()
+            return normalisation.undo(output.reshape(tiles.shape)).cpu().numpy()
 
     return on_tiles
 
@@ -159,5 +174,5 @@ def _padded(window: np.ndarray, conv_dims: int) -> np.ndarray:
 
 
 def _tiles_at_once(job: Job, conv_dims: int, voxels: int) -> int:
-    gib = job.params["predict_memory_gib"] or FOOTPRINTS[conv_dims].default_gib
-    return max(1, min(job.params["batch_size"], int(gib * _GIB / (voxels * TILE_VOXEL_BYTES))))
+    room = int(memory_gib(job, conv_dims) * _GIB / (voxels * TILE_VOXEL_BYTES))
+    return max(1, min(job.params["batch_size"], room))

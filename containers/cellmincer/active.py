@@ -41,8 +41,9 @@ def active_frames(trace: np.ndarray, segments: tuple[Segment, ...], manifest: Ma
 def infer(trace: np.ndarray) -> np.ndarray | None:
     """Split a trace at the middle between the first two peaks of its histogram.
 
-    Upstream's rule, made for voltage imaging with a stimulus: a 7-frame mean, a histogram of 100 bins, its peaks of
-    a prominence of 1/8 of its range, and a majority vote over 11 frames.
+    Upstream's rule, made for voltage imaging with a stimulus: the histogram (100 bins) of a 7-frame mean gives the
+    threshold, by its peaks of a prominence of 1/8 of its range; the trace itself is held against it, and a majority
+    of 11 frames decides.
 
     Returns
     -------
@@ -55,7 +56,7 @@ def infer(trace: np.ndarray) -> np.ndarray | None:
     peaks = prominent_peaks(counts, _PROMINENCE * np.ptp(counts))
     if len(peaks) < 2:  # noqa: PLR2004 - two states
         return None
-    above = smooth > (edges[peaks[0]] + edges[peaks[1]]) / 2
+    above = trace > (edges[peaks[0]] + edges[peaks[1]]) / 2
     return np.convolve(above, np.full(_VOTE, 1 / _VOTE), mode="same") > 0.5  # noqa: PLR2004 - majority
 
 

@@ -122,8 +122,10 @@ def load(path: Path, params: Mapping[str, Any]) -> Loaded:
         raise JobRefused(message) from error
     where = f"{path}: model_config"
     network = CellMincer(architecture_of({**params, **network_params(config, where)}, where), n_features)
+    tensors = {name.removeprefix(_PREFIX): tensor for name, tensor in state.items()}
+    network.spatial_unet.accept_readout(tensors)
     try:
-        network.load_state_dict({name.removeprefix(_PREFIX): tensor for name, tensor in state.items()})
+        network.load_state_dict(tensors)
     except RuntimeError as error:
         message = f"{path}: expected the tensors of the network it describes, got {' '.join(str(error).split())}"
         raise JobRefused(message) from error

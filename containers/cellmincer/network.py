@@ -14,9 +14,19 @@ from torch import nn
 from torch.nn import functional
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from settings import Architecture
 
-_ACTIVATIONS = {"relu": nn.ReLU, "elu": nn.ELU, "leaky_relu": nn.LeakyReLU, "gelu": nn.GELU}
+_ACTIVATIONS = {
+    "relu": nn.ReLU,
+    "elu": nn.ELU,
+    "selu": nn.SELU,
+    "leaky_relu": nn.LeakyReLU,
+    "gelu": nn.GELU,
+    "softplus": nn.Softplus,
+    "sigmoid": nn.Sigmoid,
+}
 
 
 def centre_crop(values: torch.Tensor, width: int, height: int) -> torch.Tensor:
@@ -116,6 +126,19 @@ class SpatialUnet(nn.Module):
         self.readout = nn.Sequential(
             nn.Conv2d(channels[0], channels[0], 1), activation, *norm, nn.Conv2d(channels[0], 1, 1)
         )
+
+    def accept_readout(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Give the read-out the kernels that it has in a state of this module; it is of no use, but part of the file.
+
+        Parameters
+        ----------
+        state : mapping of str to Tensor
+            By the name of the tensor; those of other modules do not count.
+        """
+        for place, layer in enumerate(self.readout):
+            weight = state.get(f"spatial_unet.readout.{place}.weight")
+            if isinstance(layer, nn.Conv2d) and weight is not None and weight.shape != layer.weight.shape:
+                self.readout[place] = nn.Conv2d(layer.in_channels, layer.out_channels, tuple(weight.shape[2:]))
 
     def contexts(self, features: torch.Tensor) -> list[torch.Tensor | None]:
         """Compute what the features contribute to the first convolution of every block.

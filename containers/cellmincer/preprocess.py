@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from active import active_frames
+from baseline import QuietFit
 from contract.errors import AlgorithmFailed, JobRefused
 from contract.seeding import generator
 from correlation import NoiseStatistics, noise_statistics
@@ -135,14 +136,18 @@ def _fit(recording: Recording, segments: tuple[Segment, ...], settings: Settings
         fitted_frames = sum(last - first for first, last in segment.flanks())
         order = min(preprocess.poly_order, max(0, fitted_frames - 2))  # a curve through every frame leaves no noise
         trend_fit = TrendFit(segment, recording.shape[1:], order, exponential=exponential)
+        quiet_fit = QuietFit(segment, recording.shape[1:], order)
         for start, stop, flank in _stretches(segment, recording.block_frames()):
             frames = recording.frames(start, stop)
             seen.add(start, frames)
             noise_fit.see(frames)
             if flank:
                 noise_fit.add(frames, -(-preprocess.n_bootstrap * len(frames) // flank_frames))
-                trend_fit.add(start, _smoothed(recording, start, frames, preprocess))
-        pieces.append(trend_fit.solve())
+                smoothed = _smoothed(recording, start, frames, preprocess)
+                trend_fit.add(start, smoothed)
+                quiet_fit.add(start, smoothed)
+        piece = trend_fit.solve()
+        pieces.append(piece if exponential or settings.upstream else quiet_fit.settled(piece))
     noise = noise_fit.solve(upstream=settings.upstream)
     if settings.upstream:
         _refuse_what_upstream_cannot(recording, noise)

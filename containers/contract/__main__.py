@@ -21,6 +21,7 @@ from contract.errors import Interrupted, JobError, JobRefused, OutOfMemory
 from contract.events import Events
 from contract.job import Job, read_job
 from contract.params import check, declared
+from contract.repair import without_faults
 from contract.result import Ending, write_result
 from contract.seeding import seed_everything
 
@@ -71,7 +72,8 @@ def _run(command: str, path: Path) -> int:
             raise JobRefused(message)
         check(job.params, declared(_algorithm()["params"]))
         seed_everything(job.seed, job.threads)
-        getattr(_load_run(), command)(job, events)
+        with without_faults(job, events) as given:
+            getattr(_load_run(), command)(given, events)
     except BaseException as error:  # noqa: BLE001 - the outermost frame: every ending becomes a result
         traceback.print_exc()
         ending = _ending_of(error)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from contract.memory import give_back
+from contract.pipeline import ahead, behind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,8 +87,9 @@ def stream(  # noqa: PLR0913 - one axis triple each
     core: tuple[int, int, int],
     halo: tuple[int, int, int],
     multiple: tuple[int, int, int],
+    depth: int = 0,
 ) -> None:
-    """Predict a movie block by block in bounded memory.
+    """Predict a movie block by block in bounded memory, from the first frame that is not written yet.
 
     Parameters
     ----------
@@ -100,20 +102,24 @@ def stream(  # noqa: PLR0913 - one axis triple each
         the units of the input.
     core, halo, multiple : tuple of int
         For (T, Y, X), see `axis_blocks`. A core as long as the axis means no cutting along it.
+    depth : int
+        Blocks that are read ahead and written behind on threads, see `contract.pipeline`.
     """
+    done = prediction.written
+    times = [block for block in axis_blocks(stack.shape[0], core[0], halo[0], multiple[0]) if block.stop > done]
     rows = axis_blocks(stack.shape[1], core[1], halo[1], multiple[1])
     columns = axis_blocks(stack.shape[2], core[2], halo[2], multiple[2])
-    for times in axis_blocks(stack.shape[0], core[0], halo[0], multiple[0]):
-        frames = stack.frames(times.read_start, times.read_stop)
-        result = np.empty((times.stop - times.start, *stack.shape[1:]), np.float32)
-        for row, column in product(rows, columns):
-            window = frames[:, row.read_start : row.read_stop, column.read_start : column.read_stop]
-            padded = pad_by_reflection(window.astype(np.float32), (times.pad, row.pad, column.pad))
-            result[:, row.start : row.stop, column.start : column.stop] = apply(padded)[
-                times.core, row.core, column.core
-            ]
-        prediction.write(result)
-        give_back()
+    reading = ((time, stack.frames(time.read_start, time.read_stop)) for time in times)
+    with behind(prediction.write, depth) as write:
+        for time, frames in ahead(reading, depth):
+            result = np.empty((time.stop - time.start, *stack.shape[1:]), np.float32)
+            for row, column in product(rows, columns):
+                window = frames[:, row.read_start : row.read_stop, column.read_start : column.read_stop]
+                padded = pad_by_reflection(window.astype(np.float32), (time.pad, row.pad, column.pad))
+                core_of_it = apply(padded)[time.core, row.core, column.core]
+                result[:, row.start : row.stop, column.start : column.stop] = core_of_it
+            write(result[max(0, done - time.start) :])
+            give_back()
 
 
 def pad_by_reflection(window: np.ndarray, after: tuple[int, ...]) -> np.ndarray:

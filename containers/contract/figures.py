@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -84,6 +85,13 @@ class Figure:
 def write_figures(job: Job, figures: Sequence[Figure]) -> None:
     """Write `figures.json` into the folder of a job."""
     write_json(job.folder / "figures.json", [_document(figure) for figure in figures])
+
+
+def add_figures(job: Job, figures: Sequence[Figure]) -> None:
+    """Add to the `figures.json` of a job, which its algorithm may have written before."""
+    path = job.folder / "figures.json"
+    before = json.loads(path.read_text()) if path.exists() else []
+    write_json(path, [*before, *map(_document, figures)])
 
 
 def _document(figure: Figure) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from contract import CONTRACT_VERSION
+from contract import TARGET_SINCE
 from contract.errors import JobRefused
 from contract.schema import job_schema, problems
 
@@ -20,6 +20,9 @@ class Inputs:
     ----------
     train, val : tuple of Path
         Noisy stacks to train on and to watch the loss on.
+    target : tuple of Path
+        Clean counterparts of the stacks of `train` and then of those of `val`, in the same order; given to supervised
+        algorithms only.
     noisy : tuple of Path
         Noisy stacks to predict.
     prior : tuple of Path
@@ -28,6 +31,7 @@ class Inputs:
 
     train: tuple[Path, ...] = ()
     val: tuple[Path, ...] = ()
+    target: tuple[Path, ...] = ()
     noisy: tuple[Path, ...] = ()
     prior: tuple[Path, ...] = ()
 
@@ -103,6 +107,8 @@ def read_job(path: Path) -> Job:
         message = f"{path}: expected a readable job.json, got {error}"
         raise JobRefused(message) from error
     found = problems(document, job_schema())
+    if not found and document["contract"] < TARGET_SINCE and "target" in document["inputs"]:
+        found = [f"job: expected contract {TARGET_SINCE} where inputs.target is given, got {document['contract']}"]
     if found:
         raise JobRefused(f"{path}: " + "; ".join(found))
     return from_document(document, path.parent)
@@ -122,12 +128,14 @@ def from_document(document: dict[str, Any], folder: Path) -> Job:
 
 
 def to_document(job: Job) -> dict[str, Any]:
-    """Return the JSON document of a job, the inverse of `from_document`."""
+    """Return the JSON document of a job, the inverse of `from_document`, in the lowest version that can say it."""
     document = asdict(job)
     del document["folder"]
     inputs = {name: [str(path) for path in paths] for name, paths in document["inputs"].items()}
+    if not job.inputs.target:
+        del inputs["target"]
     return document | {
-        "contract": CONTRACT_VERSION,
+        "contract": TARGET_SINCE if job.inputs.target else 1,
         "inputs": inputs,
         "checkpoint": str(job.checkpoint),
         "predictions": str(job.predictions),

@@ -175,11 +175,13 @@ class _Reporting(Prediction):
 
     def __init__(self, prediction: Prediction, events: Events, done: int, total: int) -> None:
         self.shape = prediction.shape
+        self.written = prediction.written
         self._prediction, self._events, self._done, self._total = prediction, events, done, total
 
     def write(self, frames: np.ndarray) -> None:
         self._prediction.write(frames)
-        self._events.step(self._done + self._prediction.written, self._total)
+        self.written = self._prediction.written
+        self._events.step(self._done + self.written, self._total)
 
 
 def _frame_count(path: Path, axes: str) -> int:

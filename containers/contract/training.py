@@ -38,6 +38,59 @@ class Stateful(Protocol):
         """Restore the state."""
 
 
+class Store(Protocol):
+    """How the state of a training gets to disk and back."""
+
+    file_name: str
+
+    def save(self, path: Path, record: Mapping[str, Any], parts: Mapping[str, Any]) -> None:
+        """Write a state at once and whole: what the loop remembers, as JSON has it, and the state of every part."""
+
+    def record(self, path: Path) -> dict[str, Any]:
+        """Return what the loop remembered in a saved state."""
+
+    def restore(self, path: Path, parts: Mapping[str, Any]) -> None:
+        """Put a saved state back into the parts."""
+
+
+class TorchStore:
+    """One file of torch; every part is a `Stateful`.
+
+    Parameters
+    ----------
+    device : str
+        Where the parts are.
+    """
+
+    file_name = "state.pt"
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+
+    def save(self, path: Path, record: Mapping[str, Any], parts: Mapping[str, Stateful]) -> None:
+        """Write a state."""
+        import torch  # noqa: PLC0415 - only where the image has it
+
+        with atomic(path) as part_path:
+            torch.save({**record, "parts": {name: part.state_dict() for name, part in parts.items()}}, part_path)
+
+    def record(self, path: Path) -> dict[str, Any]:
+        """Return what the loop remembered."""
+        return {name: value for name, value in self._load(path).items() if name != "parts"}
+
+    def restore(self, path: Path, parts: Mapping[str, Stateful]) -> None:
+        """Put a saved state back."""
+        state = self._load(path)["parts"]
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+
+    def _load(self, path: Path) -> dict[str, Any]:
+        import torch  # noqa: PLC0415 - only where the image has it
+
+        state: dict[str, Any] = torch.load(path, map_location=self._device, weights_only=True)
+        return state
+
+
 @dataclass(kw_only=True, slots=True)
 class History:
     """Losses so far, for the training curve.
@@ -58,32 +111,36 @@ def run_steps(  # noqa: PLR0913 - one callable per role
     job: Job,
     events: Events,
     *,
-    parts: Mapping[str, Stateful],
+    parts: Mapping[str, Any],
     steps: int,
     step: Callable[[int], float],
     validate: Callable[[], float] | None = None,
     validate_every: int = 0,
+    store: Store | None = None,
 ) -> History:
     """Run a resumable training.
 
     Parameters
     ----------
     job : Job
-        A train job; the state goes to `job.checkpoint / "state.pt"`, the losses to `job.folder / "history.json"`.
+        A train job; the state goes to a file of `job.checkpoint`, the losses to `job.folder / "history.json"`.
     events : Events
         Progress and losses go here.
     parts : mapping of str to Stateful
-        Everything that training changes: network, optimiser, schedule.
+        Everything that training changes: network, optimiser, schedule; or what `store` can keep.
     steps : int
         Steps in all.
     step : callable
-        Does optimisation step number 0 .. steps - 1 and returns its loss. Python, numpy and torch are seeded from
+        Does optimisation step number 0 .. steps - 1 and returns its loss. Python, numpy and, where it is installed,
+        torch are seeded from
         (job.seed, number) before each call; it must depend on nothing else that changes.
     validate : callable, optional
         Returns the validation loss; called every `validate_every` steps, may step a schedule. Its random
         numbers go on from those of the step before it, so a resumed training draws the same.
     validate_every : int
         Steps between validations.
+    store : Store, optional
+        Keeps the state; one of torch where none is given.
 
     Returns
     -------
@@ -98,9 +155,9 @@ def run_steps(  # noqa: PLR0913 - one callable per role
         When the checkpoint folder belongs to another job.
     """
     job.checkpoint.mkdir(parents=True, exist_ok=True)
-    path = job.checkpoint / "state.pt"
-    done, history = _resume(path, job, parts, events)
-    clock = _SaveClock()
+    store = store or TorchStore(job.device)
+    done, history = _resume(store, job, parts, events)
+    clock = SaveClock()
     for number in range(done, steps):
         seed_step(job.seed, number)
         history.loss.append(_finite(step(number), number))
@@ -111,18 +168,20 @@ def run_steps(  # noqa: PLR0913 - one callable per role
         events.step(number + 1, steps, loss=history.loss[-1], val_loss=val_loss)
         if clock.due() or number + 1 == steps:
             with clock:
-                _save(path, job, parts, number + 1, history)
+                _save(store, job, parts, number + 1, history)
     write_json(job.folder / "history.json", {"loss": history.loss, "val_loss": history.val_loss})
     return history
 
 
 def seed_step(seed: int, number: int) -> None:
-    """Seed python, numpy and torch for one step from the seed and the step number."""
-    import torch  # noqa: PLC0415 - only where the image has it
-
+    """Seed python, numpy and (where installed) torch for one step from the seed and the step number."""
     words = np.random.SeedSequence(entropy=seed, spawn_key=(_STEP_PURPOSE, number)).generate_state(3)
     random.seed(int(words[0]))
     np.random.seed(int(words[1]))  # noqa: NPY002 - upstream code draws from the global generator
+    try:
+        import torch  # noqa: PLC0415 - only where the image has it
+    except ModuleNotFoundError:
+        return
     torch.manual_seed(int(words[2]))
 
 
@@ -133,14 +192,15 @@ def _finite(loss: float, number: int) -> float:
     return float(loss)
 
 
-class _SaveClock:
-    """Says when a state is due, so that saving costs little however large the state is."""
+class SaveClock:
+    """Says when a state is due, so that saving costs little however large the state is; saving is done `with` it."""
 
     def __init__(self) -> None:
         self._due_s = time.monotonic() + _SAVE_EVERY_S
         self._began_s = 0.0
 
     def due(self) -> bool:
+        """Return whether it is time to save."""
         return time.monotonic() >= self._due_s
 
     def __enter__(self) -> None:
@@ -152,33 +212,23 @@ class _SaveClock:
 
 
 def _fingerprint(job: Job) -> dict[str, Any]:
-    return {"params": job.params, "seed": job.seed, "train": [str(path) for path in job.inputs.train]}
+    stacks = (*job.inputs.train, *job.inputs.target)
+    return {"params": job.params, "seed": job.seed, "train": [str(path) for path in stacks]}
 
 
-def _save(path: Path, job: Job, parts: Mapping[str, Stateful], done: int, history: History) -> None:
-    import torch  # noqa: PLC0415 - only where the image has it
-
-    state = {
-        "done": done,
-        "job": _fingerprint(job),
-        "loss": history.loss,
-        "val_loss": history.val_loss,
-        "parts": {name: part.state_dict() for name, part in parts.items()},
-    }
-    with atomic(path) as part_path:
-        torch.save(state, part_path)
+def _save(store: Store, job: Job, parts: Mapping[str, Any], done: int, history: History) -> None:
+    record = {"done": done, "job": _fingerprint(job), "loss": history.loss, "val_loss": history.val_loss}
+    store.save(job.checkpoint / store.file_name, record, parts)
 
 
-def _resume(path: Path, job: Job, parts: Mapping[str, Stateful], events: Events) -> tuple[int, History]:
+def _resume(store: Store, job: Job, parts: Mapping[str, Any], events: Events) -> tuple[int, History]:
+    path = job.checkpoint / store.file_name
     if not path.exists():
         return 0, History()
-    import torch  # noqa: PLC0415 - only where the image has it
-
-    state = torch.load(path, map_location=job.device, weights_only=True)
-    if state["job"] != _fingerprint(job):
+    record = store.record(path)
+    if record["job"] != _fingerprint(job):
         message = f"{path}: expected the state of this job, got one with other params, seed or training stacks"
         raise JobRefused(message)
-    for name, part in parts.items():
-        part.load_state_dict(state["parts"][name])
-    events.message(f"resuming after step {state['done']}")
-    return state["done"], History(loss=state["loss"], val_loss=state["val_loss"])
+    store.restore(path, parts)
+    events.message(f"resuming after step {record['done']}")
+    return record["done"], History(loss=record["loss"], val_loss=record["val_loss"])

@@ -1,4 +1,8 @@
-"""Fast prediction: tiles as large as the memory allows, aligned to the network's pooling, one gain for the movie."""
+"""Fast prediction: tiles as large as the memory allows, aligned to the network's pooling, one gain for the movie.
+
+The next frames are read and the last ones written while the network works; between reading and writing, everything
+stays on the device of the job.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +14,17 @@ import numpy as np
 import torch
 
 from contract.blocks import pad_by_reflection
-from contract.device import autocast, torch_device
+from contract.device import autocast, torch_device, within_gpu_memory
+from contract.pipeline import ahead, behind, depth_for
 from intensities import mean_for_prediction
 from lean import lean_forward
 from tiling import best_tiling
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from contract.blocks import Block
+    from contract.events import Events
     from contract.job import Job
     from contract.predictions import Prediction
     from contract.stacks import Stack
@@ -33,7 +39,9 @@ _FLOATS_BESIDE = _SAMPLES + 3  # per voxel: tiles of known gain, what the networ
 Tile = tuple["Block", "Block", "Block"]
 
 
-def predict_fast(stack: Stack, prediction: Prediction, network: torch.nn.Module, settings: Settings, job: Job) -> None:
+def predict_fast(  # noqa: PLR0913, PLR0917 - one argument per role
+    stack: Stack, prediction: Prediction, network: torch.nn.Module, settings: Settings, job: Job, events: Events
+) -> None:
     """Predict a movie in grey levels, float, neither rounded nor clipped.
 
     Parameters
@@ -46,20 +54,22 @@ def predict_fast(stack: Stack, prediction: Prediction, network: torch.nn.Module,
         fmap and memory_gib.
     job : Job
         Device and precision.
+    events : Events
+        Told when the GPU has less memory than expected and the tiles are halved.
+
+    Raises
+    ------
+    OutOfMemory
+        When the GPU has less free memory than memory_gib, or none for the smallest tiles.
     """
-    tiler = _Tiler(stack, network.to(memory_format=torch.channels_last_3d), job)
-    tiling = fast_tiling(stack.shape, settings.memory_gib, settings.fmap, job.precision)
-    tiles = list(product(tiling.times, tiling.rows, tiling.columns))
-    sample = {tiles[len(tiles) * number // _SAMPLES] for number in range(_SAMPLES)}
-    known = {tile: tiler.predict(tile) for tile in sorted(sample, key=tiles.index)}
-    gain = _gain(tiler, known.items())
-    for times in tiling.times:
-        frames = np.empty((times.stop - times.start, *stack.shape[1:]), np.float32)
-        for row, column in product(tiling.rows, tiling.columns):
-            tile = (times, row, column)
-            core = known.pop(tile) if tile in known else tiler.predict(tile)
-            frames[:, row.start : row.stop, column.start : column.stop] = gain * core
-        prediction.write(frames)
+    predictor = _Predictor(stack, network.to(memory_format=torch.channels_last_3d), job)
+
+    def attempt(gib: float) -> None:
+        tiling = fast_tiling(stack.shape, gib, settings.fmap, job.precision)
+        with behind(lambda leaving: prediction.write(leaving.arrived()), depth_for(job.device)) as hand_over:
+            predictor.predict(tiling, hand_over)
+
+    within_gpu_memory(job, events, "memory_gib", settings.memory_gib, attempt)
 
 
 def fast_tiling(shape: tuple[int, ...], memory_gib: float, fmap: int, precision: str) -> Tiling:
@@ -78,41 +88,94 @@ def fast_tiling(shape: tuple[int, ...], memory_gib: float, fmap: int, precision:
     return best_tiling(shape, memory_gib * 2**30, per_voxel)
 
 
-class _Tiler:
-    """Apply the network to tiles of a movie."""
+class _Predictor:
+    """Apply the network to a movie, tile by tile; frames that were handed over are not computed again."""
 
     def __init__(self, stack: Stack, network: torch.nn.Module, job: Job) -> None:
-        self.mean = mean_for_prediction(stack)
+        self._mean = float(mean_for_prediction(stack))
         self._stack, self._network, self._job = stack, network, job
         self._device = torch_device(job)
-        self._times: Block | None = None
-        self._frames = np.empty(0)
+        self._gain: float | None = None
+        self._done = 0
 
-    def raw(self, tile: Tile) -> np.ndarray:
-        """Return what is read for a tile, in the dtype of the movie; frames are kept for the next tile."""
-        times, row, column = tile
-        if self._times is not times:
-            self._times, self._frames = times, self._stack.frames(times.read_start, times.read_stop)
-        return self._frames[:, row.read_start : row.read_stop, column.read_start : column.read_stop]
+    @torch.inference_mode()
+    def predict(self, tiling: Tiling, hand_over: Callable[[_Leaving], None]) -> None:
+        """Predict all frames that were not handed over yet, in order."""
+        known = self._measure_gain(tiling) if self._gain is None else {}
+        for times, frames in self._read(times for times in tiling.times if times.stop > self._done):
+            result = torch.empty((times.stop - times.start, *self._stack.shape[1:]), device=self._device)
+            for row, column in product(tiling.rows, tiling.columns):
+                tile = (times, row, column)
+                core = known.pop(tile).to(self._device) if tile in known else self._core(frames, tile)
+                result[:, row.start : row.stop, column.start : column.stop] = core.mul_(self._gain)
+            hand_over(_Leaving(result[max(0, self._done - times.start) :]))
+            self._done = times.stop
 
-    def predict(self, tile: Tile) -> np.ndarray:
+    def _measure_gain(self, tiling: Tiling) -> dict[Tile, torch.Tensor]:
+        """Predict some tiles, return them, and keep upstream's correction of the mean intensity, for the whole movie.
+
+        It is 1 where it has no meaning: when input and output do not both have a positive mean.
+        """
+        tiles = list(product(tiling.times, tiling.rows, tiling.columns))
+        sample = sorted({len(tiles) * number // _SAMPLES for number in range(_SAMPLES)})
+        known, sums = {}, torch.zeros(2, dtype=torch.float64, device=self._device)
+        for times, frames in self._read(dict.fromkeys(tiles[number][0] for number in sample)):
+            for tile in (tiles[number] for number in sample if tiles[number][0] is times):
+                core = self._core(frames, tile)
+                raw = _cut(frames, tile)[tuple(block.core for block in tile)].float()
+                sums += torch.stack([part.sum(dtype=torch.float64) for part in (raw, core)])
+                known[tile] = core.cpu()
+        raw_sum, predicted_sum = sums.tolist()
+        positive = raw_sum > 0 and predicted_sum > 0
+        self._gain = float(np.float32(math.sqrt(raw_sum / predicted_sum))) if positive else 1.0
+        return known
+
+    def _read(self, blocks: Iterable[Block]) -> Iterator[tuple[Block, torch.Tensor]]:
+        """Yield stretches of time and their frames on the device, in the dtype of the movie."""
+
+        def read() -> Iterator[tuple[Block, torch.Tensor]]:
+            for times in blocks:
+                frames = torch.from_numpy(self._stack.frames(times.read_start, times.read_stop))
+                yield times, frames.pin_memory() if self._device.type == "cuda" else frames
+
+        for times, frames in ahead(read(), depth_for(self._device.type)):
+            yield times, frames.to(self._device, non_blocking=True)
+
+    def _core(self, frames: torch.Tensor, tile: Tile) -> torch.Tensor:
         """Return the core of a tile, float32, grey levels."""
-        centred = pad_by_reflection(self.raw(tile).astype(np.float32) - self.mean, tuple(block.pad for block in tile))
-        window = torch.from_numpy(centred)[None, None].to(self._device, memory_format=torch.channels_last_3d)
-        with torch.inference_mode(), autocast(self._job):
-            output = lean_forward(self._network, window)
-        core = tuple(block.core for block in tile)
-        return output[0, 0][core].float().cpu().numpy() + self.mean
+        window = _cut(frames, tile).float() - self._mean
+        for axis, block in enumerate(tile):
+            if block.pad:
+                window = window.index_select(axis, _reflected(window.shape[axis], block.pad).to(window.device))
+        with autocast(self._job):
+            output = lean_forward(self._network, window[None, None].to(memory_format=torch.channels_last_3d))
+        return output[0, 0][tuple(block.core for block in tile)].float() + self._mean
 
 
-def _gain(tiler: _Tiler, known: Iterable[tuple[Tile, np.ndarray]]) -> np.float32:
-    """Return upstream's correction of the mean intensity, for the movie as a whole instead of for each tile.
+class _Leaving:
+    """Frames on their way from the device to the disk."""
 
-    It is 1 where it has no meaning: when input and output do not both have a positive mean.
-    """
-    raw_sum = predicted_sum = 0.0
-    for tile, predicted in known:
-        core = tuple(block.core for block in tile)
-        raw_sum += float(tiler.raw(tile)[core].sum(dtype=np.float64))
-        predicted_sum += float(predicted.sum(dtype=np.float64))
-    return np.float32(math.sqrt(raw_sum / predicted_sum)) if raw_sum > 0 and predicted_sum > 0 else np.float32(1)
+    def __init__(self, frames: torch.Tensor) -> None:
+        self._copied = torch.cuda.Event() if frames.is_cuda else None
+        self._frames = frames
+        if self._copied is not None:
+            self._frames = torch.empty(frames.shape, pin_memory=True)
+            self._frames.copy_(frames, non_blocking=True)
+            self._copied.record()
+
+    def arrived(self) -> np.ndarray:
+        """Wait for them, if need be, and return them."""
+        if self._copied is not None:
+            self._copied.synchronize()
+        return self._frames.numpy()
+
+
+def _cut(frames: torch.Tensor, tile: Tile) -> torch.Tensor:
+    """Return what is read for a tile of a stretch of frames, without its padding."""
+    _, row, column = tile
+    return frames[:, row.read_start : row.read_stop, column.read_start : column.read_stop]
+
+
+def _reflected(length: int, after: int) -> torch.Tensor:
+    """Return which element is where once an axis is extended as `contract.blocks.pad_by_reflection` does."""
+    return torch.from_numpy(pad_by_reflection(np.arange(length), (after,)))

@@ -11,7 +11,7 @@ import random
 import time
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
 from torch.nn.functional import l1_loss, mse_loss
@@ -21,17 +21,17 @@ from checkpoints import load_state, save_state, save_weights
 from contract.device import autocast, torch_device
 from contract.errors import DidNotConverge
 from contract.files import write_json
+from contract.pipeline import ahead, depth_for
+from contract.training import SaveClock
 from lean import lean_forward
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from contract.events import Events
     from contract.job import Job
     from settings import Settings
 
-_SAVE_EVERY_S = 10.0  # what a kill costs at most
-_SAVE_SHARE = 20  # never spend more than 1/20 of the time on saving
 _LOOK_EVERY_S = 0.5  # losses stay on the device until then, as fetching one makes a GPU wait
 
 
@@ -76,8 +76,8 @@ class Learner:
 
     def loss(self, noisy: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Return half the mean absolute plus half the mean squared error, grey levels."""
-        noisy = noisy.to(self.device, memory_format=self._format)
-        target = target.to(self.device)
+        noisy = noisy.to(self.device, memory_format=self._format, non_blocking=True)
+        target = target.to(self.device, non_blocking=True)
         with autocast(self._job):
             predicted = self.forward(noisy)
         predicted = predicted.float()
@@ -98,6 +98,8 @@ class Progress:
         One value per step.
     val_loss : list of [int, float]
         Step, counted from 1 over all epochs, and validation loss.
+    python_rng : tuple
+        State of Python's generator once the patches of the last step were drawn; more may be drawn by now.
     """
 
     epoch: int = 0
@@ -105,6 +107,15 @@ class Progress:
     epoch_rng: torch.Tensor | None = None
     loss: list[float] = field(default_factory=list)
     val_loss: list[list[float]] = field(default_factory=list)
+    python_rng: tuple[Any, ...] = field(default_factory=random.getstate)
+
+
+class Batch(NamedTuple):
+    """Patches of one step, and the state of Python's generator once they were drawn."""
+
+    noisy: torch.Tensor
+    target: torch.Tensor
+    python_rng: tuple[Any, ...]
 
 
 def learn(  # noqa: PLR0913, PLR0917 - one argument per role
@@ -138,12 +149,12 @@ def learn(  # noqa: PLR0913, PLR0917 - one argument per role
     progress = _resume(job, events, learner)
     steps = math.ceil(len(pairs) / settings.batch_size)
     log = _Log(events, progress, steps * settings.n_epochs)
-    clock = _SaveClock()
+    clock = SaveClock()
     while progress.epoch < settings.n_epochs:
-        for numbers in _epoch_order(len(pairs), settings.batch_size, progress)[progress.step :]:
-            noisy, target = default_collate([pairs[number] for number in numbers])
-            log.add(learner.step(noisy, target))
-            progress.step += 1
+        left = _epoch_order(len(pairs), settings.batch_size, progress)[progress.step :]
+        for batch in ahead(_batches(pairs, left, pinned=job.device == "cuda"), depth_for(job.device)):
+            log.add(learner.step(batch.noisy, batch.target))
+            progress.step, progress.python_rng = progress.step + 1, batch.python_rng
             if clock.due():
                 with clock:
                     log.look()
@@ -163,6 +174,14 @@ def _epoch_order(patches: int, batch_size: int, progress: Progress) -> list[list
         progress.epoch_rng = torch.get_rng_state()
     torch.set_rng_state(progress.epoch_rng)
     return list(DataLoader(range(patches), batch_size=batch_size, shuffle=True, collate_fn=list))
+
+
+def _batches(pairs: Pairs, order: list[list[int]], *, pinned: bool) -> Iterator[Batch]:
+    for numbers in order:
+        noisy, target = default_collate([pairs[number] for number in numbers])
+        if pinned:  # so that copying to the GPU need not wait for what it is doing
+            noisy, target = noisy.pin_memory(), target.pin_memory()
+        yield Batch(noisy, target, random.getstate())
 
 
 def _weights_name(epoch: int, steps: int, epochs: int) -> str:
@@ -189,7 +208,7 @@ def _resume(job: Job, events: Events, learner: Learner) -> Progress:
 def _save(job: Job, learner: Learner, progress: Progress) -> None:
     state: dict[str, Any] = {
         "epoch": progress.epoch, "step": progress.step, "epoch_rng": progress.epoch_rng,
-        "python_rng": random.getstate(), "torch_rng": torch.get_rng_state(),
+        "python_rng": progress.python_rng, "torch_rng": torch.get_rng_state(),
         "network": learner.network.state_dict(), "optimiser": learner.optimiser.state_dict(),
         "loss": progress.loss, "val_loss": progress.val_loss,
     }  # fmt: skip
@@ -211,8 +230,7 @@ class _Log:
 
     def look(self, val_loss: float | None = None) -> None:
         done = self._progress.loss
-        for loss in self._waiting:
-            value = float(loss)
+        for value in torch.stack(self._waiting).tolist() if self._waiting else ():
             if not math.isfinite(value):
                 message = f"the loss of step {len(done) + 1} is {value}; training cannot go on from here"
                 raise DidNotConverge(message)
@@ -222,21 +240,3 @@ class _Log:
             self._progress.val_loss.append([len(done), val_loss])
         self._events.step(len(done), self._steps, loss=done[-1], val_loss=val_loss)
         self._next_s = time.monotonic() + _LOOK_EVERY_S
-
-
-class _SaveClock:
-    """Says when a state is due, so that saving costs little."""
-
-    def __init__(self) -> None:
-        self._due_s = time.monotonic() + _SAVE_EVERY_S
-        self._began_s = 0.0
-
-    def due(self) -> bool:
-        return time.monotonic() >= self._due_s
-
-    def __enter__(self) -> None:
-        self._began_s = time.monotonic()
-
-    def __exit__(self, *_: object) -> None:
-        now_s = time.monotonic()
-        self._due_s = now_s + max(_SAVE_EVERY_S, _SAVE_SHARE * (now_s - self._began_s))

@@ -63,4 +63,4 @@ def predict(job: Job, events: Events) -> None:
             case "exact":
                 predict_exactly(stack, prediction, network, settings, device)
             case "fast":
-                predict_fast(stack, prediction, network, settings, job)
+                predict_fast(stack, prediction, network, settings, job, events)

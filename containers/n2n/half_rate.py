@@ -12,10 +12,12 @@ import torch
 
 from block_plan import FOOTPRINTS, plan_core
 from contract.blocks import stream
-from contract.device import autocast
+from contract.device import autocast, within_gpu_memory
+from contract.pipeline import depth_for
 from contract.predictions import predictions_of
 from contract.stacks import open_stack
 from unet_denoiser import MULTIPLE, RECEPTIVE_FIELD, Denoiser, load_denoiser
+from unet_prediction import memory_gib
 from unet_streaming import CHUNK, StreamedUNet
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
     from contract.events import Events
     from contract.job import Job
+    from contract.predictions import Prediction
+    from contract.stacks import Stack
 
 _3D = 3
 
@@ -44,7 +48,16 @@ def predict_volumes(job: Job, events: Events) -> None:
     """
     denoiser = load_denoiser(job)
     for stack, prediction in predictions_of(job, events):
-        stream(stack, prediction, on_both_halves(job, denoiser), **_blocks(job, stack.shape, denoiser.halo))
+        _predict_movie(job, events, denoiser, stack, prediction)
+
+
+def _predict_movie(job: Job, events: Events, denoiser: Denoiser, stack: Stack, prediction: Prediction) -> None:
+    apply = on_both_halves(job, denoiser)
+
+    def attempt(gib: float) -> None:
+        stream(stack, prediction, apply, **_blocks(gib, stack.shape, denoiser.halo), depth=depth_for(job.device))
+
+    within_gpu_memory(job, events, "predict_memory_gib", memory_gib(job, _3D), attempt)
 
 
 def check_volume_memory(job: Job) -> None:
@@ -57,7 +70,7 @@ def check_volume_memory(job: Job) -> None:
     """
     for path in (*job.inputs.train, *job.inputs.val):
         with open_stack(path, job.axes) as stack:
-            _blocks(job, stack.shape, RECEPTIVE_FIELD[False])
+            _blocks(memory_gib(job, _3D), stack.shape, RECEPTIVE_FIELD[False])
 
 
 def on_both_halves(job: Job, denoiser: Denoiser) -> Callable[[np.ndarray], np.ndarray]:
@@ -78,10 +91,9 @@ def on_both_halves(job: Job, denoiser: Denoiser) -> Callable[[np.ndarray], np.nd
     return apply
 
 
-def _blocks(job: Job, shape: tuple[int, int, int], halo: int) -> dict[str, tuple[int, int, int]]:
+def _blocks(gib: float, shape: tuple[int, int, int], halo: int) -> dict[str, tuple[int, int, int]]:
     """Return core, halo and multiple for `contract.blocks.stream`, both halves of the frames counted."""
     halos, multiples = (2 * halo, halo, halo), (2 * MULTIPLE, MULTIPLE, MULTIPLE)
-    gib = job.params["predict_memory_gib"]
     core = plan_core(shape, halo=halos, multiple=multiples, footprint=FOOTPRINTS[_3D], gib=gib)
     return {"core": core, "halo": halos, "multiple": multiples}
 
@@ -91,7 +103,8 @@ def _predict_volume(job: Job, denoiser: Denoiser, volume: np.ndarray) -> np.ndar
     device = next(denoiser.network.parameters()).device
     network, ready = StreamedUNet(denoiser.network), []
     with torch.inference_mode(), autocast(job):
+        frames = torch.from_numpy(volume).to(device)
         for start in range(0, len(volume), CHUNK):
-            chunk = torch.from_numpy(denoiser.normalisation.apply(volume[start : start + CHUNK])).to(device)
+            chunk = denoiser.normalisation.apply(frames[start : start + CHUNK])
             ready += network.push(chunk[None, None], end=start + CHUNK >= len(volume))
-    return denoiser.normalisation.undo(torch.cat(ready, dim=2)[0, 0].float().cpu().numpy())
+        return denoiser.normalisation.undo(torch.cat(ready, dim=2)[0, 0].float()).cpu().numpy()

@@ -63,6 +63,7 @@ def activity(target: Float, prediction: Float, events: Sequence[NDArray[np.int64
     ValueError
         If the shapes differ or an event lies outside of the movie.
     """
+    target, prediction = target.astype(np.float64, copy=False), prediction.astype(np.float64, copy=False)
     scores = trace_scores(target, prediction)
     columns = range(target.shape[1])
     known = [jumps(target[:, one]) for one in columns] if events is None else events

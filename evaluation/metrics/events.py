@@ -102,8 +102,9 @@ def robust_threshold(trace: Float, sds: float) -> float:
     float
         In the units of the trace.
     """
-    centre = float(np.median(trace))
-    return centre + sds * 1.4826 * float(np.median(np.abs(trace - centre)))
+    values = trace.astype(np.float64, copy=False)
+    centre = float(np.median(values))
+    return centre + sds * 1.4826 * float(np.median(np.abs(values - centre)))
 
 
 def match_events(true: NDArray[np.int64], detected: NDArray[np.int64], tolerance: int) -> Detection:
@@ -154,6 +155,7 @@ def peaks(target: Float, prediction: Float, events: NDArray[np.int64], *, before
     ValueError
         If the traces differ in shape, events lie outside or do not rise, or a window is empty.
     """
+    target, prediction = target.astype(np.float64, copy=False), prediction.astype(np.float64, copy=False)
     frames = events.tolist()
     if target.ndim != 1 or target.shape != prediction.shape or min(before, after) < 1:
         message = (

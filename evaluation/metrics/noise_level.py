@@ -45,7 +45,9 @@ def noise_level(traces: Float, frame_rate_hz: float) -> Float:
     rate = check_frame_rate(frame_rate_hz)
     if len(traces) < 2:  # noqa: PLR2004 - a difference takes two frames
         return np.full(traces.shape[1:], math.nan)
-    return np.asarray(np.median(np.abs(np.diff(traces, axis=0)), axis=0) / math.sqrt(rate))
+    return np.asarray(
+        np.median(np.abs(np.diff(traces.astype(np.float64, copy=False), axis=0)), axis=0) / math.sqrt(rate)
+    )
 
 
 def check_frame_rate(frame_rate_hz: float) -> float:

@@ -49,7 +49,7 @@ def percentile(values: Callable[[], Iterable[Array]], percent: float) -> float:
     Raises
     ------
     ValueError
-        If the stream holds no value or its dtype is not integer or floating point.
+        If the stream holds no value, or values that are not integer or floating point, or of several dtypes.
     """
     first = next((np.asarray(array) for array in values()), None)
     if first is None or first.size == 0 or first.dtype.kind not in "iuf":
@@ -58,13 +58,13 @@ def percentile(values: Callable[[], Iterable[Array]], percent: float) -> float:
     bits = first.dtype.itemsize * 8
     total, ranks = 0, [_Rank(prefix=0, rank=0)]
     for shift in range(max(bits - _DIGIT_BITS, 0), -1, -_DIGIT_BITS):
-        counts = _digit_counts(values, {rank.prefix for rank in ranks}, shift)
+        counts = _digit_counts(values, first.dtype, {rank.prefix for rank in ranks}, shift)
         if not total:
             total = int(counts[0].sum())
             lower = math.floor(percent / 100 * (total - 1))
             ranks = [_Rank(prefix=0, rank=lower), _Rank(prefix=0, rank=min(lower + 1, total - 1))]
         ranks = [_descend(rank, counts[rank.prefix]) for rank in ranks]
-    low, high = (_value(rank.prefix, first.dtype) for rank in ranks)
+    low, high = (_value(rank.prefix, first.dtype.newbyteorder("=")) for rank in ranks)
     fraction = percent / 100 * (total - 1) - math.floor(percent / 100 * (total - 1))
     return low + (high - low) * fraction
 
@@ -78,12 +78,12 @@ def _descend(rank: _Rank, counts: NDArray[np.int64]) -> _Rank:
 
 
 def _digit_counts(
-    values: Callable[[], Iterable[Array]], prefixes: set[int], shift: int
+    values: Callable[[], Iterable[Array]], dtype: np.dtype[np.generic], prefixes: set[int], shift: int
 ) -> dict[int, NDArray[np.int64]]:
     """Return, per prefix, how often each next digit follows it."""
     counts = {prefix: np.zeros(1 << _DIGIT_BITS, dtype=np.int64) for prefix in prefixes}
     for array in values():
-        digits = _keys(np.asarray(array)) >> np.uint64(shift)
+        digits = _keys(np.asarray(array), dtype) >> np.uint64(shift)
         heads = digits >> np.uint64(_DIGIT_BITS)
         for prefix in prefixes:
             tails = digits[heads == np.uint64(prefix)] & np.uint64((1 << _DIGIT_BITS) - 1)
@@ -91,10 +91,13 @@ def _digit_counts(
     return counts
 
 
-def _keys(array: Array) -> NDArray[np.uint64]:
-    """Return unsigned integers in the order of the values."""
+def _keys(array: Array, dtype: np.dtype[np.generic]) -> NDArray[np.uint64]:
+    """Return unsigned integers in the order of the values, whatever their byte order."""
+    if array.dtype != dtype:
+        message = f"percentile: expected arrays of one dtype, got {dtype} and {array.dtype}"
+        raise ValueError(message)
     bits = array.dtype.itemsize * 8
-    flat = np.ascontiguousarray(array).reshape(-1)
+    flat = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")).reshape(-1)
     raw = flat.view(f"u{array.dtype.itemsize}").astype(np.uint64)
     sign = np.uint64(1 << (bits - 1))
     if array.dtype.kind == "u":

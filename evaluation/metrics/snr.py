@@ -74,7 +74,7 @@ def frame_power(target: Array, prediction: Array) -> FramePower:
     """
     work = SCRATCH.array("difference", target.shape)
     mean = float(target.mean(dtype=np.float64))
-    centred = float(np.square(np.subtract(target, mean, out=work), out=work).mean())
+    centred = float(np.square(np.subtract(target, mean, out=work, dtype=np.float64), out=work).mean())
     np.subtract(target, prediction, out=work, dtype=np.float64)
     error = float(np.square(work, out=work).mean())
     return FramePower(signal=centred + mean**2, centred=centred, error=error)

@@ -72,8 +72,8 @@ def mean_similarity(
     for tile in window.tiles(target.shape):
         maps = SCRATCH.array("maps", (4, *target[tile].shape))
         truth, guess, squares, product = maps
-        np.subtract(target[tile], normalisation.offset_target, out=truth)
-        np.subtract(prediction[tile], normalisation.offset_prediction, out=guess)
+        np.subtract(target[tile], normalisation.offset_target, out=truth, dtype=np.float64)
+        np.subtract(prediction[tile], normalisation.offset_prediction, out=guess, dtype=np.float64)
         guess *= normalisation.scale
         np.square(truth, out=squares)
         squares += np.square(guess, out=product)

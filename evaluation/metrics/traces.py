@@ -113,6 +113,7 @@ def trace_scores(target: Float, prediction: Float) -> TraceScores:
     if target.ndim != 2 or target.shape != prediction.shape:  # noqa: PLR2004 - traces have two axes
         message = f"traces: expected two arrays of equal shape (T, R), got {target.shape}, {prediction.shape}"
         raise ValueError(message)
+    target, prediction = target.astype(np.float64, copy=False), prediction.astype(np.float64, copy=False)
     mean_t, mean_p = target.mean(axis=0), prediction.mean(axis=0)
     off_t, off_p = target - mean_t, prediction - mean_p
     power_t = np.where(np.ptp(target, axis=0) > 0, np.sum(off_t**2, axis=0), np.nan)

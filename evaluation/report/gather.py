@@ -10,6 +10,7 @@ from evaluation.report.content import NOISY, MovieContent, Report, Resources, Ru
 from evaluation.scores.catalogue import METRICS
 from evaluation.scores.tables import read_frames, summary_of
 from orchestrator.documents import plain
+from orchestrator.domain import CURRENT, SYSTEM
 from orchestrator.records import MovieName
 
 if TYPE_CHECKING:
@@ -61,11 +62,15 @@ def _identity_first(runs: Sequence[Run]) -> list[Run]:
 
 
 def _named(runs: Sequence[Run]) -> dict[str, Run]:
-    """Name each row by its algorithm, and by key too where several runs of one algorithm stand side by side."""
-    algorithms = [run.record.algorithm for run in runs]
+    """Name each row by its algorithm, and by key too where several runs of one algorithm stand side by side.
+
+    What is not pinned is so in its name: n2v@system.
+    """
+    unpinned = [f"@{SYSTEM}" if run.record.environment == SYSTEM else "" for run in runs]
+    algorithms = [f"{run.record.algorithm}{suffix}" for run, suffix in zip(runs, unpinned, strict=True)]
     named = {}
     for index, (run, algorithm) in enumerate(zip(runs, algorithms, strict=True)):
-        if index == 0 and algorithm == _IDENTITY:
+        if index == 0 and run.record.algorithm == _IDENTITY:
             named[NOISY] = run
         else:
             alone = algorithms.count(algorithm) == 1
@@ -125,16 +130,23 @@ def _row(
         return RunContent(name=name, title="Noisy input (identity control)", role="noisy", scores=_summaries(scores))
     return RunContent(
         name=name,
-        title=f"{algorithm.title}, {run.record.preset}",
+        title=f"{algorithm.title}, {run.record.preset}{_software(run.record.environment)}",
         role="control" if algorithm.kind == "control" else "algorithm",
         scores=_summaries(scores),
         gains=gains,
         resources=resources_of(run.record),
         curve=_curve(run),
         warnings=_warnings(run.record),
-        doi=algorithm.paper["doi"] if algorithm.paper else "",
+        doi=algorithm.paper.doi if algorithm.paper else "",
         figures=_figures(run),
     )
+
+
+def _software(environment: str) -> str:
+    """Return what the title of a row says of any environment but the current one."""
+    if environment == CURRENT:
+        return ""
+    return ", software of the machine, not pinned" if environment == SYSTEM else f", environment {environment}"
 
 
 def _figures(run: Run) -> dict[str, Path]:

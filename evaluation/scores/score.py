@@ -121,13 +121,14 @@ def _basis(record: Record, controls: Iterable[str]) -> ScoreBasis:
     return ScoreBasis(
         record=record.digest,
         controls=tuple(sorted(controls)),
-        targets={name: _state(movie.target or movie.noisy) for name, movie in movies.items()},
-        truths={name: _state(movie.truth) for name, movie in movies.items() if movie.truth is not None},
+        targets={name: state_of(movie.target or movie.noisy) for name, movie in movies.items()},
+        truths={name: state_of(movie.truth) for name, movie in movies.items() if movie.truth is not None},
         version=SCORES_VERSION,
     )
 
 
-def _state(path: Path) -> FileState:
+def state_of(path: Path) -> FileState:
+    """Return path, size and time of a movie; BadInput where it is no longer there."""
     try:
         state = path.stat()
     except OSError as error:

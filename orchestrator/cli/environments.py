@@ -29,16 +29,16 @@ def list_(name: str | None) -> None:
     from orchestrator.paths import layout
 
     if name is None:
-        for one in algorithms().values():
+        for one in sorted(algorithms().values(), key=lambda one: one.supervised):
             click.echo(f"{one.name:<12} {one.kind:<10} {'/'.join(one.devices):<9} {one.title}: {one.summary}")
         for folder, error in broken_algorithms(layout().containers).items():
             click.echo(f"Warning: {folder} cannot be used: {error.message}. {error.hint}", err=True)
         return
     found = algorithm(name)
     click.echo(f"{found.title}: {found.summary}")
-    click.echo(f"upstream {found.upstream['name']} {found.upstream['version']}, licence {found.licence}")
+    click.echo(f"upstream {found.upstream.name} {found.upstream.version}, licence {found.licence}")
     for environment, upstream in found.environments.items():
-        click.echo(f"environment {found.name}@{environment}: upstream {upstream['name']} {upstream['version']}")
+        click.echo(f"environment {found.name}@{environment}: upstream {upstream.name} {upstream.version}")
     for param in found.params.values():
         unit = f" {param.unit}" if param.unit else ""
         click.echo(f"  {param.name} = {param.default}{unit}: {param.help}")

@@ -71,6 +71,8 @@ def run(name: str, *, check: bool, **options: Any) -> None:  # noqa: ANN401 - cl
         calm run n2v --data demo --preset quick
         calm run n2v --input movie.tif --param num_epochs=20
     """  # noqa: D301
+    from evaluation.checks.of_run import check_run
+    from evaluation.checks.words import lights_text
     from evaluation.scores.score import score_run
     from orchestrator.runs.plan import check_prior
 
@@ -81,8 +83,10 @@ def run(name: str, *, check: bool, **options: Any) -> None:  # noqa: ANN401 - cl
     for outcome in outcomes:
         outcome.run.check(content=check)
         score_run(outcome.run, algorithms())
+    verdicts = check_run(outcomes[0].run)
     click.echo(f"{'Found' if outcomes[0].reused else 'Finished'}: {outcomes[0].run.folder.path}")
     _show([outcome.run for outcome in outcomes], None)
+    click.echo(f"\n{lights_text(verdicts)}")
 
 
 @main.command()
@@ -118,12 +122,16 @@ def report(runs: tuple[Path, ...], target: Path | None, *, check: bool) -> None:
     Example:
         calm report outputs/n2v-demo-quick/* outputs/mean-demo-default/* --to compare.html
     """  # noqa: D301
+    from evaluation.checks.of_run import check_run
+    from evaluation.checks.words import lights_text
     from evaluation.scores.score import score_run
 
     found = checked_runs(runs, content=check)
     for one in found:
         score_run(one, algorithms())
+    verdicts = check_run(found[0])
     _show(found, target)
+    click.echo(f"\n{lights_text(verdicts)}")
 
 
 def _show(runs: Sequence[Run], target: Path | None) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
+from msgspec import Meta, field
+
+from orchestrator.documents import Document, Length, Name
 from orchestrator.domain import Movie
 from orchestrator.errors import BadInput
 
@@ -16,20 +19,21 @@ if TYPE_CHECKING:
 Split = Literal["train", "val", "test"]
 Role = Literal["noisy", "target", "truth"]
 Access = Literal["simulated", "public", "restricted"]
+# Below a folder: neither absolute, nor with "." or ".." in it, nor with what engines or Windows take for a separator.
+Below = Annotated[str, Meta(pattern=r"^(?!(.*/)?\.\.?(/|$))[^/\\,:]+(/[^/\\,:]+)*$", max_length=4096)]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class File:
+class File(Document, frozen=True, kw_only=True):
     """One file of a dataset, or a number of files whose names follow a pattern."""
 
-    path: str
+    path: Below
     split: Split
     role: Role
-    count: int | None = None
-    checksum: str | None = None
-    bytes: int | None = None
-    shape: tuple[int, ...] | None = None
-    dtype: str | None = None
+    count: Annotated[int, Meta(ge=1, le=10**6)] | None = None
+    checksum: Annotated[str, Meta(pattern="^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$")] | None = None
+    bytes: Annotated[int, Meta(ge=1, le=2**53)] | None = None
+    shape: Annotated[tuple[Length, ...], Meta(min_length=2, max_length=3)] | None = None
+    dtype: Literal["uint8", "uint16", "int16", "float32"] | None = None
 
     @property
     def name(self) -> str:
@@ -37,20 +41,18 @@ class File:
         return self.path.rsplit("/", 1)[-1]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Replacement:
+class Replacement(Document, frozen=True, kw_only=True):
     """One step from the path of a noisy file to that of its target: every `find` becomes `replace`."""
 
-    find: str
+    find: Name
     replace: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AddBackground:
+class AddBackground(Document, frozen=True, kw_only=True):
     """Preparation step: add an average image to every frame (the study stored movies without their background)."""
 
-    background: str
-    splits: tuple[Split, ...]
+    background: Below = field(name="add_background")  # below the data root
+    splits: Annotated[tuple[Split, ...], Meta(min_length=1)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Protocol, assert_never, get_args
 
 import numpy as np
 from filelock import FileLock, Timeout
+from msgspec.structs import replace
 
-from contract.files import write_json
 from orchestrator.data.datasets import Split, locate, matches
 from orchestrator.data.download import Transfer, download, read_record, unfinished_bytes
-from orchestrator.data.manifest import read_lock
+from orchestrator.data.manifest import LockedDataset, LockedFile, read_lock
 from orchestrator.data.simulator.movie import write_movie
+from orchestrator.documents import write_record
 from orchestrator.errors import BadInput
 from orchestrator.paths import free_bytes_at
 
@@ -213,14 +214,14 @@ def _remember(lock: Path, dataset: Dataset, files: Sequence[File], folder: Path,
         return
     _check_lock(lock)
     document = read_lock(lock)
-    entry = document.setdefault(dataset.name, {"files": {}})
-    if record is not None:
-        entry |= {"record_url": record.url, "licence": record.licence}
+    entry = document.get(dataset.name, LockedDataset())
+    locked = dict(entry.files)
     for file in unknown:
         path = folder / file.path
         known = checksum_of(path, "sha256") if record is None else record.named(file.name).checksum
-        entry["files"][file.path] = {"checksum": known, "bytes": path.stat().st_size}
-    write_json(lock, document)
+        locked[file.path] = LockedFile(checksum=known, bytes=path.stat().st_size)
+    of = {} if record is None else {"record_url": record.url, "licence": record.licence}
+    write_record(lock, document | {dataset.name: replace(entry, files=locked, **of)})
 
 
 @contextmanager

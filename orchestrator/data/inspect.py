@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 _BLOCK_FRAMES = 16
 _SMALLEST = 11  # pixels a side; the window of SSIM
 _HINTS = (  # the first whose words are in a message is shown with it
-    (("NaN",), "Replace these values, for instance borders left by motion correction, or crop them away."),
+    (
+        ("NaN",),
+        "Replace these values (borders left by motion correction?), crop them away, or set detector_gaps=fill.",
+    ),
     (("pixels a side",), "Scores and networks need larger frames; crop less."),
     (("colour",), "Save one channel as a grey stack (T, Y, X)."),
     (("axes", "axis"), "Save one plane as a stack (T, Y, X), or name the axes with --axes, for instance ZYX."),
@@ -80,7 +83,9 @@ def check_path(path: Path) -> None:
             raise BadInput(message, "Rename or move the file; a symbolic link elsewhere will not do.")
 
 
-def check_movies(name: str, movies: Sequence[Movie], axes: str | None, checked: Checked) -> dict[Path, Facts]:
+def check_movies(
+    name: str, movies: Sequence[Movie], axes: str | None, checked: Checked, *, gaps_filled: bool
+) -> dict[Path, Facts]:
     """Look at every movie of a run, and at their targets.
 
     Parameters
@@ -93,6 +98,8 @@ def check_movies(name: str, movies: Sequence[Movie], axes: str | None, checked: 
         Axes as stored, None to believe the files.
     checked : callable
         Runs a check of a file unless its content has passed it before (`Checksums.checked`).
+    gaps_filled : bool
+        Whether the algorithm fills NaN and infinity of noisy stacks itself.
 
     Returns
     -------
@@ -108,7 +115,7 @@ def check_movies(name: str, movies: Sequence[Movie], axes: str | None, checked: 
     facts = {}
     for movie in movies:
         check_path(movie.noisy)
-        facts[movie.noisy] = inspect(movie.noisy, axes, checked)
+        facts[movie.noisy] = inspect(movie.noisy, axes, checked, gaps_filled=gaps_filled)
         if facts[movie.noisy].shape[0] == 1 and axes != "YX":
             message = f"{movie.noisy}: expected a movie of at least 2 frames, got 1"
             raise BadInput(message, "Denoisers learn from time; for single images say so with --axes YX.")
@@ -121,11 +128,11 @@ def check_movies(name: str, movies: Sequence[Movie], axes: str | None, checked: 
     return facts
 
 
-def inspect(path: Path, axes: str | None, checked: Checked) -> Facts:
+def inspect(path: Path, axes: str | None, checked: Checked, *, gaps_filled: bool = False) -> Facts:
     """Open a stack, check it, and say what it is."""
     try:
         with open_stack(path, axes) as stack:
-            if stack.dtype.kind == "f":
+            if stack.dtype.kind == "f" and not gaps_filled:
                 checked(path, "finite", partial(_check_finite, stack))
             frames, height, width = stack.shape
             if min(height, width) < _SMALLEST:

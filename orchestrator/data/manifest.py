@@ -2,18 +2,82 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from orchestrator.algorithms import read_yaml
-from orchestrator.data.datasets import AddBackground, Dataset, File, Replacement
-from orchestrator.data.simulator.movie import simulation_from
+from msgspec import Meta, field
+from msgspec.structs import asdict, replace
+
+from orchestrator.data.datasets import Access, AddBackground, Below, Dataset, File, Replacement, Split
+from orchestrator.data.simulator.movie import Simulation
+from orchestrator.data.simulator.noise import Scmos, TwoPhoton
+from orchestrator.data.simulator.scene import Place, Scene
+from orchestrator.documents import Count, Document, Hertz, Length, Name, Positive, read_json, read_yaml
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+
+_HINT = "The fields are those of data/manifest.yaml as it is; docs/data.md describes them."
+_NEEDED: dict[Access, tuple[str, ...]] = {
+    "simulated": ("simulation", "frame_rate_hz", "um_per_pixel"),
+    "public": ("doi", "record_url"),
+    "restricted": ("instructions",),
+}
+
+
+class _Exposure(Document, frozen=True, kw_only=True):
+    seed: Count
+    frames: Length
+
+
+class _Simulation(Document, frozen=True, kw_only=True):
+    noise: TwoPhoton | Scmos
+    scene: Place
+    splits: Annotated[dict[Split, _Exposure], Meta(min_length=1)]
+
+
+class _Entry(Document, frozen=True, kw_only=True):
+    """One dataset as it stands in the manifest."""
+
+    title: Name
+    summary: Name
+    access: Access
+    licence: Name
+    folder: Below
+    axes: Annotated[str, Meta(pattern="^[TZ]?YX$")]
+    files: Annotated[tuple[File, ...], Meta(min_length=1)]
+    aliases: tuple[Name, ...] = ()
+    instructions: Name | None = None
+    doi: Name | None = None
+    record_url: Annotated[str, Meta(pattern="^https?://")] | None = None
+    frame_rate_hz: Hertz | None = None
+    um_per_pixel: Positive | None = None
+    targets: tuple[Replacement, ...] = ()
+    preparation: tuple[AddBackground, ...] = ()
+    simulation: _Simulation | None = None
+
+
+class _Manifest(Document, frozen=True, kw_only=True):
+    version: Literal[1]
+    datasets: dict[Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$")], _Entry]
+
+
+class LockedFile(Document, frozen=True, kw_only=True):
+    """What was learnt of a file at the first fetch."""
+
+    checksum: str
+    bytes: Count
+
+
+class LockedDataset(Document, frozen=True, kw_only=True):
+    """What was learnt of a dataset: its files by path, and of which record."""
+
+    files: dict[str, LockedFile] = field(default_factory=dict)
+    record_url: str | None = None
+    licence: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +112,7 @@ def load_manifest(path: Path) -> Manifest:
     Parameters
     ----------
     path : Path
-        manifest.yaml; manifest.schema.json lies beside it.
+        manifest.yaml.
 
     Returns
     -------
@@ -58,49 +122,59 @@ def load_manifest(path: Path) -> Manifest:
     Raises
     ------
     BadInput
-        When the manifest does not fit its schema, or the lock cannot be read.
+        When the manifest or the lock does not fit; the message names the place.
     """
-    document = read_yaml(path, path.with_name("manifest.schema.json"))
+    document = read_yaml(path, _Manifest, hint=_HINT)
     locked = read_lock(lock_path(path))
-    datasets = (_dataset(name, entry, locked.get(name, {})) for name, entry in sorted(document["datasets"].items()))
+    for name, entry in document.datasets.items():
+        missing = [one for one in _NEEDED[entry.access] if getattr(entry, one) is None]
+        if missing:
+            message = f"{path}: at datasets.{name}: expected {missing[0]} of a {entry.access} dataset, got none"
+            raise BadInput(message, _HINT)
+    datasets = (
+        _dataset(name, entry, locked.get(name, LockedDataset())) for name, entry in sorted(document.datasets.items())
+    )
     return Manifest(path=path, datasets={dataset.name: dataset for dataset in datasets})
 
 
-def read_lock(path: Path) -> dict[str, Any]:
-    """Return the lock: for each dataset `files` with `checksum` and `bytes` by path; empty where there is none yet."""
-    try:
-        document: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
+def read_lock(path: Path) -> dict[str, LockedDataset]:
+    """Return the lock by name of dataset; empty where there is none yet."""
+    if not path.exists():
         return {}
-    except (OSError, ValueError) as error:
-        message = f"{path}: expected the checksums learnt at the first fetch as JSON, got {error}"
-        raise BadInput(message, "Restore it from version control.") from error
-    return document
+    return read_json(path, dict[str, LockedDataset], hint="Restore it from version control.")
 
 
-def _dataset(name: str, entry: dict[str, Any], locked: dict[str, Any]) -> Dataset:
-    required: dict[str, Any] = {
-        field: entry[field] for field in ("title", "summary", "access", "licence", "folder", "axes")
-    }
-    optional: dict[str, Any] = {
-        field: entry.get(field) for field in ("instructions", "doi", "record_url", "frame_rate_hz", "um_per_pixel")
-    }
+def _dataset(name: str, entry: _Entry, locked: LockedDataset) -> Dataset:
     return Dataset(
         name=name,
-        aliases=tuple(entry.get("aliases", ())),
-        files=tuple(_file(one, locked.get("files", {}).get(one["path"], {})) for one in entry["files"]),
-        targets=tuple(Replacement(**rule) for rule in entry.get("targets", ())),
-        preparation=tuple(
-            AddBackground(background=step["add_background"], splits=tuple(step["splits"]))
-            for step in entry.get("preparation", ())
-        ),
-        simulation=simulation_from(entry["simulation"]) if "simulation" in entry else None,
-        **required,
-        **optional,
+        title=entry.title,
+        summary=entry.summary,
+        aliases=entry.aliases,
+        access=entry.access,
+        instructions=entry.instructions,
+        licence=entry.licence,
+        doi=entry.doi,
+        record_url=entry.record_url,
+        folder=entry.folder,
+        axes=entry.axes,
+        frame_rate_hz=entry.frame_rate_hz,
+        um_per_pixel=entry.um_per_pixel,
+        files=tuple(_file(one, locked.files.get(one.path)) for one in entry.files),
+        targets=entry.targets,
+        preparation=entry.preparation,
+        simulation=None if entry.simulation is None else _simulation(entry.simulation),
     )
 
 
-def _file(entry: dict[str, Any], locked: dict[str, Any]) -> File:
-    shape = entry.get("shape")
-    file = File(**{**entry, "shape": None if shape is None else tuple(shape)})
-    return replace(file, checksum=file.checksum or locked.get("checksum"), bytes=file.bytes or locked.get("bytes"))
+def _file(file: File, locked: LockedFile | None) -> File:
+    if locked is None:
+        return file
+    return replace(file, checksum=file.checksum or locked.checksum, bytes=file.bytes or locked.bytes)
+
+
+def _simulation(entry: _Simulation) -> Simulation:
+    place = asdict(entry.scene)
+    scenes: dict[str, Scene] = {
+        split: Scene(**place, seed=own.seed, frames=own.frames) for split, own in entry.splits.items()
+    }
+    return Simulation(noise=entry.noise, scenes=scenes)

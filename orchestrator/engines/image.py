@@ -13,8 +13,9 @@ from filelock import FileLock
 
 import contract
 from contract.files import sha256, write_json
-from orchestrator.domain import Image
+from orchestrator.domain import SYSTEM, Image
 from orchestrator.engines.locks import fill_wheelhouse
+from orchestrator.engines.system import packages, system_python
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +49,9 @@ def image_of(algorithm: Algorithm, variant: Device, layout: Layout) -> Image:
     for name, path in _code(algorithm):
         digest.update(f"{name} {sha256(path)}\n".encode())
     digest.update(json.dumps(algorithm.document, sort_keys=True).encode())
+    python = system_python() if algorithm.environment == SYSTEM else None
     digest.update(sha256(lock).encode() if lock.exists() else b"")
+    digest.update(packages(python).encode() if python else b"")
     name = f"{algorithm.folder_name}-{variant}-{digest.hexdigest()[:12]}"
     lock_digest = sha256(lock)[:12] if lock.exists() else "none"
     return Image(
@@ -58,17 +61,18 @@ def image_of(algorithm: Algorithm, variant: Device, layout: Layout) -> Image:
         lock=lock,
         wheelhouse=layout.wheels / f"{variant}-{lock_digest}",
         context=layout.contexts / name,
+        python=python,
     )
 
 
 def prepare(algorithm: Algorithm, image: Image) -> None:
     """Fill the wheelhouse and lay out the context of an image, where they are not there yet."""
-    if image.wheelhouse.exists() and image.context.exists():
+    if image.context.exists() and (image.python or image.wheelhouse.exists()):
         return
     for folder in (image.wheelhouse, image.context):
         folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(image.wheelhouse.with_suffix(".lock")), FileLock(image.context.with_suffix(".lock")):
-        if not image.wheelhouse.exists():
+        if not image.python and not image.wheelhouse.exists():
             fill_wheelhouse(image.lock, image.wheelhouse)
         if not image.context.exists():
             _lay_out(algorithm, image)
@@ -83,7 +87,8 @@ def _lay_out(algorithm: Algorithm, image: Image) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
         write_json(folder / "algorithm" / "algorithm.json", algorithm.document)
-        shutil.copyfile(image.wheelhouse / "requirements.lock", folder / "requirements.lock")
+        if not image.python:
+            shutil.copyfile(image.wheelhouse / "requirements.lock", folder / "requirements.lock")
         shutil.copyfile(algorithm.folder / "Dockerfile", folder / "Dockerfile")
         folder.rename(image.context)
 

@@ -15,7 +15,8 @@ from orchestrator.domain import Exit
 from orchestrator.engines import process
 from orchestrator.engines.failures import image_missing
 from orchestrator.engines.kernel import kernel_kills
-from orchestrator.engines.locks import python
+from orchestrator.engines.locks import python as locked_python
+from orchestrator.engines.system import search_path
 from orchestrator.errors import BadInput, EngineMissing
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class VenvEngine:
     def check(self) -> str:
         """Return the version of Python that environments are made with."""
         try:
-            python()
+            locked_python()
         except BadInput as error:
             raise EngineMissing(error.message, error.hint) from error
         return f"Python {platform.python_version()}"
@@ -64,18 +65,22 @@ class VenvEngine:
 
     def find(self, image: Image) -> str | None:
         """Return the environment's folder, None where it is not complete."""
+        if image.python:
+            return str(image.python) if image.context.exists() else None
         folder = self._folder(image)
         complete = (folder / _COMPLETE).exists() and image.context.exists()
         return str(folder) if complete else None
 
     def build(self, image: Image) -> str:
         """Install the wheelhouse into a new environment, with the network off."""
+        if image.python:
+            return str(image.python)
         folder = self._folder(image)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix(".lock")):
             if not (folder / _COMPLETE).exists():
                 shutil.rmtree(folder, ignore_errors=True)
-                process.run([str(python()), "-m", "venv", str(folder)])
+                process.run([str(locked_python()), "-m", "venv", str(folder)])
                 process.run(_install_command(folder, image), environment=os.environ | {"PIP_CONFIG_FILE": os.devnull})
                 (folder / _COMPLETE).touch()
         return str(folder)
@@ -85,11 +90,14 @@ class VenvEngine:
         if self.find(launch.image) is None:
             raise image_missing(self.name, launch.image.algorithm)
         start = launch.image.context / "contract" / "start.py"
-        command = [str(self._folder(launch.image) / "bin" / "python"), "-I", str(start), *launch.arguments]
+        own = launch.image.python
+        python = [str(own), "-s"] if own else [str(self._folder(launch.image) / "bin" / "python"), "-I"]
+        command = [*python, str(start), *launch.arguments]
         kills = kernel_kills()
         with tempfile.TemporaryDirectory(prefix="calm-") as scratch:
             environment = {
                 **launch.environment,
+                **({"PYTHONPATH": search_path(own)} if own else {}),
                 "HOME": scratch,
                 "TMPDIR": scratch,
                 "PATH": os.defpath,

@@ -47,8 +47,8 @@ def citations(
 
 def _software(algorithm: Algorithm) -> Iterator[str]:
     if algorithm.paper is not None:
-        yield f"algorithm: {algorithm.paper['cite'].rstrip('.')}. https://doi.org/{algorithm.paper['doi']}"
+        yield f"algorithm: {algorithm.paper.cite.rstrip('.')}. https://doi.org/{algorithm.paper.doi}"
     upstream = algorithm.upstream
-    if upstream["name"] != "calm":
-        commit = f", commit {upstream['commit']}" if upstream["commit"] else ""
-        yield f"code: {upstream['name']} {upstream['version']}{commit}, licence {algorithm.licence}"
+    if upstream.name != "calm":
+        commit = f", commit {upstream.commit}" if upstream.commit else ""
+        yield f"code: {upstream.name} {upstream.version}{commit}, licence {algorithm.licence}"

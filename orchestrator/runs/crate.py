@@ -120,9 +120,9 @@ def _software(record: Record, algorithm: Algorithm) -> Iterator[dict[str, Any]]:
         "isPartOf": _reference(_PROJECT),
     }
     if algorithm.paper is not None:
-        paper = f"https://doi.org/{algorithm.paper['doi']}"
+        paper = f"https://doi.org/{algorithm.paper.doi}"
         entity["citation"] = _reference(paper)
-        yield {"@id": paper, "@type": "ScholarlyArticle", "name": algorithm.paper["cite"]}
+        yield {"@id": paper, "@type": "ScholarlyArticle", "name": algorithm.paper.cite}
     yield entity
     yield {"@id": _PROJECT, "@type": "SoftwareApplication", "name": "calm", "license": "BSD-3-Clause"}
     for name, version in sorted(record.versions.items()):

@@ -158,7 +158,7 @@ def _launch(plan: Plan, job: Job, limit: int) -> Launch:
     return Launch(
         image=plan.image,
         arguments=(job.command, str(job.path)),
-        read_only=tuple(sorted({*inputs.train, *inputs.val, *inputs.noisy, *inputs.prior})),
+        read_only=tuple(sorted({*inputs.train, *inputs.val, *inputs.target, *inputs.noisy, *inputs.prior})),
         writable=plan.folder.path,
         environment=environment,
         device=job.device,

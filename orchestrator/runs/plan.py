@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _DRAFT = "not-known-yet-"  # the key of a run is known when its files are
 _FLOAT32_BYTES = 4
+_LEARNED = ("train", "val")  # splits that training sees
 _MARGIN_BYTES = 64 * 2**20  # checkpoints, logs, scores and a report
 
 
@@ -128,6 +129,7 @@ class Plan:
             inputs=Inputs(
                 train=tuple(movie.noisy for movie in self.source.of("train")) if training else (),
                 val=tuple(movie.noisy for movie in self.source.of("val")) if training else (),
+                target=self._targets() if training else (),
                 noisy=tuple(movie.noisy for movie in movies),
                 prior=self.prior if training else (),
             ),
@@ -140,6 +142,11 @@ class Plan:
             precision=self.settings.precision,
             output_dtype=self.settings.output_dtype,
         )
+
+    def _targets(self) -> tuple[Path, ...]:
+        """Return the targets that a supervised algorithm is given: of the movies of train, then of val."""
+        movies = (*self.source.of("train"), *self.source.of("val")) if self.algorithm.supervised else ()
+        return tuple(movie.target for movie in movies if movie.target is not None)
 
     def jobs(self) -> tuple[Job, ...]:
         """Return every job of the run in order: train, then one prediction for each split."""
@@ -171,9 +178,11 @@ def make_plan(  # noqa: PLR0913 - everything a run depends on
     if prior and algorithm.prior is None:
         message = f"{algorithm.name}: expected no prior, as it uses none, got {prior[0]}"
         raise BadInput(message, "Leave --prior out; `calm list ALGORITHM` says what an algorithm takes.")
+    _check_targets(algorithm, source)
     params = resolve_params(algorithm, settings.preset, dict(settings.overrides))
-    facts = check_movies(source.name, source.movies, source.axes, checksums.checked)
-    inputs = _input_checksums(source, prior, checksums)
+    gaps_filled = params.get("detector_gaps") == "fill" and params.get("detector") == "repair"
+    facts = check_movies(source.name, source.movies, source.axes, checksums.checked, gaps_filled=gaps_filled)
+    inputs = _input_checksums(source, prior, checksums, targets=algorithm.supervised)
     experiment = f"{algorithm.folder_name}-{source.name}-{settings.preset}"
     key = _key(image, params, inputs, settings, source)
     check_path(layout.outputs)
@@ -208,6 +217,7 @@ def outlined_plan(  # noqa: PLR0913 - everything a run depends on, but for its f
     BadInput
         For a parameter or preset that cannot be used.
     """
+    _check_targets(algorithm, source)
     params = resolve_params(algorithm, settings.preset, dict(settings.overrides))
     experiment = f"{algorithm.folder_name}-{source.name}-{settings.preset}"
     names = sorted(movie.noisy.name for movie in source.movies)
@@ -265,10 +275,24 @@ def check_writable(outputs: Path) -> None:
         raise BadInput(message, "Choose another folder with CALM_OUTPUTS.")
 
 
-def _input_checksums(source: Source, prior: tuple[Path, ...], checksums: Checksums) -> dict[str, str]:
+def _check_targets(algorithm: Algorithm, source: Source) -> None:
+    """Refuse movies without targets to an algorithm that learns from them."""
+    learned = (*source.of("train"), *source.of("val")) if algorithm.supervised else ()
+    missing = next((movie for movie in learned if movie.target is None), None)
+    if missing is not None:
+        message = (
+            f"{algorithm.name}: expected a clean target for every movie to learn from, got none for {missing.noisy}"
+        )
+        hint = "It is a ceiling for datasets with targets; `calm list` shows what learns from noisy movies alone."
+        raise BadInput(message, hint)
+
+
+def _input_checksums(source: Source, prior: tuple[Path, ...], checksums: Checksums, *, targets: bool) -> dict[str, str]:
     found = {}
     for movie in source.movies:
         found[str(MovieName(movie.split, movie.noisy.name))] = checksums.of(movie.noisy)
+        if targets and movie.target is not None and movie.split in _LEARNED:
+            found[f"target/{movie.split}/{movie.target.name}"] = checksums.of(movie.target)
     for index, path in enumerate(prior):
         check_path(path)
         if not path.is_file():

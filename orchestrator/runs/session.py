@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from orchestrator.algorithms import load_algorithms
+from orchestrator.algorithms import in_environment, load_algorithms
 from orchestrator.data.checksums import Checksums
+from orchestrator.domain import SYSTEM
 from orchestrator.engines import chosen_engine
 from orchestrator.engines.hardware import check_device
 from orchestrator.engines.image import image_of, prepare
+from orchestrator.errors import BadInput
 from orchestrator.runs.execute import execute, finished
 from orchestrator.runs.plan import Plan, check_disk, check_writable, make_plan
 
@@ -85,6 +87,8 @@ class Session:
         plain = replace(settings, preset="default", overrides={}, device="cpu", precision="float32")
         known = load_algorithms(self.layout.containers).values()
         controls = (one for one in known if one.kind == "control" and one.name != algorithm.name)
+        if algorithm.environment == SYSTEM:  # such a machine may have no other environment
+            controls = (in_environment(one, SYSTEM) for one in controls)
         return ((algorithm, settings), *((one, plain) for one in controls))
 
     def run(self, plan: Plan) -> Outcome:
@@ -96,8 +100,19 @@ class Session:
         return outcome
 
     def build(self, algorithm: Algorithm, image: Image) -> Engine:
-        """Return the engine, with the image built."""
-        engine = chosen_engine(self.engine_name, self.layout, image, self.say)
+        """Return the engine, with the image built.
+
+        Raises
+        ------
+        BadInput
+            For the environment of the machine on an engine that cannot reach it.
+        """
+        if image.python and self.engine_name not in {"auto", "venv"}:
+            message = (
+                f"{algorithm.full_name}: expected engine venv, which can use {image.python}, got {self.engine_name}"
+            )
+            raise BadInput(message, "Leave out --engine, or @system.")
+        engine = chosen_engine("venv" if image.python else self.engine_name, self.layout, image, self.say)
         if engine.find(image) is None:
             what = f"{algorithm.full_name} ({image.variant})"
             self.say(f"Building the {engine.name} environment of {what}; once for each lock.")

@@ -48,7 +48,7 @@ def _sha256(folder):
 def test_the_lock_of_an_environment_pins_every_package_and_its_upstream_by_hash(algorithm):
     for device in algorithm.devices:
         pins = {pin.name: pin.version for pin in read_lock(algorithm.lock(device))}
-        assert pins[algorithm.upstream["name"]] == algorithm.upstream["version"]
+        assert pins[algorithm.upstream.name] == algorithm.upstream.version
         assert pins["torch"].partition("+")[0] == "2.13.0"  # of the base image, as in every environment
         assert device == "cuda" or not [name for name in pins if name.startswith("nvidia")]
 

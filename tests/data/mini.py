@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import tifffile
 import yaml
+from msgspec.structs import replace
 
 from orchestrator.data.simulator.noise import Scmos, TwoPhoton
 from orchestrator.data.simulator.scene import DETECTOR, EXPOSURE, Light, Scene
@@ -132,7 +132,6 @@ def write_manifest(folder: Path, *, frames: int = 12, size: int = 50, each: int 
     for file in document["datasets"]["refined"]["files"]:
         del file["shape"]
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(MANIFEST.with_name("manifest.schema.json"), folder / "manifest.schema.json")
     (folder / "manifest.yaml").write_text(yaml.safe_dump(document))
     return folder / "manifest.yaml"
 

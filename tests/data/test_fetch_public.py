@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from orchestrator.data.datasets import Dataset, File
 from orchestrator.data.download import Transfer
@@ -239,4 +240,4 @@ def test_what_an_earlier_process_left_behind_is_cleaned_up(dataset, tmp_path):
 def _with_lock(dataset, tmp_path):
     """Return the dataset as the manifest would give it after the first fetch."""
     known = json.loads((tmp_path / "lock.json").read_text())["public"]["files"]
-    return replace(dataset, files=tuple(replace(file, **known[file.path]) for file in dataset.files))
+    return replace(dataset, files=tuple(structs.replace(file, **known[file.path]) for file in dataset.files))

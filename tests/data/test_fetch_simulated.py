@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from orchestrator.data.datasets import File, locate
 from orchestrator.data.fetch import fetch
@@ -25,7 +26,7 @@ def _ignore(*_):
 def tiny():
     """Return the demo with 4 frames in its val split only, and no checksums."""
     demo = MANIFEST.named("demo")
-    scene = replace(demo.simulation.scenes["val"], frames=4)
+    scene = structs.replace(demo.simulation.scenes["val"], frames=4)
     files = tuple(
         File(path=file.path, split="val", role=file.role, dtype=file.dtype)
         for file in demo.files
@@ -59,7 +60,7 @@ def test_unknown_checksums_are_locked_at_the_first_fetch_and_hold_at_the_next(ti
     fetch(tiny, tmp_path, lock=lock, progress=_ignore)
     known = json.loads(lock.read_text())["demo"]["files"]
     assert set(known) == {file.path for file in tiny.files}
-    locked = replace(tiny, files=tuple(replace(file, **known[file.path]) for file in tiny.files))
+    locked = replace(tiny, files=tuple(structs.replace(file, **known[file.path]) for file in tiny.files))
     movie = tmp_path / "demo/val/demo_val.tif"
     stamp = movie.stat().st_mtime_ns
     fetch(locked, tmp_path, lock=lock, progress=_ignore)
@@ -70,14 +71,14 @@ def test_unknown_checksums_are_locked_at_the_first_fetch_and_hold_at_the_next(ti
 
 
 def test_simulated_bytes_other_than_the_locked_ones_are_an_error_and_leave_nothing(tiny, tmp_path):
-    wrong = replace(tiny, files=tuple(replace(file, checksum="sha256:" + "0" * 64) for file in tiny.files))
+    wrong = replace(tiny, files=tuple(structs.replace(file, checksum="sha256:" + "0" * 64) for file in tiny.files))
     with pytest.raises(BadInput, match=r"expected simulated bytes of sha256:0+, got sha256:\w+ with NumPy"):
         fetch(wrong, tmp_path, lock=tmp_path / "lock.json", progress=_ignore)
     assert [path for path in (tmp_path / "demo").rglob("*") if path.is_file()] == []
 
 
 def test_a_disk_too_small_is_an_error_before_anything_is_simulated(tiny, tmp_path):
-    huge = replace(tiny, files=tuple(replace(file, bytes=10**18) for file in tiny.files))
+    huge = replace(tiny, files=tuple(structs.replace(file, bytes=10**18) for file in tiny.files))
     with pytest.raises(BadInput, match="free bytes"):
         fetch(huge, tmp_path, lock=tmp_path / "lock.json", progress=_ignore)
     assert not (tmp_path / "demo").exists()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import tifffile
+from msgspec import structs
 
 from contract.files import sha256
 from orchestrator.data.manifest import load_manifest
@@ -78,7 +79,7 @@ def test_another_background_makes_another_copy(refined):
 
 def test_splits_that_the_step_does_not_name_are_left_alone(refined):
     dataset, root, cache = refined
-    step = replace(dataset.preparation[0], splits=("train",))
+    step = structs.replace(dataset.preparation[0], splits=("train",))
     movies = _prepare((replace(dataset, preparation=(step,)), root, cache))
     assert [movie.noisy.is_relative_to(cache) for movie in movies] == [True, True, False, False]
 

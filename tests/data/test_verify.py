@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tifffile
+from msgspec import structs
 
 from orchestrator.data.datasets import locate
 from orchestrator.data.manifest import load_manifest
@@ -125,5 +126,5 @@ def test_another_size_checksum_or_dtype_is_found(data):
 
 def _with(dataset, **fields):
     """Return the dataset with other fields in the entry of the low-SNR training movie."""
-    files = tuple(replace(file, **fields) if file.name == LOW else file for file in dataset.files)
+    files = tuple(structs.replace(file, **fields) if file.name == LOW else file for file in dataset.files)
     return replace(dataset, files=files)

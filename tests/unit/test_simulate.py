@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import tracemalloc
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+from msgspec.structs import replace
 
 from contract.files import sha256
 from contract.stacks import open_stack

@@ -15,6 +15,7 @@ from contract.errors import JobRefused
 from correlation import Occlusion
 from network import CellMincer
 from settings import settings_of
+from upstream_keys import NETWORK
 
 MANIFEST = "n_frames_per_segment: 1009\nn_segments: 2\norder: tyx\nsampling_rate: 50\ninfer_active_t_range: true\n"
 PREPROCESS = """
@@ -78,7 +79,11 @@ def test_the_keys_of_upstream_set_parameters():
         ("train", "train: {optim_params: {betas: [2.0, 0.9]}}", "optim_beta1: expected 0 to 0.999999, got 2.0"),
         ("train", "model: {spatial_unet_depth: 40}", "spatial_unet_depth: expected 1 to 5, got 40"),
         ("manifest", "n_frames_per_segment: 0", "n_frames_per_segment: expected 2 to 10000000, got 0"),
-        ("train", "model: {spatial_unet_activation: tanh}", "expected one of relu, elu, leaky_relu, gelu, got 'tanh'"),
+        (
+            "train",
+            "model: {spatial_unet_activation: tanh}",
+            "expected one of relu, elu, selu, leaky_relu, gelu, softplus, sigmoid, got 'tanh'",
+        ),
         ("preprocess", "detrend: {poly_order: -1}", "poly_order: expected 0 to 8, got -1"),
         ("train", "[1, 2", "train_yaml: expected YAML, got"),
         ("train", "just words", "train_yaml: expected keys and values as in upstream's train.yaml, got str"),
@@ -98,6 +103,7 @@ def test_every_parameter_is_used_and_every_preset_holds():
     parts = (settings.manifest, settings.preprocess, settings.architecture, settings.fitting)
     fields = {name for part in parts for name in part.__slots__}
     ours = {"manifest_yaml", "preprocess_yaml", "train_yaml", "compat", "convergence", "trend_only"}
+    ours |= {"detector", "detector_gaps", "detector_back"}  # read by the contract
     assert fields | ours == set(document["params"])
 
 
@@ -126,6 +132,54 @@ def test_a_checkpoint_of_upstream_loads_and_gives_the_same_output(tmp_path):
             one.temporal_denoiser(one.embed(frames, one.spatial_unet.contexts(features))) for one in (network, loaded)
         ]
     assert torch.equal(*outputs)
+
+
+def random_architecture(rng):
+    """Return an upstream `model_config` of small sizes and the parameters it sets."""
+    activations = ["relu", "elu", "selu", "leaky_relu", "gelu", "softplus", "sigmoid"]
+    kernel = int(rng.choice([3, 5]))
+    config = {
+        "spatial_unet_activation": str(rng.choice(activations)), "spatial_unet_batch_norm": bool(rng.integers(2)),
+        "spatial_unet_depth": int(rng.integers(1, 4)), "spatial_unet_kernel_size": 3,
+        "spatial_unet_feature_mode": str(rng.choice(["repeat", "once", "none"])),
+        "spatial_unet_first_conv_channels": int(rng.integers(2, 6)),
+        "spatial_unet_n_conv_layers": int(rng.integers(1, 4)),
+        "temporal_denoiser_activation": str(rng.choice(activations)), "temporal_denoiser_kernel_size": kernel,
+        "temporal_denoiser_conv_channels": int(rng.integers(2, 6)),
+        "temporal_denoiser_n_conv_layers": int(rng.integers(1, 4)),
+    }  # fmt: skip
+    hidden = rng.integers(2, 6, rng.integers(0, 3)).tolist()
+    settings = settings_of(params(**config, temporal_denoiser_hidden_dense_layer_dims=",".join(map(str, hidden))))
+    return config | {"temporal_denoiser_hidden_dense_layer_dims": hidden}, settings.architecture
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_checkpoint_of_any_activation_and_readout_kernel_loads_and_gives_the_same_output(tmp_path, seed):
+    """Random sizes, activations and read-outs; saved once more, it loads again."""
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    config, architecture = random_architecture(rng)
+    network = CellMincer(architecture, 37).eval()
+    state = {f"denoising_model.{name}": tensor for name, tensor in network.state_dict().items()}
+    readout = int(rng.choice([1, 3, 5]))
+    for name in [name for name in state if "readout" in name and state[name].ndim == 4]:
+        if rng.integers(2) or "readout.0" in name:
+            state[name] = torch.randn(*state[name].shape[:2], readout, readout)
+    config |= {"type": NETWORK, "n_global_features": np.int64(37), "spatial_unet_readout_kernel_size": readout}
+    torch.save({"state_dict": state, "hyper_parameters": {"model_config": config}}, tmp_path / "last.ckpt")
+    loaded, _ = load(checkpoint_in(tmp_path), params("default"))
+    save(tmp_path, loaded, Occlusion(), {})
+    again, _ = load(checkpoint_in(tmp_path), params("default"))
+    assert sorted(again.state_dict()) == sorted(network.state_dict())
+    side = architecture.valid.input_size(8)
+    frames, features = torch.randn(1, architecture.t_order + 1, side, side), torch.randn(1, 37, side, side)
+    with torch.no_grad():
+        outputs = [
+            one.temporal_denoiser(one.embed(frames, one.spatial_unet.contexts(features)))
+            for one in (network, loaded, again)
+        ]
+    assert torch.equal(outputs[0], outputs[1])
+    assert torch.equal(outputs[0], outputs[2])
 
 
 def test_a_checkpoint_of_ours_holds_what_was_hidden(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from scipy import ndimage, optimize, signal
 
 from active import active_frames, infer, prominent_peaks
@@ -110,6 +111,67 @@ def test_the_likely_trend_minimises_the_loss_of_the_paper(exponential, order):
         assert loss(found[:, 0, pixel], pixel) == pytest.approx(best.fun, rel=1e-5)
 
 
+def noisy_curves(rng, *, steep):
+    """Return pixels (T, Y, X) of random light and bleaching with their noise line, some with a transient."""
+    length, gain, offset, read = int(rng.integers(60, 300)), 10 ** rng.uniform(-1, 1), rng.uniform(50, 150), 3.0
+    time = np.linspace(-1, 1, length)[:, None, None]
+    light = 10 ** rng.uniform(1, 2.5, (1, 4, 5)) * np.exp(rng.uniform(-0.8, 0.3, (1, 4, 5)) * time)
+    movie = offset + gain * rng.poisson(light / gain) + rng.normal(0, read, light.shape)
+    beta = -gain * offset + read**2
+    if steep:
+        movie += (rng.random((1, 4, 5)) < 0.5) * light * 2 * np.exp(-8 * np.abs(time - 0.3))
+        beta -= 1.2 * gain * light.min()
+    noise = NoiseLine(
+        alpha_median=gain, alpha_std=0.0, beta_median=beta, beta_std=0.0, global_min_variance=0.5 * read**2
+    )
+    return movie.astype(np.float32), noise
+
+
+def upstreams_search(movie, noise, order):
+    """Return the curves of upstream's settings of L-BFGS: a polynomial in seconds, all pixels at once, float32."""
+    seconds = np.arange(len(movie)) / 30
+    powers = torch.tensor(np.vander(seconds, order + 1), dtype=torch.float32)
+    values = torch.tensor(movie.reshape(len(movie), -1))
+    start = np.polyfit(seconds, movie.reshape(len(movie), -1).astype(np.float64), order)
+    weights = torch.tensor(start, dtype=torch.float32, requires_grad=True)
+    optimiser = torch.optim.LBFGS([weights], lr=0.1, max_iter=100, history_size=100, line_search_fn="strong_wolfe")
+
+    def closure():
+        optimiser.zero_grad()
+        curves = powers @ weights
+        variance = (noise.alpha_median * curves + noise.beta_median).clamp(min=noise.global_min_variance)
+        loss = ((values - curves) ** 2 / (2 * variance) + 0.5 * variance.log()).sum()
+        loss.backward()
+        return loss
+
+    for _ in range(3):
+        optimiser.step(closure)
+    return (np.vander(seconds, order + 1) @ weights.detach().double().numpy()).reshape(movie.shape)
+
+
+@pytest.mark.parametrize("steep", [False, True])
+@pytest.mark.parametrize("order", [0, 1, 2, 3])
+def test_a_likely_trend_is_at_least_as_likely_as_upstreams_and_equal_for_constants(order, steep):
+    """Random pixels and noise lines against torch's L-BFGS with upstream's settings, and against the start."""
+    for seed in range(2):
+        movie, noise = noisy_curves(np.random.default_rng([order, steep, seed]), steep=steep)
+        (segment,) = segment_of(len(movie))
+        fit = TrendFit(segment, (5, 4), order, exponential=False)
+        fit.add(0, movie.transpose(0, 2, 1))
+        frames = np.arange(len(movie))
+        found = refine(Recording(Mapped(movie), "movie"), fit.solve(), noise).at(frames).transpose(0, 2, 1)
+        theirs = upstreams_search(movie, noise, order)
+
+        def losses(curves):
+            variance = noise.variance(curves.astype(np.float64))  # noqa: B023
+            return ((movie - curves) ** 2 / (2 * variance) + 0.5 * np.log(variance)).sum(axis=0)  # noqa: B023
+
+        assert (losses(found) <= losses(fit.solve().at(frames).transpose(0, 2, 1)) + 1e-3).all()
+        assert losses(found).sum() <= losses(theirs).sum() + 0.01
+        if order == 0:
+            assert np.abs(found - theirs).max() < 0.5
+
+
 @pytest.mark.parametrize(
     ("length", "left", "right", "expected"),
     [(100, 20, 30, ((0, 20), (70, 100))), (40, 30, 30, ((0, 40),)), (5, 100, 250, ((0, 5),)), (30, 0, 7, ((23, 30),))],
@@ -179,6 +241,34 @@ def test_two_states_are_told_apart_and_one_state_is_not():
     assert active is not None
     assert np.count_nonzero(active != stimulus) < 20
     assert infer(np.exp(-time / 3000)) is None
+
+
+def literal_active(trace):
+    """Return upstream's active frames by scipy, or None where it ends with an IndexError."""
+    smooth = ndimage.uniform_filter1d(trace, 7, mode="nearest")
+    counts, edges = np.histogram(smooth, bins=100)
+    peaks, _ = signal.find_peaks(counts, prominence=0.125 * np.ptp(counts))
+    if len(peaks) < 2:
+        return None
+    above = (trace > (edges[peaks[0]] + edges[peaks[1]]) / 2).astype(float)
+    return ndimage.uniform_filter1d(above, 11, mode="constant") > 0.5
+
+
+def test_active_frames_are_upstreams_on_random_traces():
+    """The rule written with scipy: the smoothed trace sets the threshold, the raw one is held against it."""
+    rng = np.random.default_rng(10)
+    told_apart = 0
+    for _ in range(400):
+        length = int(rng.integers(200, 3000))
+        steps = np.repeat(rng.random(-(-length // 50)) < rng.uniform(0.2, 0.8), 50)[:length]
+        decay = np.convolve(rng.random(length) < 0.01, np.exp(-np.arange(60) / rng.uniform(2, 30)))[:length]
+        trace = rng.choice([0.0, 3.0]) * steps + rng.uniform(0, 2) * decay + rng.normal(0, rng.uniform(0.05, 1), length)
+        found, expected = infer(trace), literal_active(trace)
+        assert (found is None) == (expected is None)
+        if expected is not None:
+            assert np.array_equal(found, expected)
+            told_apart += 1
+    assert told_apart > 200
 
 
 def test_a_stimulus_names_its_frames_in_each_segment():

@@ -97,13 +97,15 @@ def test_prediction_in_the_dtype_of_the_input_is_upstreams_file(tmp_path: Path) 
     np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("mode", ["exact", "fast"])
+@pytest.mark.parametrize(("mode", "read_ahead"), [("exact", 0), ("fast", 0), ("exact", 2)])
 def test_training_killed_within_an_epoch_resumes_to_the_same_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, read_ahead: int
 ) -> None:
+    """Also where patches, and with them random numbers, are drawn before they are needed, as on a GPU."""
     movies = [noisy_movie(clean_movie(SHAPE))]
     whole = trained(tmp_path / "whole", movies, {"mode": mode})
-    monkeypatch.setattr(learning._SaveClock, "due", lambda _: True)  # noqa: SLF001 - a state after every step
+    monkeypatch.setattr(learning, "depth_for", lambda _: read_ahead)
+    monkeypatch.setattr(learning.SaveClock, "due", lambda _: True)  # a state after every step
     step, calls = learning.Learner.step, []
 
     def stop_twice(self: learning.Learner, *pair: torch.Tensor) -> torch.Tensor:

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import tifffile
+import torch
 
+import fast
 import learning
-from contract.errors import DidNotConverge
+from contract.errors import DidNotConverge, OutOfMemory
 from fast import fast_tiling
+from lean import lean_forward
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -112,6 +113,53 @@ def test_a_movie_around_zero_is_predicted_like_the_same_movie_with_an_offset(
     found = predict(tmp_path / "centred", checkpoint, centred)
     expected = predict(tmp_path / "offset", checkpoint, NOISY) - offset
     assert psnr_db(TRUTH - offset, found) > psnr_db(TRUTH - offset, expected) - 0.2
+
+
+def test_reading_ahead_and_writing_behind_change_no_bit(
+    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    movie = noisy_movie(clean_movie((136, 48, 48)))
+    plain = predict(tmp_path / "plain", checkpoint, movie, {"memory_gib": 0.05})
+    monkeypatch.setattr(fast, "depth_for", lambda _: 1)
+    np.testing.assert_array_equal(predict(tmp_path / "ahead", checkpoint, movie, {"memory_gib": 0.05}), plain)
+
+
+@pytest.mark.parametrize("first_failure", [1, 4])
+def test_out_of_gpu_memory_halves_the_tiles_and_goes_on_where_it_stopped(
+    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, first_failure: int
+) -> None:
+    """With 0.2 GiB this movie has four tiles; the first two tell the gain, or all of it fails at once."""
+    movie = noisy_movie(clean_movie((400, 48, 48)))
+    expected = predict(tmp_path / "half", checkpoint, movie, {"memory_gib": 0.1})
+    calls = []
+
+    def full(network: torch.nn.Module, window: torch.Tensor) -> torch.Tensor:
+        calls.append(window.numel())
+        if len(calls) == first_failure:
+            message = "CUDA out of memory"
+            raise torch.OutOfMemoryError(message)
+        return lean_forward(network, window)
+
+    monkeypatch.setattr(fast, "lean_forward", full)
+    monkeypatch.setattr(fast, "_SAMPLES", 1)
+    found = predict(tmp_path / "full", checkpoint, movie, {"memory_gib": 0.2})
+    assert found.shape == movie.shape
+    assert np.sqrt(np.mean((found - expected) ** 2)) < np.std(NOISY - TRUTH) / 100
+    events = (tmp_path / "full" / "predict" / "events.jsonl").read_text()
+    assert "memory_gib: the GPU is out of memory with 0.2 GiB, going on with 0.1" in events
+    assert max(calls[first_failure:]) < max(calls[:first_failure])
+
+
+def test_no_gpu_memory_at_all_ends_as_out_of_memory(
+    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        message = "CUDA out of memory"
+        raise torch.OutOfMemoryError(message)
+
+    monkeypatch.setattr(fast, "lean_forward", full)
+    with pytest.raises(OutOfMemory, match=r"the GPU ran out of memory with 0.2 GiB, and with less: .*at least"):
+        predict(tmp_path, checkpoint, NOISY, {"memory_gib": 0.2})
 
 
 def test_output_in_the_dtype_of_the_input_is_rounded(tmp_path: Path, checkpoint: Path) -> None:

@@ -24,7 +24,7 @@ from contract.predictions import open_prediction
 from contract.stacks import open_stack
 from exact import predict_exactly
 from intensities import Centred, mean_for_prediction, mean_for_training
-from lean import lean_forward
+from lean import lean_forward, maxima
 from patch_grid import exact_tiles, training_grid
 from settings import Settings, settings_of
 from tiling import HALO, best_tiling
@@ -197,6 +197,17 @@ def test_stand_ins_are_gone_after_upstream_is_imported() -> None:
 def test_parameters_that_cannot_work_are_refused(tmp_path: Path, params: dict, fields: dict, message: str) -> None:
     with pytest.raises(JobRefused, match=message):
         settings_of(make_job(tmp_path / "train", "train", [], params, **fields))
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
+@pytest.mark.parametrize("size", [(16, 24, 32), (5, 18, 31)])
+def test_the_maxima_of_views_are_those_of_the_pooling_in_the_layout_of_the_image(
+    size: tuple[int, int, int], layout: torch.memory_format
+) -> None:
+    image = torch.randn(2, 8, *size).to(memory_format=layout)
+    found = maxima(image)
+    assert torch.equal(found, torch.nn.functional.max_pool3d(image, 2))
+    assert found.is_contiguous(memory_format=layout)
 
 
 @pytest.mark.parametrize("size", [(16, 24, 32), (20, 18, 30), (150, 9, 11)])

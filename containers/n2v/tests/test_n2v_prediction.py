@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import tifffile
 import torch
 
+import unet_prediction
 from block_plan import FOOTPRINTS, plan_core
 from careamics_unet import UNet
 from contract.blocks import axis_blocks, pad_by_reflection
-from contract.errors import JobRefused
+from contract.device import within_gpu_memory
+from contract.errors import JobRefused, OutOfMemory
 from contract.events import Events
 from contract.files import write_json
 from n2v.tests.n2v_jobs import THREADS, predict_job, train_job, write_stack
@@ -172,10 +175,47 @@ def test_blocks_stay_within_the_memory_asked_for(conv_dims, shape):
 
 def test_a_block_as_large_as_the_movie_is_not_cut():
     footprint = FOOTPRINTS[2]
-    core = plan_core((4, 64, 64), halo=(0, 28, 28), multiple=(1, 4, 4), footprint=footprint, gib=None)
+    core = plan_core((4, 64, 64), halo=(0, 28, 28), multiple=(1, 4, 4), footprint=footprint, gib=0.75)
     assert core == (4, 64, 64)
 
 
 def test_too_little_memory_for_any_block_is_refused():
     with pytest.raises(JobRefused, match=r"predict_memory_gib: expected enough for one block of a 2048 x 2048 movie"):
         plan_core((9, 2048, 2048), halo=(28, 28, 28), multiple=(4, 4, 4), footprint=FOOTPRINTS[3], gib=0.1)
+
+
+def test_reading_ahead_and_writing_behind_change_no_bit(tmp_path, monkeypatch):
+    movie = random_movie((9, 60, 48))
+    plain = predicted(untrained(tmp_path / "plain", movie, conv_dims=2, predict_memory_gib=0.01)[0])
+    monkeypatch.setattr(unet_prediction, "depth_for", lambda _: 1)
+    ahead = predicted(untrained(tmp_path / "ahead", movie, conv_dims=2, predict_memory_gib=0.01)[0])
+    np.testing.assert_array_equal(ahead, plain)
+
+
+@pytest.mark.parametrize("fits", [0, 2])
+def test_out_of_gpu_memory_goes_on_in_smaller_blocks_to_the_same_bits(tmp_path, monkeypatch, fits):
+    """The first blocks fit or not even those; frames that are written are not predicted again."""
+    movie, gib = random_movie((12, 60, 48)), 4 * 60 * 48 * 1200 / 2**30
+    plain = predicted(untrained(tmp_path / "plain", movie, conv_dims=2, predict_memory_gib=gib)[0])
+    forward, frames = UNet.forward, []
+
+    def full(self, batch):
+        frames.append(len(batch))
+        if len(frames) == fits + 1:
+            raise torch.OutOfMemoryError
+        return forward(self, batch)
+
+    job, _ = untrained(tmp_path / "full", movie, conv_dims=2, predict_memory_gib=gib)
+    monkeypatch.setattr(UNet, "forward", full)
+    np.testing.assert_array_equal(predicted(job), plain)
+    assert max(frames[fits + 1 :]) < frames[fits]
+    assert sum(frames) - frames[fits] == len(movie)
+    assert "predict_memory_gib: the GPU is out of memory with" in (job.folder / "events.jsonl").read_text()
+
+
+def test_more_memory_than_the_gpu_has_free_is_told_before_the_start(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (3 * 2**30, 8 * 2**30))
+    job = replace(untrained(tmp_path, random_movie((4, 20, 20)), conv_dims=2)[0], device="cuda")
+    assert unet_prediction.memory_gib(job, 2) == 4
+    with closing(Events(job.folder / "events.jsonl")) as events, pytest.raises(OutOfMemory, match=r"3\.0 of 8\.0 GiB"):
+        within_gpu_memory(job, events, "predict_memory_gib", 4.0, pytest.fail)

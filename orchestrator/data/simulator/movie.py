@@ -13,7 +13,6 @@ import numpy as np
 import tifffile
 
 from contract.files import atomic
-from orchestrator.data.simulator.noise import Scmos, TwoPhoton
 from orchestrator.data.simulator.scene import DETECTOR, EXPOSURE, Light, Scene
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from orchestrator.data.simulator.noise import Grey, NoiseModel
 
 _IMAGEJ_LIMIT_BYTES = 2**32 - 2**20  # ImageJ's TIFF has 32-bit offsets; larger movies become OME BigTIFF
-_NOISE: dict[str, type[TwoPhoton | Scmos]] = {"two_photon": TwoPhoton, "scmos": Scmos}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,14 +32,6 @@ class Simulation:
 
     noise: NoiseModel
     scenes: Mapping[str, Scene]
-
-
-def simulation_from(entry: Mapping[str, Any]) -> Simulation:
-    """Make a simulation of its entry in the manifest: `noise`, `scene` and `splits`, see manifest.schema.json."""
-    noise = dict(entry["noise"])
-    kind = _NOISE[noise.pop("kind")]
-    scenes = {split: Scene(**{**entry["scene"], **own}) for split, own in entry["splits"].items()}
-    return Simulation(noise=kind(**noise), scenes=scenes)
 
 
 class SimulatedMovie:

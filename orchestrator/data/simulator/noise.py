@@ -5,10 +5,12 @@ Both models are linear on average, so the noise-free counterpart of a movie is k
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import numpy as np
+from msgspec import Meta
+
+from orchestrator.documents import Document, NotNegative, Positive, Share
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,8 +39,7 @@ class NoiseModel(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TwoPhoton:
+class TwoPhoton(Document, frozen=True, kw_only=True, tag_field="kind", tag="two_photon"):
     """Photomultiplier of a scanning two-photon microscope.
 
     The charge of n photons is log-normal with mean ``n * gain`` and variance ``n * (gain * gain_cv)**2``. Some photons
@@ -47,12 +48,12 @@ class TwoPhoton:
     that there the charge of a whole pixel spills over.
     """
 
-    gain_adu_per_photon: float
-    gain_cv: float
-    dark_photons: float
-    read_noise_adu: float
-    bleed_probability: float
-    bleed_fraction: float
+    gain_adu_per_photon: Positive
+    gain_cv: Positive
+    dark_photons: NotNegative
+    read_noise_adu: NotNegative
+    bleed_probability: Share
+    bleed_fraction: Share
     offset_adu: float
 
     @property
@@ -87,19 +88,18 @@ class TwoPhoton:
         return np.where(counts > 0, charge, 0.0)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scmos:
+class Scmos(Document, frozen=True, kw_only=True, tag_field="kind", tag="scmos"):
     """Scientific CMOS camera of a widefield microscope."""
 
-    quantum_efficiency: float
-    dark_electrons: float
-    read_noise_electrons: float
-    read_noise_spread: float
-    row_noise_electrons: float
-    gain_adu_per_electron: float
+    quantum_efficiency: Annotated[float, Meta(gt=0, le=1)]
+    dark_electrons: NotNegative
+    read_noise_electrons: NotNegative
+    read_noise_spread: NotNegative
+    row_noise_electrons: NotNegative
+    gain_adu_per_electron: Positive
     offset_adu: float
-    bits: int
-    levels: int | None
+    bits: Annotated[int, Meta(ge=1, le=16)]
+    levels: Annotated[int, Meta(ge=2)] | None
 
     @property
     def dtype(self) -> np.dtype[Any]:

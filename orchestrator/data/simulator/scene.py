@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+from orchestrator.documents import Count, Document, Hertz, Length, NotNegative, Positive, Share
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,29 +24,33 @@ _PUNCTUM_RADIUS_PX = 2.0  # a bouton is as large as the resolution lets it be
 _NEUROPIL_FIELDS = 4  # patterns whose brightness drifts independently
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scene:
-    """What is in front of the detector."""
+class Place(Document, frozen=True, kw_only=True):
+    """What is in front of the detector, whatever the random numbers and however long one looks."""
 
-    seed: int
-    frames: int
-    height: int
-    width: int
-    frame_rate_hz: float
-    um_per_pixel: float
-    cells: int
-    puncta: int
-    soma_radius_um: float
-    dark_nuclei: float
-    process_um: float
-    neuropil_photons: float
-    resting_photons: float
-    spike_photons: float
-    spike_rate_hz: float
-    rise_s: float
-    decay_s: float
-    bleach_s: float
-    vignette: float
+    height: Length
+    width: Length
+    frame_rate_hz: Hertz
+    um_per_pixel: Positive
+    cells: Count
+    puncta: Count
+    soma_radius_um: Positive
+    dark_nuclei: Share
+    process_um: NotNegative
+    neuropil_photons: NotNegative
+    resting_photons: NotNegative
+    spike_photons: NotNegative
+    spike_rate_hz: NotNegative
+    rise_s: Positive
+    decay_s: Positive
+    bleach_s: Positive
+    vignette: Share
+
+
+class Scene(Place, frozen=True, kw_only=True):
+    """A place with the seed of its random numbers, looked at for so many frames."""
+
+    seed: Count
+    frames: Length
 
     def rng(self, purpose: int, frame: int = 0) -> np.random.Generator:
         """Return the random numbers of one purpose (and, for exposures, of one frame)."""

@@ -21,7 +21,7 @@ DOCUMENT = {
 }  # fmt: skip
 
 WRONG = [
-    ("contract", 2), ("contract", "1"), ("job", ""), ("command", "denoise"), ("axes", "X"), ("frame_rate_hz", 0),
+    ("contract", 3), ("contract", "1"), ("job", ""), ("command", "denoise"), ("axes", "X"), ("frame_rate_hz", 0),
     ("frame_rate_hz", "7"), ("inputs", []), ("inputs", {"train": []}), ("checkpoint", "here"), ("checkpoint", "/a,b"),
     ("predictions", "/a:b"), ("params", None), ("seed", -1), ("seed", 2**32), ("seed", 1.5), ("seed", True),
     ("device", "gpu"), ("threads", 0), ("precision", "float16"), ("output_dtype", "uint16"), ("unknown", 1),
@@ -43,6 +43,17 @@ def test_both_readers_refuse_the_same_jobs(tmp_path, field, value):
     (tmp_path / "job.json").write_text(json.dumps(document))
     with pytest.raises(JobRefused, match=field):
         read_job(tmp_path / "job.json")
+
+
+def test_a_job_with_targets_survives_too_and_needs_version_2(tmp_path):
+    document = DOCUMENT | {"contract": 2, "inputs": DOCUMENT["inputs"] | {"target": ["/d/clean.tif"]}}
+    job = from_document(document, tmp_path)
+    write_json(job.path, to_document(job))
+    assert read_job(job.path) == job
+    assert to_document(job) == document
+    write_json(job.path, document | {"contract": 1})
+    with pytest.raises(JobRefused, match=r"expected contract 2 where inputs[.]target is given, got 1"):
+        read_job(job.path)
 
 
 @pytest.mark.parametrize("field", sorted(DOCUMENT))

@@ -8,6 +8,8 @@ from scipy.ndimage import gaussian_filter, uniform_filter1d
 
 from evaluation.metrics import ScoreProtocol, fit_microssim, score_movie
 from evaluation.metrics.microssim import MicroSsim
+from evaluation.metrics.ssim import Normalisation, mean_similarity
+from evaluation.metrics.window import UNIFORM
 
 # Largest difference allowed to the reference, dB or without unit. With its parameters microssim equals the
 # reference to 1e-12, always tested too; with its own it differs by what the reference's search leaves unconverged
@@ -93,3 +95,50 @@ def test_the_fitted_parameters_equal_the_reference(movies, reference):
     assert fitted.offset_prediction == expected["offset_pred"]
     assert fitted.max_value == expected["max_val"]
     assert fitted.ri_factor == pytest.approx(expected["ri_factor"], rel=1e-5)
+
+
+def random_case(rng, gain):
+    """Return a blurred scene and a noisy copy in other units: size, contrast, noise and offset at random."""
+    shape = (int(rng.integers(1, 6)), *rng.integers(11, 60, 2))
+    scene = gaussian_filter(rng.gamma(1, 1, shape), (0.5, 2, 2))
+    sd, noise = 10 ** rng.uniform(0, 2), 10 ** rng.uniform(-1, 0.7)
+    target = rng.uniform(0, 500) + sd * scene / scene.std()
+    return case(target, gain * (target + sd * noise * rng.normal(size=shape)), data_range=1000.0)
+
+
+def pooled_similarity(movie, fit, factor):
+    """Return what both libraries maximise: the similarity in 7 x 7 windows with the constants of the last frame."""
+    normalisation = Normalisation(fit.offset_target, fit.offset_prediction, factor)
+    pairs = zip(movie["target"], movie["prediction"], strict=True)
+    last = float(np.ptp(movie["target"][-1]))
+    return np.mean([mean_similarity(*pair, last, UNIFORM, normalisation) for pair in pairs])
+
+
+@pytest.mark.parametrize(("gains", "tolerance"), [((0.5, 2.0), 4e-6), ((1e-3, 1e3), 1e-3)])
+def test_random_movies_score_as_the_reference_where_its_search_arrives(reference, gains, tolerance):
+    """Elsewhere it stays where it began or ends on a negative factor, and its similarity is below ours."""
+    rng = np.random.default_rng(11)
+    cases = {f"{n}": random_case(rng, np.exp(rng.uniform(*np.log(gains)))) for n in range(16)}
+    expected = reference(cases)
+    arrived = 0
+    for name, movie in cases.items():
+        fit = fit_microssim(movie["target"], movie["prediction"], every=1, cast=None)
+        theirs = expected[name]["parameters"]["ri_factor"]
+        assert pooled_similarity(movie, fit, fit.ri_factor) >= pooled_similarity(movie, fit, theirs) - 1e-12
+        assert_equal_microssim_given_fit(movie, expected[name])
+        if theirs > 0 and theirs != 1:
+            ours = [fit.score(*pair) for pair in zip(movie["target"], movie["prediction"], strict=True)]
+            np.testing.assert_allclose(ours, expected[name]["microssim"], rtol=0, atol=tolerance, err_msg=name)
+            arrived += 1
+    assert arrived >= 8
+
+
+def test_a_constant_target_frame_is_nan_here_and_0_in_the_reference(movies, reference):
+    target, noisy = movies(frames=5)
+    target[2] = target.mean()
+    expected = reference({"movie": case(target, noisy)})["movie"]
+    frames = score_movie(target, noisy, ScoreProtocol(data_range=65535.0, cast=None, every=1)).frames
+    assert np.isnan(frames.microssim).tolist() == [False, False, True, False, False]
+    assert expected["microssim"][2] == pytest.approx(0, abs=1e-9)
+    assert np.isnan(expected["si_psnr"][2])
+    assert np.isnan(frames.si_psnr[2])

@@ -130,7 +130,9 @@ def test_a_parameter_that_the_algorithm_does_not_have_is_refused_with_file_and_e
 
 def test_a_value_without_its_table_is_refused_with_the_place_in_the_file(folder):
     _change(folder, lambda all_: all_["NIDDL_LOWSNR"]["published"][0].pop("table"))
-    with pytest.raises(BadInput, match=r"at experiments.NIDDL_LOWSNR.published.0: 'table' is a required property"):
+    with pytest.raises(
+        BadInput, match=r"at experiments.NIDDL_LOWSNR.published\[0\]: expected the field table, got none"
+    ):
         load_experiments(folder.parent)
 
 
@@ -154,7 +156,7 @@ def test_experiments_without_their_study_are_refused(folder):
     document = yaml.safe_load((CONTAINERS / "experiments.yaml").read_text())
     del document["study"]
     path.write_text(yaml.safe_dump(document))
-    with pytest.raises(BadInput, match="'study' is a required property"):
+    with pytest.raises(BadInput, match="at the top level: expected the field study, got none"):
         load_experiments(folder.parent)
 
 

@@ -1,0 +1,105 @@
+"""Predict movies with a trained network in bounded memory: the values are those of the movie in one piece.
+
+Shared with n2v-tf. It reads the param predict_memory_gib.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from block_plan import Footprint, plan_core
+from contract.blocks import stream
+from contract.predictions import predictions_of
+from contract.stacks import open_stack
+from csbdeep_unet import UNetShape
+from patch_sampling import Normalisation
+from tensorflow_start import keras, tf
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from contract.events import Events
+    from contract.job import Job
+
+_2D = 2
+_FILTERS = 32  # that the footprints were measured with
+_VOXEL_BYTES = {2: 1200, 3: 1200}  # of a network with 32 filters at work, measured, rounded up
+_DEFAULT_GIB = {2: 0.75, 3: 1.6}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Denoiser:
+    """A trained network and what is needed to use it.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Trained.
+    shape : UNetShape
+        Of the network.
+    normalisation : Normalisation
+        Of the movies trained on.
+    """
+
+    network: keras.Model
+    shape: UNetShape
+    normalisation: Normalisation
+
+
+def load_denoiser(job: Job) -> Denoiser:
+    """Read the checkpoint of a predict job."""
+    document = json.loads((job.checkpoint / "network.json").read_text())
+    return Denoiser(
+        network=keras.models.load_model(job.checkpoint / "network.keras", compile=False),
+        shape=UNetShape(**document["shape"]),
+        normalisation=Normalisation(mean=document["mean"], std=document["std"]),
+    )
+
+
+def predict_all(job: Job, events: Events) -> None:
+    """Predict every stack of a job from its checkpoint, in blocks with a halo as wide as the receptive field.
+
+    Raises
+    ------
+    JobRefused
+        When predict_memory_gib does not suffice for the smallest block.
+    """
+    denoiser = load_denoiser(job)
+    network = tf.function(lambda batch: denoiser.network(batch, training=False), reduce_retracing=True)
+
+    def apply(frames: np.ndarray) -> np.ndarray:
+        batch = denoiser.normalisation.apply(frames)[..., None]
+        batch = batch if denoiser.shape.n_dim == _2D else batch[None]
+        return denoiser.normalisation.undo(network(tf.constant(batch)).numpy().reshape(frames.shape))
+
+    for stack, prediction in predictions_of(job, events):
+        stream(stack, prediction, apply, **_blocks(job, stack.shape, denoiser.shape))
+
+
+def check_memory(job: Job, shape: UNetShape) -> None:
+    """Refuse a train job on movies that predict_memory_gib could not predict afterwards, hours later.
+
+    Raises
+    ------
+    JobRefused
+        When predict_memory_gib does not suffice for the smallest block.
+    """
+    for path in (*job.inputs.train, *job.inputs.val):
+        with open_stack(path, job.axes) as stack:
+            _blocks(job, stack.shape, shape)
+
+
+def _blocks(job: Job, movie: tuple[int, int, int], shape: UNetShape) -> dict[str, tuple[int, int, int]]:
+    """Return core, halo and multiple for `contract.blocks.stream`."""
+    volume = shape.n_dim != _2D
+    halo = (shape.halo if volume else 0, shape.halo, shape.halo)
+    multiple = (shape.multiple if volume else 1, shape.multiple, shape.multiple)
+    footprint = Footprint(
+        pixel_bytes=0,
+        voxel_bytes=-(-_VOXEL_BYTES[shape.n_dim] * shape.n_first // _FILTERS),
+        default_gib=_DEFAULT_GIB[shape.n_dim],
+    )
+    core = plan_core(movie, halo=halo, multiple=multiple, footprint=footprint, gib=job.params["predict_memory_gib"])
+    return {"core": core, "halo": halo, "multiple": multiple}

@@ -1,0 +1,116 @@
+"""A movie with known truth, and jobs by hand, for the tests of this folder and of n2v-tf."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import tifffile
+import yaml
+
+from contract.files import write_json
+from contract.job import Inputs, Job, to_document
+
+CARE = Path(__file__).parents[1]
+
+
+def clean_movie(frames=48, size=64, seed=0):
+    """Return cells with transients on an uneven background: float64 (T, Y, X), about 40 to 400."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:size, :size]
+    movie = np.repeat((60 + 20 * np.sin(y / 19) * np.cos(x / 23))[None], frames, axis=0)
+    for _ in range(size * size // 400):
+        centre, radius = rng.uniform(0, size, 2), rng.uniform(3, 6)
+        weight = 1 / (1 + np.exp((np.hypot(y - centre[0], x - centre[1]) - radius) / 0.6))
+        trace = np.convolve(rng.random(frames) < 0.02, np.exp(-np.arange(frames) / 10))[:frames]
+        movie += 150 * (trace + rng.uniform(0.1, 0.6))[:, None, None] * weight
+    return movie
+
+
+def noisy_movie(clean, seed=1):
+    """Return a movie of gain 2, read noise 8 and offset 100, uint16."""
+    rng = np.random.default_rng(seed)
+    grey = 2 * rng.poisson(clean / 2) + rng.normal(0, 8, clean.shape) + 100
+    return np.clip(np.rint(grey), 0, 65535).astype(np.uint16)
+
+
+def write_movie(path, movie):
+    """Write a (T, Y, X) movie and return its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(path, movie, photometric="minisblack", metadata={"axes": "TYX"})
+    return path
+
+
+def si_psnr(clean, prediction):
+    """Return the mean over frames of the scale-invariant PSNR as careamics defines it, dB."""
+    values = []
+    for truth, seen in zip(clean.astype(float), prediction.astype(float), strict=True):
+        off, other = truth - truth.mean(), seen - seen.mean()
+        error = off - (off * other).sum() / (other * other).sum() * other
+        values.append(10 * np.log10((off.max() - off.min()) ** 2 / np.mean(error**2)))
+    return float(np.mean(values))
+
+
+def declaration(algorithm):
+    """Return the algorithm.yaml of a folder."""
+    return yaml.safe_load((algorithm / "algorithm.yaml").read_text())
+
+
+def make_job(folder, command, preset, *, inputs, algorithm=CARE, **overrides):
+    """Write the job.json of one command; checkpoint and predictions lie in the folder's parent."""
+    declared = declaration(algorithm)
+    params = {name: param["default"] for name, param in declared["params"].items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    job = Job(
+        folder=folder,
+        job="test",
+        command=command,
+        axes="TYX",
+        frame_rate_hz=None,
+        inputs=Inputs(**{name: tuple(paths) for name, paths in inputs.items()}),
+        checkpoint=folder.parent / "checkpoint",
+        predictions=folder.parent / "predictions",
+        params=params | declared["presets"][preset] | overrides,
+        seed=1,
+        device="cpu",
+        threads=1,
+        precision="float32",
+    )
+    write_json(job.path, to_document(job))
+    return job
+
+
+def environment(job, algorithm=CARE):
+    """Return the environment of a job, with the algorithm's folder as an image has it."""
+    image, declared = job.folder.parent / "algorithm", declaration(algorithm)
+    image.mkdir(exist_ok=True)
+    for path in [*algorithm.glob("*.py"), *((algorithm / share).resolve() for share in declared["shares"])]:
+        if not (image / path.name).exists():
+            (image / path.name).symlink_to(path)
+    write_json(image / "algorithm.json", declared)
+    return os.environ | {"ALGORITHM_DIR": str(image), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def run_job(job, algorithm=CARE):
+    """Run a job as an image does, and return its result.json."""
+    command = [sys.executable, "-m", "contract", job.command, str(job.path)]
+    subprocess.run(command, check=False, env=environment(job, algorithm))
+    return json.loads((job.folder / "result.json").read_text())
+
+
+def train_and_predict(folder, preset, inputs, algorithm=CARE, **overrides):
+    """Train on the inputs of a train job and predict its first movie; return the prediction."""
+    noisy = inputs["train"][0]
+    for command, given in (("train", inputs), ("predict", {"noisy": [noisy]})):
+        job = make_job(folder / command, command, preset, inputs=given, algorithm=algorithm, **overrides)
+        result = run_job(job, algorithm)
+        assert result["status"] == "ok", result["error"]
+    return tifffile.imread(folder / "predictions" / noisy.name)
+
+
+def messages(job_folder):
+    """Return the messages of a job."""
+    lines = (job_folder / "events.jsonl").read_text().splitlines()
+    return [event["message"] for event in map(json.loads, lines) if "message" in event]

@@ -1,0 +1,75 @@
+"""The battery: every cheap check of a denoised movie, and the three lights they add up to.
+
+docs/checks.md lists each check with formula, unit, pass band, source and the planted fault that proves it.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from . import amplitude, invented, timing
+from .evidence import Evidence, gather
+from .lights import Verdict
+from .transients import Transients, transients
+
+if TYPE_CHECKING:
+    from evaluation.metrics import Frames
+
+
+def check_movie(raw: Frames, denoised: Frames) -> Verdict:
+    """Check a denoised movie against the raw one, without a reference.
+
+    Reads both movies frame by frame; memory does not grow with their length.
+
+    Parameters
+    ----------
+    raw, denoised : Frames
+        Movies of equal shape (T, Y, X), grey levels.
+
+    Returns
+    -------
+    Verdict
+
+    Raises
+    ------
+    ValueError
+        If the movies differ in shape or have fewer than two frames.
+    """
+    start = time.perf_counter()
+    evidence = gather(raw, denoised)
+    found = transients(evidence)
+    checks = (
+        amplitude.offset(evidence),
+        amplitude.flicker(evidence),
+        amplitude.noise_by_brightness(evidence),
+        amplitude.in_range(evidence),
+        amplitude.levels(evidence),
+        amplitude.height(found),
+        amplitude.slow(found),
+        timing.moves(found),
+        timing.delay(found),
+        timing.width(found),
+        timing.unexplained(found),
+        timing.repeated(evidence),
+        timing.ends(evidence),
+        invented.unsupported_activity(evidence),
+        invented.seams(evidence),
+        invented.tiles(evidence),
+        invented.rows(evidence),
+        invented.border(evidence),
+    )
+    return Verdict(checks=checks, plain=_plain(evidence, found), seconds=time.perf_counter() - start)
+
+
+def _plain(evidence: Evidence, found: Transients) -> tuple[str, ...]:
+    sentences = []
+    if evidence.not_denoised:
+        sentences.append(
+            f"It did not denoise: {100 * (1 - evidence.removed):.0f} % of the noise of a pixel is still there."
+        )
+    if evidence.figures.repeated == evidence.figures.frames - 1:
+        sentences.append("It is a still picture: every frame is the same.")
+    elif found.still:
+        sentences.append("It is a still picture: the denoised movie does not move where the raw movie does.")
+    return tuple(sentences)

@@ -1,0 +1,147 @@
+"""Two promises that every algorithm folder makes, held to in the folder's own environment.
+
+A training that is killed resumes to the same bytes, and memory of predict does not grow with the number of frames.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from orchestrator.engines import engine_named
+from orchestrator.engines.image import image_of, prepare
+from orchestrator.paths import layout
+
+# What an image starts, with a change to the contract package before it.
+_START = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[1])
+os.environ["ALGORITHM_DIR"] = sys.argv[1] + "/algorithm"
+{change}
+from contract.__main__ import main
+sys.exit(main(sys.argv[2:]))
+"""
+# A state is saved after every step instead of every ten seconds, and the kill comes half-way, before that of its step.
+_KILL_HALF_WAY = """
+import contract.training as training
+training._SAVE_EVERY_S = training._SAVE_SHARE = 0
+from contract.events import Events
+def step(self, step, steps, **losses):
+    if 2 * step >= steps:
+        os.kill(os.getpid(), signal.SIGKILL)
+Events.step = step
+"""
+_SMALL_HEAP = {  # mallopt(3): large arrays go back to the system at once, so that a peak is what is held
+    "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536",
+}  # fmt: skip
+_SHORT, _LONG, _SIDE = 96, 480, 64  # frames of the two movies, and pixels of a side
+_MOVIE_SHARE = 0.5  # growth that is allowed, of the bytes that the long movie has more; holding it would take 1 or more
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """The environment of a folder, built.
+
+    Parameters
+    ----------
+    python : Path
+        Its Python.
+    context : Path
+        What its image holds: `contract/` and `algorithm/`.
+    """
+
+    python: Path
+    context: Path
+
+    def run(self, command, job, change=""):
+        """Run a job as the image does, in a process of its own, and return the exit code."""
+        code = _START.format(change=change)
+        variables = {"PATH": os.defpath, "HOME": str(job.parent), "PYTHONDONTWRITEBYTECODE": "1", **_SMALL_HEAP}
+        return subprocess.run(
+            [self.python, "-I", "-c", code, self.context, command, job], check=False, env=variables, cwd=job.parent
+        ).returncode
+
+
+def environment_of(algorithm):
+    """Return the environment of an algorithm folder on the CPU, built where it is not there yet."""
+    image = image_of(algorithm, "cpu", layout())
+    engine = engine_named("venv", layout())
+    if engine.find(image) is None:
+        prepare(algorithm, image)
+        engine.build(image)
+    return Environment(python=Path(engine.find(image)) / "bin" / "python", context=image.context)
+
+
+def job_like(record, folder, checkpoint, params=None, **inputs):
+    """Write a job.json like that of a finished run into a new folder, with other inputs where they are given."""
+    document = json.loads(record.read_text())
+    document["params"] |= params or {}
+    document["inputs"] |= {name: [str(path) for path in paths] for name, paths in inputs.items()}
+    document |= {"checkpoint": str(checkpoint), "predictions": str(folder / "predictions" / "train")}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "job.json").write_text(json.dumps(document))
+    return folder / "job.json"
+
+
+def check_resuming(environment, run, folder):
+    """Kill a training half-way, start it again, and compare its prediction with that of the finished run.
+
+    Parameters
+    ----------
+    environment : Environment
+        Of the folder.
+    run : Path
+        A finished run, whose jobs are done again.
+    folder : Path
+        For the jobs; empty.
+    """
+    checkpoint = folder / "checkpoint"
+    job = job_like(run / "train" / "job.json", folder / "train", checkpoint)
+    assert environment.run("train", job, _KILL_HALF_WAY) == -9
+    assert environment.run("train", job) == 0, _message(job)
+    steps = [event["step"] for event in _events(job) if "step" in event]
+    assert len(steps) == 1 or steps[0] > 1, "the training began anew"
+
+    job = job_like(run / "predict-train" / "job.json", folder / "predict", checkpoint)
+    assert environment.run("predict", job) == 0, _message(job)
+    ours, theirs = (
+        {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(where.glob("*.tif"))}
+        for where in (folder / "predict" / "predictions" / "train", run / "predictions" / "train")
+    )
+    assert ours == theirs, "the resumed training predicts other bytes"
+
+
+def check_memory(environment, algorithm, run, folder):
+    """Predict a short and a long movie with the checkpoint of a finished run, and compare the peaks of memory.
+
+    A parameter in GiB says how much memory may be used, and is set to the least.
+    """
+    least = {param.name: param.range[0] for param in algorithm.params.values() if param.unit == "GiB"}
+    peaks = {}
+    for frames in (_SHORT, _LONG):
+        path = folder / f"{frames}.tif"
+        pattern = np.random.default_rng(frames).poisson(200, (frames, _SIDE, _SIDE)).astype(np.float32)
+        tifffile.imwrite(path, pattern, photometric="minisblack", metadata={"axes": "TYX"})
+        job = job_like(
+            run / "predict-train" / "job.json", folder / str(frames), run / "checkpoint", least, noisy=[path]
+        )
+        assert environment.run("predict", job) == 0, _message(job)
+        peaks[frames] = json.loads((job.parent / "result.json").read_text())["peak_memory_bytes"]
+    more = (_LONG - _SHORT) * _SIDE**2 * 4  # float32
+    growth = (peaks[_LONG] - peaks[_SHORT]) / more
+    assert growth < _MOVIE_SHARE, f"memory grows by {growth:.2f} of the bytes that a longer movie has more"
+
+
+def _events(job):
+    return map(json.loads, (job.parent / "events.jsonl").read_text().splitlines())
+
+
+def _message(job):
+    return json.loads((job.parent / "result.json").read_text())["error"]

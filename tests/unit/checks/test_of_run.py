@@ -1,0 +1,100 @@
+"""The checks of a run are kept beside its scores, with what they were computed from, and said in words."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+import tifffile
+from run_records import JOB, write_run
+
+from evaluation.checks.battery import check_movie
+from evaluation.checks.lights import Light, Topic
+from evaluation.checks.of_run import check_run, read_checks
+from evaluation.checks.words import SHAPES, lights_text, summary_rows
+from orchestrator.errors import BadInput
+from orchestrator.paths import RunFolder
+
+MOVIE = "val/movie.tif"
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Return a run whose prediction is its raw movie, beside a single image."""
+    raw = np.random.default_rng(0).poisson(20, (60, 40, 40)).astype(np.uint16)
+    folder = RunFolder(path=tmp_path / "outputs" / "n2v-own-default" / "key")
+    folder.predictions("val").mkdir(parents=True)
+    movies = {}
+    for name, frames in {MOVIE: raw, "val/image.tif": raw[:1]}.items():
+        tifffile.imwrite(tmp_path / name[4:], frames)
+        tifffile.imwrite(folder.prediction(name), frames.astype(np.float32))
+        movies[name] = {
+            "noisy": tmp_path / name[4:],
+            "target": None,
+            "truth": None,
+            "shape": list(frames.shape),
+            "dtype": "uint16",
+        }
+    return write_run(
+        folder.path,
+        algorithm="n2v",
+        environment="current",
+        experiment="n2v-own-default",
+        frame_rate_hz=30.0,
+        inputs=dict.fromkeys(movies, "ab" * 32),
+        jobs={"predict-val": JOB},
+        movies=movies,
+        params={},
+        dataset="own",
+    )
+
+
+def test_what_is_read_back_is_what_was_found(run):
+    found = check_run(run)
+    assert list(found) == [MOVIE]  # an image has no activity
+    assert read_checks(run.folder).movies == found
+
+
+def test_a_checked_run_is_not_checked_again(run):
+    check_run(run)
+    before = run.folder.checks.stat().st_mtime_ns
+    check_run(run)
+    assert run.folder.checks.stat().st_mtime_ns == before
+
+
+def test_a_changed_raw_movie_is_checked_again(run):
+    check_run(run)
+    before = run.folder.checks.stat().st_mtime_ns
+    os.utime(run.record.movies[MOVIE].noisy, ns=(1, 1))
+    check_run(run)
+    assert run.folder.checks.stat().st_mtime_ns > before
+
+
+def test_a_missing_raw_movie_is_named(run):
+    run.record.movies[MOVIE].noisy.unlink()
+    with pytest.raises(BadInput, match=r"movie\.tif: expected the file this run was made with"):
+        check_run(run)
+
+
+def test_a_damaged_document_is_told_in_one_sentence(run):
+    check_run(run)
+    run.folder.checks.write_text('{"basis": {"version": 1}, "movies": []}')
+    with pytest.raises(BadInput, match=r"checks\.json"):
+        check_run(run)
+
+
+def test_every_light_is_said_in_words_and_by_a_shape_of_its_own(run):
+    text = lights_text(check_run(run))
+    assert "It did not denoise" in text
+    assert all(f"{topic}:" in text for topic in Topic)
+    assert len(set(SHAPES.values())) == len(Light)
+    assert "Checks took" in text
+
+
+def test_a_page_gets_the_worst_light_over_all_movies():
+    raw = np.random.default_rng(0).poisson(20, (60, 40, 40)).astype(np.uint16)
+    good, wrapped = check_movie(raw, raw), check_movie(raw, raw + np.where(raw < 10, 65536.0, 0))
+    rows = {row.topic: row for row in summary_rows({"val/a": good, "val/b": wrapped})}
+    assert rows["amplitude"].light is Light.FAIL
+    assert rows["amplitude"].reasons[0].startswith("val/b: ")
