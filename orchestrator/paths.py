@@ -63,9 +63,9 @@ class Layout:
         return self.home / "prepared"
 
     @property
-    def leaderboard(self) -> Path:
+    def reproduced(self) -> Path:
         """The page that `calm reproduce` writes."""
-        return self.outputs / "leaderboard.html"
+        return self.outputs / "reproduced.html"
 
     @property
     def checksums(self) -> Path:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Kind = TypeVar("Kind", bound="Sealed")
 
-SCORES_VERSION = 3  # a change scores every run again
+SCORES_VERSION = 4  # a change scores every run again
 STUDY_SCORES_VERSION = 2
 _RECORD_HINT = "Put back run.json as it was, or delete the run folder and give the command again that made it."
 _SCORES_HINT = "Delete it; `calm evaluate RUN` scores the run again."

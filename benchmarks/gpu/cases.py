@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OUT_OF_MEMORY = 3  # exit code of the contract
-_LEAST_PATCHES = 8  # that exact mode of deepcad finds in a movie of 40 x 32 x 32
+_LEAST_PATCHES = 20  # of 16 x 16 x 16; exact mode of deepcad wants more than the 16 side by side in 64 x 64
 _CALIBRATION = (96, 64, 64)  # of the movie that networks are trained on for predictions; their speed is that of any
 
 

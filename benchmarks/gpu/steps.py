@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _DEEPCAD = ("tifffile", "yaml", "deepcad")
 _CAREAMICS = ("tifffile", "yaml", "careamics", "pydantic")
 _OURS = ("tifffile", "yaml")
-_TINY = (40, 32, 32)
+_TINY = (40, 64, 64)
 _DEMO = {"fmap": 16, "patch_t": 150, "patch_y": 150, "patch_x": 150, "test_overlap_factor": 0.6, "mode": "exact"}
 
 

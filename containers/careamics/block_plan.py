@@ -57,7 +57,7 @@ def plan_core(
     halo: tuple[int, int, int],
     multiple: tuple[int, int, int],
     footprint: Footprint,
-    gib: float,
+    gib: float | None,
 ) -> tuple[int, int, int]:
     """Choose the block size for `contract.blocks.stream`.
 
@@ -69,8 +69,8 @@ def plan_core(
         As for `contract.blocks.stream`.
     footprint : Footprint
         Memory of the network.
-    gib : float
-        Memory to stay within, GiB.
+    gib : float or None
+        Memory to stay within, GiB; None for the default of the footprint.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def plan_core(
     JobRefused
         When not even the smallest block fits.
     """
-    budget_bytes = gib * _GIB
+    budget_bytes = (footprint.default_gib if gib is None else gib) * _GIB
     best: tuple[float, tuple[int, int, int]] | None = None
     for rows in _cuts(shape[1], halo[1], multiple[1]):
         for columns in _cuts(shape[2], halo[2], multiple[2]):

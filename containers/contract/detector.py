@@ -251,9 +251,10 @@ def _pixels(tallies: _Tallies, stack: Stack) -> dict[Kind, np.ndarray]:
 
 def _border(constant: np.ndarray) -> np.ndarray:
     """Return rows and columns at the edges that never change throughout, as motion correction leaves them."""
-    rows, columns = constant.all(axis=1), constant.all(axis=0)
-    edge = [np.logical_and.accumulate(one) | np.logical_and.accumulate(one[::-1])[::-1] for one in (rows, columns)]
-    border: np.ndarray = np.logical_or.outer(edge[0], edge[1])
+    border = np.zeros(constant.shape, bool)
+    for view, lines in ((border, np.all(constant, axis=1)), (border.T, np.all(constant, axis=0))):
+        view[np.logical_and.accumulate(lines)] = True
+        view[np.logical_and.accumulate(lines[::-1])[::-1]] = True
     return border
 
 
@@ -262,7 +263,7 @@ def _outshines(image: np.ndarray, around: np.ndarray, least: float) -> np.ndarra
     excess = image - around
     spread = 1.4826 * np.median(np.abs(excess - np.median(excess)))
     low, high = np.quantile(image, (0.005, 0.995))
-    strong = excess > max(_OUTSHINES * spread, high - low, least)
+    strong: np.ndarray = excess > max(_OUTSHINES * spread, high - low, least)
     y, x = np.nonzero(strong)
     padded = np.pad(image, 1, mode="edge")
     beside = np.stack([padded[y + dy + 1, x + dx + 1] for dy, dx in ((0, 1), (1, 0), (0, -1), (-1, 0))])

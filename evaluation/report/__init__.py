@@ -1,5 +1,5 @@
-"""Reports: one self-contained HTML file for a run, one for a leaderboard over many, and the same tables as text.
+"""Reports: one self-contained HTML page for one run or many, and the same tables as text.
 
-`content` holds what goes in; `page.write_report`, `leaderboard.write_leaderboard` and `table.text_table` write it out.
-Nothing here computes a score: scores, verdicts and records come from the stages before.
+`report.report_runs` does all of it for run folders; `content` holds what a page shows, `gather` fills it from runs,
+`page` and `text` write it out. Nothing here computes a score: scores and verdicts come from the stages before.
 """

@@ -1,14 +1,15 @@
-"""What a report shows, as plain data: metrics, scores of runs, movies to picture, and the run record."""
+"""What a page shows, as plain data: metrics, a row for each run, movies to picture, and the records of the runs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from evaluation.checks.lights import Verdict
     from evaluation.metrics import Summary
     from evaluation.scores.catalogue import Metric
     from evaluation.study.verdict import Comparison
@@ -16,8 +17,40 @@ if TYPE_CHECKING:
 
 Role = Literal["noisy", "control", "algorithm"]
 
-NOISY = "noisy"
+NOISY: Final = "noisy"
 TARGET = "target"
+STUDY = "as the study scored"
+_KINDS = {"test": "test movies", "val": "validation movies", "train": "training movies"}
+
+
+def kind_of(split: str) -> str:
+    """Name the movies of a split in words."""
+    return _KINDS.get(split, split)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """Movies that are scored together: of one dataset or of the user, of one kind, by one protocol."""
+
+    movies: str
+    split: str
+    own: bool = False
+    protocol: str = ""
+
+    @property
+    def title(self) -> str:
+        """In words: own movies have a name only."""
+        kind = "" if self.own else kind_of(self.split)
+        return ", ".join(word for word in (self.movies, kind, self.protocol) if word)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Score:
+    """One metric of one row on one part: our value, its gain over the noisy movie, and what the study says of it."""
+
+    value: Summary | None
+    gain: Summary | None = None
+    study: Comparison | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +62,6 @@ class Resources:
     peak_memory_bytes: int | None = None
     peak_gpu_bytes: int | None = None
     device: str = ""
-    hardware: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,33 +72,35 @@ class TrainingCurve:
     loss: Sequence[float]
     val_steps: Sequence[float] = ()
     val_loss: Sequence[float] = ()
-    step_unit: str = "steps"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RunContent:
-    """One row of the score tables: the noisy input, a control or an algorithm."""
+class Row:
+    """One row of the tables: the noisy input, a control, an algorithm, or an experiment of the study."""
 
     name: str
     title: str
     role: Role
+    scores: Mapping[Part, Mapping[str, Score]] = field(default_factory=dict)
     status: Status = "ok"
     reason: str = ""
-    scores: Mapping[str, Mapping[str, Summary]] = field(default_factory=dict)
-    gains: Mapping[str, Mapping[str, Summary]] = field(default_factory=dict)
+    environment: str = ""
+    doi: str = ""
     resources: Resources | None = None
     curve: TrainingCurve | None = None
     warnings: tuple[str, ...] = ()
-    doi: str = ""
     figures: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MovieContent:
-    """One movie to picture; files are opened only while the report is written, a few frames at a time."""
+    """One movie to picture; files are opened only while the page is written, a few frames at a time.
+
+    `predictions` and `frame_scores` are by the name of the row.
+    """
 
     name: str
-    split: str
+    part: Part
     noisy: Path
     predictions: Mapping[str, Path]
     target: Path | None = None
@@ -78,43 +112,14 @@ class MovieContent:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Report:
-    """Everything on one report page."""
+class Page:
+    """Everything on one page; `verdicts` say of denoised movies, by a title, whether they can be believed."""
 
     title: str
     subtitle: str
     metrics: tuple[Metric, ...]
-    runs: tuple[RunContent, ...]
+    rows: tuple[Row, ...]
     movies: tuple[MovieContent, ...] = ()
-    warnings: tuple[str, ...] = ()
-    record: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
-    """One row of a leaderboard: a run, or a control, on one split of one dataset."""
-
-    run: str
-    title: str
-    role: Role
-    dataset: str
-    split: str
-    comparisons: Mapping[str, Comparison]
-    status: Status = "ok"
-    reason: str = ""
-    environment: str = ""
-    resources: Resources | None = None
-    report: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Leaderboard:
-    """Everything on one leaderboard page; attributes as in `Report`, with entries in place of runs."""
-
-    title: str
-    subtitle: str
-    metrics: tuple[Metric, ...]
-    entries: tuple[Entry, ...]
-    movies: tuple[MovieContent, ...] = ()
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     record: Mapping[str, object] = field(default_factory=dict)

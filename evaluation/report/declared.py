@@ -12,15 +12,14 @@ Which algorithm declares what is not known here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from evaluation.metrics import si_psnr
-from evaluation.report.content import TARGET
+from evaluation.report.content import TARGET, kind_of
 from evaluation.report.movie import open_movie
-from evaluation.report.plots import Labels, Series, line_plot, wants_log
+from evaluation.report.plots import Plot, Series, wants_log
 from orchestrator.records import Curve
 from orchestrator.run import read_figures
 
@@ -28,43 +27,36 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from markupsafe import Markup
-
-    from evaluation.report.content import MovieContent, RunContent
+    from evaluation.report.content import MovieContent, Row
     from orchestrator.records import ScoredCurve
 
 CURVES = 6  # of one plot; more cannot be told apart
-FEW = 12  # points of a line that are marked, too
 HEIGHT = 240  # px
+_INSIDE = 1 - 1e-6  # the corners of two bars side by side are two points
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DeclaredFigure:
-    """A plot, the line above it and the sentence below that."""
-
-    title: str
-    note: str
-    svg: Markup
+def declared_plots(rows: Sequence[Row], movies: Sequence[MovieContent]) -> list[Plot]:
+    """Plot what runs declare."""
+    return [plot for row in rows for split, path in row.figures.items() for plot in _of_file(path, split, movies)]
 
 
-def declared_figures(runs: Sequence[RunContent], movies: Sequence[MovieContent]) -> list[DeclaredFigure]:
-    """Draw what runs declare."""
-    return [figure for run in runs for split, path in run.figures.items() for figure in _of_file(path, split, movies)]
-
-
-def _of_file(path: Path, split: str, movies: Sequence[MovieContent]) -> Iterator[DeclaredFigure]:
-    targets = {movie.name: movie for movie in movies if movie.split == split and movie.target is not None}
+def _of_file(path: Path, split: str, movies: Sequence[MovieContent]) -> Iterator[Plot]:
+    targets = {movie.name: movie for movie in movies if movie.part.split == split and movie.target is not None}
     for declared in read_figures(path):
-        label = declared.y or "SI-PSNR (dB)"
         curves = declared.curves or tuple(_scored(declared.scored, path, targets))
         if not curves:
             continue
-        title = f"{declared.title} ({split})" if split else declared.title
-        series = [_series(curve, index) for index, curve in enumerate(curves[:CURVES])]
-        lines = [one for curve, one in zip(curves, series, strict=False) if curve.kind == "line"]
-        log = len(lines) == len(series) and wants_log(np.concatenate([one.y for one in lines]))
-        labels = Labels(title=title, x=declared.x, y=f"{label}, logarithmic" if log else label)
-        yield DeclaredFigure(title=title, note=declared.note, svg=line_plot(series, labels, log_y=log, height=HEIGHT))
+        series = tuple(_series(curve, index) for index, curve in enumerate(curves[:CURVES]))
+        lines = [one.y for one in series if not one.points]
+        yield Plot(
+            title=f"{declared.title} ({kind_of(split)})" if split else declared.title,
+            x=declared.x,
+            y=declared.y or "SI-PSNR (dB)",
+            series=series,
+            note=declared.note,
+            log=len(lines) == len(series) and wants_log(np.concatenate(lines)),
+            height=HEIGHT,
+        )
 
 
 def _scored(entries: Sequence[ScoredCurve], path: Path, targets: Mapping[str, MovieContent]) -> Iterator[Curve]:
@@ -84,14 +76,9 @@ def _scored(entries: Sequence[ScoredCurve], path: Path, targets: Mapping[str, Mo
 def _series(curve: Curve, index: int) -> Series:
     name, x, y = curve.name, np.asarray(curve.x, np.float64), np.asarray(curve.y, np.float64)
     if curve.kind == "points":
-        return Series(name=name, x=_apart(x), y=_apart(y), style="noisy", mark="circle")
+        return Series(name=name, x=x, y=y, style="noisy", points=True)
     if curve.kind == "bars":
         half = (x[1] - x[0]) / 2 if len(x) > 1 else 0.5
-        edges = np.repeat(x, 2) + np.tile([-half, half], len(x))
+        edges = np.repeat(x, 2) + np.tile([-half * _INSIDE, half * _INSIDE], len(x))
         return Series(name=name, x=edges, y=np.repeat(y, 2), style="noisy")
-    return Series(name=name, x=x, y=y, style=f"algorithm{index % CURVES}", mark="circle" if len(x) <= FEW else "")
-
-
-def _apart(values: np.ndarray) -> np.ndarray:
-    """Put NaN between values, so that no line joins them."""
-    return np.stack([values, np.full_like(values, np.nan)], axis=1).ravel()
+    return Series(name=name, x=x, y=y, style=f"algorithm{index % CURVES}")

@@ -1,182 +1,239 @@
-"""From run folders to the content of a report: which row is which, what is compared with what."""
+"""From run folders to the content of a page: which row is which, what is compared with what, what is pictured."""
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from evaluation.metrics import Summary, frames_interval, summarise
-from evaluation.report.content import NOISY, MovieContent, Report, Resources, RunContent, TrainingCurve
+from evaluation.report.content import NOISY, STUDY, MovieContent, Page, Part, Resources, Row, Score, TrainingCurve
+from evaluation.report.runs import CONTROL
 from evaluation.scores.catalogue import METRICS
 from evaluation.scores.tables import read_frames, summary_of
+from evaluation.study.judge import judged, study_scores
+from evaluation.study.verdict import over_seeds
 from orchestrator.documents import plain
-from orchestrator.domain import CURRENT, SYSTEM
+from orchestrator.experiments import ANCHOR
 from orchestrator.records import MovieName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from orchestrator.domain import Algorithm
-    from orchestrator.records import MovieRecord, Record, Score
+    from evaluation.report.runs import Entry
+    from orchestrator import records
+    from orchestrator.experiments import Attempt, Experiment
     from orchestrator.run import Run
 
-_EQUAL_SCALES = (
-    0.5,
-    2.0,
-)  # slopes of the noisy movie on its target that need no second scale to be seen in one picture
-_IDENTITY = "identity"  # the control whose prediction is the noisy movie, and whose scores are its scores
+_EQUAL_SCALES = 0.5, 2.0  # slopes of noisy on target that need no second scale to be seen in one picture
+_Frames = dict[str, dict[str, list[float]]]  # SPLIT/NAME to metric to one value for each frame
+_Summaries = dict[Part, dict[str, Summary]]
 
 
-def report_of(given: Sequence[Run], algorithms: Mapping[str, Algorithm]) -> Report:
-    """Gather what a report shows from finished and scored runs."""
-    runs = _named(_identity_first(given))
-    frames = {row: read_frames(path) for name, run in runs.items() for row, path in _frame_tables(name, run)}
-    subject = given[0].record
-    gains = {name: _gains(scored, frames.get(NOISY, {})) for name, scored in frames.items()}
-    rows = tuple(
-        row
-        for name, run in runs.items()
-        for row in (
-            *_control_rows(name, run, algorithms[run.record.algorithm], gains),
-            _row(name, run, algorithms, gains[name]),
-        )
-    )
-    if NOISY not in runs:
-        rows = (RunContent(name=NOISY, title="Noisy input", role="noisy"), *rows)
-    title = algorithms[subject.algorithm].title
-    return Report(
-        title=f"{title} on {subject.dataset}",
-        subtitle=f"preset {subject.preset}, seed {subject.seed}, run {subject.key}",
-        metrics=METRICS,
-        runs=rows,
-        movies=tuple(_movie(name, movie, subject, runs, frames) for name, movie in given[0].movies),
-        record=plain(subject),
-    )
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Group:
+    """Entries on the same movies."""
+
+    label: str
+    entries: tuple[Entry, ...]
+
+    @property
+    def noisy(self) -> Run | None:
+        """The run whose prediction is the noisy movie."""
+        return next((one.runs[0] for one in self.entries if one.runs and one.algorithm.name == ANCHOR), None)
+
+    @property
+    def own(self) -> bool:
+        """Whether the movies are files of the user."""
+        return all(entry.own for entry in self.entries)
+
+    def part(self, split: str, protocol: str = "") -> Part:
+        """Return the part of a split."""
+        return Part(movies=self.label, split=split, own=self.own, protocol=protocol)
 
 
-def _identity_first(runs: Sequence[Run]) -> list[Run]:
-    """Order rows: noisy, other controls as given, the subject last."""
-    subject, *others = runs
-    return sorted([*others, subject], key=lambda run: run.record.algorithm != _IDENTITY)
+def page_of(entries: Sequence[Entry], experiments: Mapping[str, Experiment]) -> Page:
+    """Gather what a page shows from finished and scored runs.
 
-
-def _named(runs: Sequence[Run]) -> dict[str, Run]:
-    """Name each row by its algorithm, and by key too where several runs of one algorithm stand side by side.
-
-    What is not pinned is so in its name: n2v@system.
+    Parameters
+    ----------
+    entries : sequence of Entry
+        What gets a row: runs, controls on the same movies, experiments of the study.
+    experiments : mapping of str to Experiment
+        All of the study: the published scores of the noisy movies are among them.
     """
-    unpinned = [f"@{SYSTEM}" if run.record.environment == SYSTEM else "" for run in runs]
-    algorithms = [f"{run.record.algorithm}{suffix}" for run, suffix in zip(runs, unpinned, strict=True)]
-    named = {}
-    for index, (run, algorithm) in enumerate(zip(runs, algorithms, strict=True)):
-        if index == 0 and run.record.algorithm == _IDENTITY:
-            named[NOISY] = run
-        else:
-            alone = algorithms.count(algorithm) == 1
-            named[algorithm if alone else f"{algorithm}-{run.folder.path.name[:6]}"] = run
-    return named
-
-
-def control_scores(run: Run) -> dict[str, Mapping[str, Mapping[str, Score]]]:
-    """Return the scores of each control that the prediction of a scored run wrote: split to metric to summary."""
-    return {name: one.splits for name, one in sorted(run.scores.controls.items())}
-
-
-def control_title(title: str, writer: str) -> str:
-    """Name a control after its title and the run whose prediction wrote it."""
-    return f"{title} (control of {writer})"
-
-
-def _beside(name: str, control: str) -> str:
-    return f"{name}-{control}"
-
-
-def _frame_tables(name: str, run: Run) -> Iterator[tuple[str, Path]]:
-    """Yield the rows that a run has, and where the scores of their frames are."""
-    for control in control_scores(run):
-        yield _beside(name, control), run.folder.control_frames(control)
-    yield name, run.folder.frames
-
-
-def _control_rows(
-    name: str,
-    run: Run,
-    algorithm: Algorithm,
-    gains: Mapping[str, Mapping[str, Mapping[str, Summary]]],
-) -> Iterator[RunContent]:
-    """Yield a row for each control that prediction wrote beside its result."""
-    short = algorithm.title.partition(" (")[0]
-    for control, scores in control_scores(run).items():
-        row = _beside(name, control)
-        yield RunContent(
-            name=row,
-            title=control_title(algorithm.controls[control], f"{short}, {run.record.preset}"),
-            role="control",
-            scores=_summaries(scores),
-            gains=gains[row],
-        )
-
-
-def _row(
-    name: str,
-    run: Run,
-    algorithms: Mapping[str, Algorithm],
-    gains: Mapping[str, Mapping[str, Summary]],
-) -> RunContent:
-    algorithm = algorithms[run.record.algorithm]
-    scores = run.scores.splits
-    if name == NOISY:
-        return RunContent(name=name, title="Noisy input (identity control)", role="noisy", scores=_summaries(scores))
-    return RunContent(
-        name=name,
-        title=f"{algorithm.title}, {run.record.preset}{_software(run.record.environment)}",
-        role="control" if algorithm.kind == "control" else "algorithm",
-        scores=_summaries(scores),
-        gains=gains,
-        resources=resources_of(run.record),
-        curve=_curve(run),
-        warnings=_warnings(run.record),
-        doi=algorithm.paper.doi if algorithm.paper else "",
-        figures=_figures(run),
+    groups = _groups(entries)
+    rows = [row for group in groups for entry in group.entries for row in _rows(entry, group, experiments)]
+    runs = {entry.title: run for entry in entries for run in entry.runs[:1]}
+    title, subtitle = _titles(entries, groups)
+    attempts = [entry.attempt for entry in entries if entry.attempt is not None]
+    first = next(iter(runs.values()), None)
+    return Page(
+        title=title,
+        subtitle=subtitle,
+        metrics=METRICS,
+        rows=tuple(rows),
+        movies=tuple(chain.from_iterable(map(_movies, groups))),
+        warnings=tuple(f"{one.experiment.name}: {one.changes}" for one in attempts if one.changes),
+        record=_plain(first) if first and not attempts and len(groups) == 1 and _alone(entries) else _records(runs),
     )
 
 
-def _software(environment: str) -> str:
-    """Return what the title of a row says of any environment but the current one."""
-    if environment == CURRENT:
-        return ""
-    return ", software of the machine, not pinned" if environment == SYSTEM else f", environment {environment}"
+def _records(runs: Mapping[str, Run]) -> dict[str, object]:
+    return {title: _plain(run) for title, run in runs.items()}
 
 
-def _figures(run: Run) -> dict[str, Path]:
-    """Find the plots that jobs of a run declare, by split; those of training come first, with the split ""."""
-    splits = sorted(job.removeprefix("predict-") for job in run.record.jobs if job != "train")
-    paths = {"": run.folder.figures("train"), **{split: run.folder.figures("predict", split) for split in splits}}
-    return {split: path for split, path in paths.items() if path.exists()}
+def _plain(run: Run) -> dict[str, object]:
+    record: dict[str, object] = plain(run.record)
+    return record
 
 
-def _summaries(splits: Mapping[str, Mapping[str, Score]]) -> dict[str, dict[str, Summary]]:
+def _alone(entries: Sequence[Entry]) -> bool:
+    return sum(entry.role == "algorithm" for entry in entries) <= 1
+
+
+def _titles(entries: Sequence[Entry], groups: Sequence[_Group]) -> tuple[str, str]:
+    if any(entry.attempt is not None for entry in entries):
+        return "Published experiments, run again", "ours beside the study; docs/verdicts.md says how verdicts are made"
+    where = groups[0].label if len(groups) == 1 else f"{len(groups)} sets of movies"
+    if not _alone(entries) or len(groups) > 1:
+        return f"{sum(entry.role == 'algorithm' for entry in entries)} runs on {where}", "controls are always shown"
+    subject = next((entry for entry in entries if entry.role == "algorithm"), entries[0])
+    record = subject.runs[0].record
+    how = f"preset {record.preset}, seed {record.seed}, run {record.key}"
+    return f"{subject.algorithm.title} on {where}", how
+
+
+def _groups(entries: Sequence[Entry]) -> tuple[_Group, ...]:
+    """Put together what ran on the same files: the noisy movie first, then controls, then the rest as given."""
+    ranked = sorted(entries, key=lambda entry: (entry.role != NOISY, entry.role != CONTROL))
+    found: dict[object, list[Entry]] = {entry.movies: [] for entry in entries}
+    for entry in ranked:
+        found[entry.movies].append(entry)
+    datasets = [members[0].dataset for members in found.values()]
+    return tuple(
+        _Group(label=dataset if datasets.count(dataset) == 1 else f"{dataset} ({index})", entries=tuple(members))
+        for index, (dataset, members) in enumerate(zip(datasets, found.values(), strict=True), start=1)
+    )
+
+
+def _rows(entry: Entry, group: _Group, experiments: Mapping[str, Experiment]) -> Iterator[Row]:
+    """Yield the controls that prediction of an entry wrote beside its result, and the entry itself."""
+    noisy = read_frames(group.noisy.folder.frames) if group.noisy else {}
+    for run in entry.runs[:1]:
+        for control, document in sorted(run.scores.controls.items()):
+            scores = _with_gains(
+                _summaries(group, document.splits),
+                _gains(group, read_frames(run.folder.control_frames(control)), noisy),
+            )
+            yield Row(name=entry.beside(control), title=entry.control_title(control), role=CONTROL, scores=scores)
+    yield _row(entry, group, experiments, noisy)
+
+
+def _row(entry: Entry, group: _Group, experiments: Mapping[str, Experiment], noisy: _Frames) -> Row:
+    row = Row(
+        name=entry.name,
+        title=entry.title,
+        role=entry.role,
+        scores=_scores(entry, group, experiments, noisy),
+        status=entry.attempt.status if entry.attempt else "ok",
+        reason=entry.attempt.reason if entry.attempt else "",
+    )
+    if not entry.runs:
+        return row
+    first = entry.runs[0]
+    return replace(
+        row,
+        environment=environment_of(first) if entry.attempt else "",
+        doi=entry.algorithm.paper.doi if entry.algorithm.paper else "",
+        resources=None if entry.role == NOISY else _resources(first.record),
+        curve=_curve(first),
+        warnings=_warnings(first),
+        figures=_figures(first),
+    )
+
+
+def _scores(
+    entry: Entry, group: _Group, experiments: Mapping[str, Experiment], noisy: _Frames
+) -> dict[Part, dict[str, Score]]:
+    """Score an entry by our protocol and, where it is of the study, by that of the study with verdicts."""
+    scores: dict[Part, dict[str, Score]] = {}
+    if entry.runs:
+        seeds = [_summaries(group, run.scores.splits) for run in entry.runs]
+        first = entry.runs[0]
+        gains = {}
+        if len(entry.runs) == 1 and entry.role != NOISY:
+            gains = _gains(group, read_frames(first.folder.frames), noisy)
+        scores |= _with_gains({part: _over_seeds(part, seeds) for part in seeds[0]}, gains)
+        scores |= _copies_left_out(entry, group)
+    if entry.attempt is not None:
+        _add_verdicts(scores, entry.attempt, group, experiments)
+    elif entry.studied:
+        for part, metrics in _summaries(group, study_scores(entry.runs[0]), STUDY).items():
+            scores[part] = {metric: Score(value=value) for metric, value in metrics.items()}
+    return scores
+
+
+def _add_verdicts(
+    scores: dict[Part, dict[str, Score]], attempt: Attempt, group: _Group, experiments: Mapping[str, Experiment]
+) -> None:
+    """Put what the study says beside our values; where the movies have no target, it used the same protocol."""
+    studied = any(run.study_scores is not None for run in attempt.runs)
+    for split, comparisons in judged(attempt, experiments).items():
+        part = group.part(split, STUDY if studied else "")
+        known = scores.setdefault(part, {})
+        known |= {
+            metric: replace(known.get(metric, Score(value=one.ours)), value=one.ours, study=one)
+            for metric, one in comparisons.items()
+        }
+
+
+def _copies_left_out(entry: Entry, group: _Group) -> dict[Part, dict[str, Score]]:
+    """Return the scores without images that are copies of others, which the study counted each time."""
+    documents = [one for run in entry.runs if (one := run.study_scores) is not None]
+    if not documents or not documents[0].copies:
+        return {}
+    protocol = f"without {len(documents[0].copies)} copies"
+    seeds = [_summaries(group, one.corrected, protocol) for one in documents]
+    return _with_gains({part: _over_seeds(part, seeds) for part in seeds[0]}, {})
+
+
+def _summaries(group: _Group, splits: Mapping[str, Mapping[str, records.Score]], protocol: str = "") -> _Summaries:
     return {
-        split: {name: summary_of(value) for name, value in metrics.items() if value.mean is not None}
+        group.part(split, protocol): {
+            name: summary_of(value) for name, value in metrics.items() if value.mean is not None
+        }
         for split, metrics in splits.items()
     }
 
 
-def _gains(
-    frames: Mapping[str, Mapping[str, list[float]]], noisy: Mapping[str, Mapping[str, list[float]]]
-) -> dict[str, dict[str, Summary]]:
+def _over_seeds(part: Part, seeds: Sequence[_Summaries]) -> dict[str, Summary]:
+    if len(seeds) == 1:
+        return seeds[0][part]
+    return {metric: over_seeds([one[part][metric] for one in seeds]) for metric in seeds[0][part]}
+
+
+def _with_gains(values: _Summaries, gains: _Summaries) -> dict[Part, dict[str, Score]]:
+    return {
+        part: {metric: Score(value=value, gain=gains.get(part, {}).get(metric)) for metric, value in metrics.items()}
+        for part, metrics in values.items()
+    }
+
+
+def _gains(group: _Group, frames: _Frames, noisy: _Frames) -> _Summaries:
     """Pair every frame with the same frame of the noisy movie: score of prediction minus score of noisy."""
-    differences: dict[str, dict[str, list[float]]] = {}
-    movies = Counter(MovieName.of(movie).split for movie in frames)
+    differences: dict[Part, dict[str, list[float]]] = {}
+    movies = Counter(group.part(MovieName.of(movie).split) for movie in frames)
     for movie, metrics in frames.items():
-        split = differences.setdefault(MovieName.of(movie).split, {})
+        part = differences.setdefault(group.part(MovieName.of(movie).split), {})
         for metric, values in metrics.items():
             base = noisy.get(movie, {}).get(metric, [])
-            split.setdefault(metric, []).extend(ours - theirs for ours, theirs in zip(values, base, strict=False))
+            part.setdefault(metric, []).extend(ours - theirs for ours, theirs in zip(values, base, strict=False))
     return {
-        split: {metric: _gain(values, movies[split]) for metric, values in metrics.items() if values}
-        for split, metrics in differences.items()
+        part: {metric: _gain(values, movies[part]) for metric, values in metrics.items() if values}
+        for part, metrics in differences.items()
     }
 
 
@@ -185,24 +242,21 @@ def _gain(values: list[float], movies: int) -> Summary:
     return Summary(mean=one.mean, sd=one.sd, n=one.n, low=bounds.low, high=bounds.high)
 
 
-def resources_of(record: Record) -> Resources:
-    """Return what a run needed, from its record."""
+def environment_of(run: Run) -> str:
+    """Say in which software a run was made: algorithm, upstream with version, environment."""
+    one = run.record
+    return f"{one.algorithm}, {one.upstream.name} {one.upstream.version}, environment {one.environment}"
+
+
+def _resources(record: records.Record) -> Resources:
     jobs = record.jobs
     return Resources(
         train_s=jobs["train"].seconds,
         predict_s=sum(job.seconds for name, job in jobs.items() if name != "train"),
         peak_memory_bytes=max(job.peak_memory_bytes for job in jobs.values()),
         peak_gpu_bytes=max(job.peak_gpu_bytes for job in jobs.values()) or None,
-        device=record.device.found,
-        hardware=f"{record.threads} {'thread' if record.threads == 1 else 'threads'}",
+        device=f"{record.device.found}, {record.threads} thread{'' if record.threads == 1 else 's'}",
     )
-
-
-def has_own_scale(identity: Run, movie: str) -> bool:
-    """Return whether a target is so much brighter or darker than its noisy movie that one picture cannot show both."""
-    gain = identity.scores.movies[movie].movie.get("gain")
-    low, high = _EQUAL_SCALES
-    return gain is not None and not low <= gain <= high
 
 
 def _curve(run: Run) -> TrainingCurve | None:
@@ -217,34 +271,60 @@ def _curve(run: Run) -> TrainingCurve | None:
     )
 
 
-def _warnings(record: Record) -> tuple[str, ...]:
+def _warnings(run: Run) -> tuple[str, ...]:
     return tuple(
         f"{file}: {pixels} pixels were clipped to the range of the input's dtype"
-        for job in record.jobs.values()
+        for job in run.record.jobs.values()
         for file, pixels in sorted(job.clipped_pixels.items())
     )
 
 
-def _movie(
-    name: MovieName,
-    movie: MovieRecord,
-    subject: Record,
-    runs: Mapping[str, Run],
-    frames: Mapping[str, Mapping[str, Mapping[str, list[float]]]],
-) -> MovieContent:
-    whole = str(name)
-    # The subject is the last row of a table and the first picture; its controls follow it.
-    paths: dict[str, Path] = {}
-    for row, run in reversed(list(runs.items())):
-        controls = {_beside(row, control): run.folder.control(control, whole) for control in control_scores(run)}
-        paths |= controls if row == NOISY else {row: run.folder.prediction(whole), **controls}
-    return MovieContent(
-        name=name.file,
-        split=name.split,
-        noisy=movie.noisy,
-        predictions={row: path for row, path in paths.items() if path.exists()},
-        target=movie.target,
-        frame_rate_hz=subject.frame_rate_hz,
-        fit_target=NOISY in runs and has_own_scale(runs[NOISY], whole),
-        frame_scores={row: scores[whole] for row, scores in frames.items() if whole in scores},
-    )
+def _figures(run: Run) -> dict[str, Path]:
+    """Find the plots that jobs of a run declare, by split; those of training come first, with the split ""."""
+    splits = sorted(job.removeprefix("predict-") for job in run.record.jobs if job != "train")
+    paths = {"": run.folder.figures("train")} | {split: run.folder.figures("predict", split) for split in splits}
+    return {split: path for split, path in paths.items() if path.exists()}
+
+
+def _movies(group: _Group) -> Iterator[MovieContent]:
+    """Picture every movie of a group with all its rows: algorithms first, as the first one decides on regions."""
+    drawn = sorted((entry for entry in group.entries if entry.runs), key=lambda entry: entry.role != "algorithm")
+    frames = {name: read_frames(path) for entry in drawn for name, path in _frame_tables(entry)}
+    for name, (run, movie) in {
+        name: (one.runs[0], movie) for one in drawn for name, movie in one.runs[0].movies
+    }.items():
+        paths = {row: path for entry in drawn for row, path in _pictures(entry, str(name)) if path.exists()}
+        yield MovieContent(
+            name=name.file,
+            part=group.part(name.split),
+            noisy=movie.noisy,
+            predictions=paths,
+            target=movie.target,
+            frame_rate_hz=run.record.frame_rate_hz,
+            fit_target=_has_own_scale(group.noisy, str(name)),
+            frame_scores={row: scores[str(name)] for row, scores in frames.items() if str(name) in scores},
+        )
+
+
+def _frame_tables(entry: Entry) -> Iterator[tuple[str, Path]]:
+    run = entry.runs[0]
+    yield NOISY if entry.role == NOISY else entry.name, run.folder.frames
+    for control in sorted(run.scores.controls):
+        yield entry.beside(control), run.folder.control_frames(control)
+
+
+def _pictures(entry: Entry, movie: str) -> Iterator[tuple[str, Path]]:
+    """Yield what an entry adds to the pictures of a movie; the unchanged movie is `noisy` already."""
+    run = entry.runs[0]
+    if entry.role != NOISY:
+        yield entry.name, run.folder.prediction(movie)
+    for control in sorted(run.scores.controls):
+        yield entry.beside(control), run.folder.control(control, movie)
+
+
+def _has_own_scale(noisy: Run | None, movie: str) -> bool:
+    """Return whether a target is so much brighter or darker than its noisy movie that one picture cannot show both."""
+    scored = None if noisy is None else noisy.scores.movies.get(movie)
+    gain = None if scored is None else scored.movie.get("gain")
+    low, high = _EQUAL_SCALES
+    return gain is not None and not low <= gain <= high

@@ -1,4 +1,4 @@
-"""The one sentence that says what came out, written from the scores alone."""
+"""The sentences that say what came out, written from the scores alone."""
 
 from __future__ import annotations
 
@@ -6,80 +6,87 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evaluation.report.content import NOISY
-from evaluation.report.scores import best_value, gain_text, number, score_tables, signed
+from evaluation.report.content import NOISY, STUDY
+from evaluation.report.numbers import number, signed
+from evaluation.report.table import best_value, gain_text, mean_of, tables_of, value_text
 
 if TYPE_CHECKING:
-    from evaluation.report.content import Report, RunContent
+    from evaluation.report.content import Page, Row
+    from evaluation.report.table import Table
     from evaluation.scores.catalogue import Metric
+
+_WITHOUT_TARGET = (
+    "{movies}: there is no clean target, so no score can show that the signal was kept. "
+    "Look at what was removed and at the traces before you trust it."
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Scored:
-    run: RunContent
+class _Best:
+    row: Row
     value: float
 
 
-def headline(report: Report) -> str:
-    """Say in one to three sentences whether the best algorithm helped, and whether a control does as well."""
-    table = next(iter(score_tables(report)), None)
-    failures = [_failure(run) for run in report.runs if run.status != "ok"]
-    if table is None:
-        return " ".join([*failures, "There are no scores."])
-    if not table.reference:
-        note = "No clean target was given: the scores need no reference and cannot show that the signal was kept."
-        return " ".join([*failures, note])
-    return " ".join([*failures, *_comparison(report, table.columns[0].metric, table.split)])
+def headline(page: Page) -> tuple[str, ...]:
+    """Say for each set of movies whether the best algorithm helped, and whether a control does as well."""
+    first: dict[str, Table] = {}
+    for table in tables_of(page):
+        if table.part.protocol != STUDY:
+            first.setdefault(table.part.movies, table)
+    failures = [_failure(row) for row in page.rows if row.status != "ok"]
+    found = [_sentences(table) for table in first.values()]
+    return (*failures, *found) if found or failures else ("There are no scores.",)
 
 
-def _failure(run: RunContent) -> str:
-    verb = {"ok": "finished", "did not converge": "did not converge", "failed": "failed"}[run.status]
-    return f"{run.title} {verb}: {run.reason}" if run.reason else f"{run.title} {verb}."
+def _failure(row: Row) -> str:
+    verb = {"ok": "finished", "did not converge": "did not converge", "failed": "failed"}[row.status]
+    return f"{row.title} {verb}: {row.reason}" if row.reason else f"{row.title} {verb}."
 
 
-def _comparison(report: Report, metric: Metric, split: str) -> list[str]:
-    noisy = _best(report, metric, split, NOISY)
-    algorithm = _best(report, metric, split, "algorithm")
-    if noisy is None or algorithm is None:
-        return [f"No algorithm has a {metric.title} on split {split}."]
-    control = _best(report, metric, split, "control")
-    sentences = [_change(report, metric, split, noisy, algorithm)]
-    if control is not None:
+def _sentences(table: Table) -> str:
+    metric = table.columns[0].metric
+    if not metric.reference:
+        return _WITHOUT_TARGET.format(movies=table.part.title)
+    noisy, control, algorithm = (_best(table, metric, role) for role in (NOISY, "control", "algorithm"))
+    subject = algorithm or control
+    if noisy is None or subject is None:
+        return f"{table.part.title}: nothing to compare has a {metric.title}."
+    sentences = [_change(table, metric, noisy, subject)]
+    if control is not None and algorithm is not None:
         sentences.append(_against(control, algorithm, metric))
-    return sentences
+    return " ".join(sentences)
 
 
-def _best(report: Report, metric: Metric, split: str, role: str) -> _Scored | None:
+def _best(table: Table, metric: Metric, role: str) -> _Best | None:
     scored = [
-        _Scored(run=run, value=run.scores[split][metric.name].mean)
-        for run in report.runs
-        if run.role == role and metric.name in run.scores.get(split, {})
+        _Best(row=one.row, value=mean_of(one.row.scores.get(table.part, {}).get(metric.name)))
+        for one in table.rows
+        if one.row.role == role
     ]
     best = best_value([one.value for one in scored], metric.better)
     return next((one for one in scored if one.value == best), None)
 
 
-def _change(report: Report, metric: Metric, split: str, noisy: _Scored, algorithm: _Scored) -> str:
+def _change(table: Table, metric: Metric, noisy: _Best, algorithm: _Best) -> str:
     gain = algorithm.value - noisy.value
     improved = gain > 0 if metric.better == "higher" else gain < 0
     verb = "leaves" if gain == 0 else ("improves" if improved else "worsens")
-    others = sum(run.role == "algorithm" for run in report.runs)
-    subject = algorithm.run.title if others == 1 else f"Best of {others} algorithms, {algorithm.run.title}"
-    unit = f" {metric.unit}" if metric.unit else ""
-    n = algorithm.run.scores[split][metric.name].n
-    before, after = number(noisy.value, metric.decimals), number(algorithm.value, metric.decimals)
-    text = gain_text(algorithm.run, noisy.run, split, metric)
-    change = f"from {before} to {after}{unit} ({text}{unit}, n = {n} {metric.over})"
-    return f"{subject} {verb} {metric.title} on split {split} {change}."
+    others = sum(one.row.role == algorithm.row.role for one in table.rows)
+    subject = algorithm.row.title if others == 1 else f"Best of {others}, {algorithm.row.title}"
+    ours, base = (one.row.scores[table.part][metric.name] for one in (algorithm, noisy))
+    before, after = number(noisy.value, metric.decimals), value_text(metric, algorithm.value)
+    text = gain_text(ours, base, metric.decimals).partition(" (")[0]
+    over = table.columns[0].n or f"{ours.value.n if ours.value else 0} {metric.over}"
+    where = f"{verb} {metric.title} on {table.part.title}"
+    return f"{subject} {where} from {before} to {after} ({text} {metric.unit}".rstrip() + f", {over})."
 
 
-def _against(control: _Scored, algorithm: _Scored, metric: Metric) -> str:
+def _against(control: _Best, algorithm: _Best, metric: Metric) -> str:
     margin = algorithm.value - control.value
     ahead = margin > 0 if metric.better == "higher" else margin < 0
-    unit = f" {metric.unit}" if metric.unit else ""
-    value = f"{number(control.value, metric.decimals)}{unit}"
+    value = value_text(metric, control.value)
     if not math.isfinite(margin) or margin == 0:
-        return f"The best control, {control.run.title}, scores the same ({value})."
+        return f"The best control, {control.row.title}, scores the same ({value})."
     verdict = "It beats" if ahead else "It does not beat"
-    difference = f"{signed(margin, metric.decimals)}{unit}"
-    return f"{verdict} the best control, {control.run.title} ({value}, difference {difference})."
+    difference = f"{signed(margin, metric.decimals)} {metric.unit}".strip()
+    return f"{verdict} the best control, {control.row.title} ({value}, difference {difference})."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from contract.errors import JobRefused
 from contract.stacks import open_stack
 from evaluation.report.content import NOISY, TARGET
-from evaluation.report.regions import active_regions, region_rows
+from evaluation.report.regions import active_regions, broken_rows, clean_frames, region_rows, roughness, whole_rows
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 SAMPLED_FRAMES = 400  # projections over time use at most this many frames, evenly spread
 BLOCK_BYTES = 32 * 2**20  # memory for one block of frames
-REGIONS = 4
+REGIONS = 6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +52,7 @@ class Traces:
     regions: np.ndarray
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Movie:
     """Open stacks of equal shape by name: "noisy", the run names, and "target" where there is one."""
 
@@ -66,8 +67,23 @@ class Movie:
 
     @property
     def reference(self) -> str:
-        """Name of the cleanest stack: the target, else the first prediction, else the noisy movie."""
-        return TARGET if TARGET in self.stacks else [*self.content.predictions, NOISY][0]
+        """Name of the stack that decides on regions: the target, else the last prediction, else the noisy movie.
+
+        Controls come last, and an algorithm should not choose where it is looked at.
+        """
+        return TARGET if TARGET in self.stacks else [NOISY, *self.content.predictions][-1]
+
+    @cached_property
+    def broken(self) -> np.ndarray:
+        """Rows of the noisy movie that the recording broke, shape (T, Y)."""
+        stack = self.stacks[NOISY]
+        blocks = stack.blocks(max(1, BLOCK_BYTES // (8 * stack.frame_bytes)))
+        return broken_rows(np.concatenate([roughness(block) for block in blocks]))
+
+    @cached_property
+    def clean(self) -> np.ndarray:
+        """Numbers of the frames to choose from for pictures, projections and regions."""
+        return clean_frames(self.broken)
 
     def frame(self, name: str, index: int) -> np.ndarray:
         """Read one frame as shown: shape (Y, X), float64, the target brought to scale, infinities as NaN."""
@@ -85,13 +101,13 @@ class Movie:
         return Projection(mean=mean, sd=np.sqrt(spread / count))
 
     def sampled_frames(self) -> np.ndarray:
-        """Frame numbers that projections use, at most 400, evenly spread."""
-        frames = self.shape[0]
-        return np.unique(np.linspace(0, frames - 1, min(frames, SAMPLED_FRAMES)).astype(int))
+        """Numbers of the clean frames that projections use, at most 400, evenly spread."""
+        count = len(self.clean)
+        return np.asarray(self.clean[np.unique(np.linspace(0, count - 1, min(count, SAMPLED_FRAMES)).astype(int))])
 
     def regions(self, projection: Projection) -> tuple[Region, ...]:
-        """Find the four most active regions of a projection."""
-        return active_regions(projection.sd, REGIONS)
+        """Find the most active regions of a projection."""
+        return active_regions(projection.sd, REGIONS, whole_rows(self.broken))
 
     def traces(self, name: str, regions: tuple[Region, ...]) -> Traces:
         """Stream a stack once and average every frame and every region."""

@@ -1,62 +1,101 @@
-"""Render a page into one file: styles, script and pictures inside, no request to any network."""
+"""Render a page into one file: styles, scripts and pictures inside, no request to any network."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
-import os
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from evaluation.report.declared import declared_figures
+from contract.files import atomic
+from evaluation.checks.words import light_rows
+from evaluation.report.content import STUDY
+from evaluation.report.declared import declared_plots
 from evaluation.report.headline import headline
-from evaluation.report.plots import Labels, Series, line_plot, wants_log
-from evaluation.report.resources import resource_rows
-from evaluation.report.scores import direction, score_tables
-from evaluation.report.section import PICTURED_MOVIES, Figure, movie_sections
+from evaluation.report.numbers import duration, gibibytes
+from evaluation.report.plots import Plot, Series, wants_log
+from evaluation.report.section import PICTURED_MOVIES, movie_sections
 from evaluation.report.styles import run_styles
+from evaluation.report.table import tables_of, verdict_counts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
-    from evaluation.report.content import Report, RunContent, TrainingCurve
+    from evaluation.report.content import Page, Row, TrainingCurve
+    from evaluation.scores.catalogue import Metric
 
 TEMPLATES = Path(__file__).parent / "templates"
+_FEWEST_POINTS = 3  # a plot of fewer says no more than the table
+_VERDICT_STYLES = {
+    "reproduced": "algorithm5",
+    "within seed spread": "algorithm0",
+    "deviates": "algorithm1",
+    "not comparable": "noisy",
+}
 
 
-def write_report(report: Report, path: Path) -> None:
-    """Write one self-contained HTML file."""
-    styles = run_styles({run.name: run.role for run in report.runs}, report.movies)
-    sections = movie_sections(report.movies, report.metrics, styles)
-    text = render(
-        "report.html",
-        {
-            "report": report,
-            "headline": headline(report),
-            "tables": score_tables(report),
-            "movies": sections,
-            "not_pictured": [movie.name for movie in report.movies[PICTURED_MOVIES:]],
-            "curves": [_curve(run, run.curve) for run in report.runs if run.curve is not None],
-            "declared": declared_figures(report.runs, report.movies),
-            "resources": resource_rows((run.title, run.resources) for run in report.runs),
-            "warnings": [
-                *report.warnings,
-                *(f"{run.title}: {warning}" for run in report.runs for warning in run.warnings),
+def write_page(page: Page, path: Path, key: str = "") -> None:
+    """Write one self-contained HTML file, which appears complete or not at all.
+
+    Parameters
+    ----------
+    page : Page
+        What to show; its movies are streamed.
+    path : Path
+        The file to write.
+    key : str
+        What the content depends on, written into the head of the file.
+
+    Raises
+    ------
+    BadInput
+        When a movie cannot be read or its predictions have another shape.
+    """
+    styles = run_styles({row.name: row.role for row in page.rows}, page.movies)
+    sections = movie_sections(page.movies, page.metrics, styles)
+    tables = tables_of(page)
+    style, script = (
+        "\n".join((TEMPLATES / name).read_text("utf-8") for name in names)
+        for names in (("uplot.css", "page.css"), ("uplot.js", "page.js"))
+    )
+    text = (
+        _environment()
+        .get_template("page.html")
+        .render(
+            style=style,
+            script=script,
+            style_hash=_hash(style),
+            script_hash=_hash(script),
+            key=key,
+            page=page,
+            lights={title: (verdict.plain, light_rows(verdict)) for title, verdict in page.verdicts.items()},
+            headline=headline(page),
+            denoised=list(_denoised(page)),
+            counts=verdict_counts(page),
+            tables=tables,
+            definitions=list({column.metric.name: column.metric for one in tables for column in one.columns}.values()),
+            movies=sections,
+            not_pictured=[movie.name for movie in page.movies[PICTURED_MOVIES:]],
+            curves=[_curve(row, row.curve) for row in page.rows if row.curve is not None],
+            declared=declared_plots(page.rows, page.movies),
+            agreement=[plot for metric in page.metrics if (plot := _agreement(page, metric)) is not None],
+            warnings=[
+                *page.warnings,
+                *(f"{row.title}: {warning}" for row in page.rows for warning in row.warnings),
                 *(warning for section in sections for warning in section.warnings),
             ],
-            "record": report.record,
-        },
+        )
     )
-    write_text(text, path)
+    with atomic(path) as part:
+        part.write_text(text, "utf-8", newline="\n")
 
 
-def render(template: str, values: Mapping[str, object]) -> str:
-    """Fill a template of this package; the style sheet and the script go in with their hashes."""
-    style, script = ((TEMPLATES / name).read_text("utf-8") for name in ("page.css", "page.js"))
+def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -65,33 +104,55 @@ def render(template: str, values: Mapping[str, object]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["direction"] = direction
-    environment.filters["pretty_json"] = _pretty_json
-    shared = {"style": style, "script": script, "style_hash": _hash(style), "script_hash": _hash(script)}
-    return environment.get_template(template).render({**shared, **values})
+    environment.filters |= {"pretty_json": _pretty_json, "duration": duration, "gibibytes": gibibytes}
+    environment.globals["STUDY"] = STUDY
+    return environment
 
 
-def write_text(text: str, path: Path) -> None:
-    """Write a file that appears complete or not at all."""
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8", newline="\n") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(path)
+def _denoised(page: Page) -> Iterator[tuple[str, Path]]:
+    """Yield what was denoised by what, and where it lies: the file, or the folder of several."""
+    titles = {row.name: row.title for row in page.rows if row.role == "algorithm"}
+    titles = titles or {row.name: row.title for row in page.rows}
+    folders: dict[tuple[str, Path], list[Path]] = {}
+    for movie in page.movies:
+        for name, path in movie.predictions.items():
+            if name in titles:
+                folders.setdefault((titles[name], path.parent), []).append(path)
+    for (title, folder), paths in folders.items():
+        yield (f"{paths[0].name}, {title}", paths[0]) if len(paths) == 1 else (f"{len(paths)} movies, {title}", folder)
 
 
-def _curve(run: RunContent, curve: TrainingCurve) -> Figure:
-    steps, loss = np.asarray(curve.steps, np.float64), np.asarray(curve.loss, np.float64)
-    val_steps, val_loss = np.asarray(curve.val_steps, np.float64), np.asarray(curve.val_loss, np.float64)
-    series = [Series(name="training", x=steps, y=loss, style="noisy")]
-    if len(val_steps):
-        series.append(Series(name="validation", x=val_steps, y=val_loss, style="algorithm0", mark="circle"))
+def _curve(row: Row, curve: TrainingCurve) -> Plot:
+    loss, val_loss = np.asarray(curve.loss, np.float64), np.asarray(curve.val_loss, np.float64)
+    series = [Series(name="training", x=np.asarray(curve.steps, np.float64), y=loss, style="noisy")]
+    if len(val_loss):
+        steps = np.asarray(curve.val_steps, np.float64)
+        series.append(Series(name="validation", x=steps, y=val_loss, style="algorithm0"))
     log = wants_log(np.concatenate([loss, val_loss]))
-    scale = ", logarithmic" if log else ""
-    title = f"Loss of {run.title} while training"
-    svg = line_plot(series, Labels(title=title, x=curve.step_unit, y=f"loss{scale}"), log_y=log)
-    return Figure(title=title, svg=svg)
+    return Plot(title=f"Loss of {row.title} while training", x="steps", y="loss", series=tuple(series), log=log)
+
+
+def _agreement(page: Page, metric: Metric) -> Plot | None:
+    """Plot our values of a metric against the published ones, with the line of equality."""
+    compared = [
+        (score.study.published.mean, score.value.mean, score.study.verdict)
+        for row in page.rows
+        for scores in row.scores.values()
+        if (score := scores.get(metric.name)) and score.study and score.study.published and score.value
+    ]
+    compared = [one for one in compared if math.isfinite(one[0]) and math.isfinite(one[1])]
+    if len(compared) < _FEWEST_POINTS:
+        return None
+    ends = np.array([min(min(one[:2]) for one in compared), max(max(one[:2]) for one in compared)])
+    series = [Series(name="equal", x=ends, y=ends, style="target")]
+    for verdict, style in _VERDICT_STYLES.items():
+        points = np.array(sorted(one[:2] for one in compared if one[2] == verdict), np.float64)
+        if len(points):
+            series.append(Series(name=verdict, x=points[:, 0], y=points[:, 1], style=style, points=True))
+    unit = f" ({metric.unit})" if metric.unit else ""
+    return Plot(
+        title=f"{metric.title}: ours against published", x=f"published{unit}", y=f"ours{unit}", series=tuple(series)
+    )
 
 
 def _pretty_json(value: object) -> str:

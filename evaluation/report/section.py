@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from evaluation.report.content import NOISY, TARGET
-from evaluation.report.moments import moments
 from evaluation.report.movie import open_movie
-from evaluation.report.plots import Labels, Series, line_plot
-from evaluation.report.scores import direction
-from evaluation.report.ticks import grouped
+from evaluation.report.numbers import grouped
+from evaluation.report.plots import Plot, Series
+from evaluation.report.regions import moments, peak_frame
+from evaluation.report.table import aim
 from evaluation.report.viewer import Viewer, plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from markupsafe import Markup
 
     from evaluation.report.content import MovieContent
     from evaluation.report.movie import Movie, Traces
@@ -29,15 +27,17 @@ if TYPE_CHECKING:
 PICTURED_MOVIES = 4
 STILL_PIXELS = 4_500_000  # of all movies together, at most one byte each
 PREVIEW_BYTES = 4_000_000  # of all movies together
-REGION_HEIGHT = 185  # px of the plot of one region
+REGION_HEIGHT = 170  # px of the plot of one region
+NAMED_FRAMES = 8  # broken frames that are named, the others are counted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Figure:
-    """A plot and the line above it."""
+class RegionView:
+    """One region: pictures of it where it is brightest, and its trace."""
 
     title: str
-    svg: Markup
+    strip: Strip
+    trace: Plot
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +45,8 @@ class MovieSection:
     """Everything the page says about one movie; texts are ready to show."""
 
     name: str
-    split: str
+    part: str
+    unit: str
     facts: tuple[str, ...]
     frames: tuple[FramePictures, ...]
     outside: str
@@ -55,16 +56,25 @@ class MovieSection:
     regions: tuple[Region, ...]
     shape: tuple[int, ...]
     preview: Preview
-    mean_trace: Figure
-    region_traces: tuple[Figure, ...]
-    score_traces: tuple[Figure, ...]
+    gallery: tuple[RegionView, ...]
+    chosen_in: str
+    mean_trace: Plot
+    score_traces: tuple[Plot, ...]
     warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Time:
+class _Lines:
+    """Draws lines over the frames of one movie."""
+
     values: np.ndarray
     label: str
+    styles: Mapping[str, str]
+
+    def plot(self, title: str, label: str, lines: Mapping[str, np.ndarray]) -> Plot:
+        """Draw a line for each name."""
+        series = (Series(name=name, x=self.values, y=y, style=self.styles[name]) for name, y in lines.items())
+        return Plot(title=title, x=self.label, y=label, series=tuple(series))
 
 
 def movie_sections(
@@ -89,12 +99,15 @@ def movie_section(
         projections = {name: movie.projection(name) for name in movie.stacks}
         regions = movie.regions(projections[movie.reference])
         traces = {name: movie.traces(name, regions) for name in movie.stacks}
-        chosen = moments(traces[movie.reference].regions, movie.shape[0])[: layout.frames]
+        reference = traces[movie.reference].regions
+        chosen = moments(reference, movie.clean)[: layout.frames]
+        peaks = [peak_frame(trace, movie.clean) for trace in reference]
         viewer = Viewer(movie, chosen, layout, metrics[0] if metrics else None)
-        time = _time(movie)
+        over = _over_time(movie, styles)
         return MovieSection(
             name=content.name,
-            split=content.split,
+            part="" if content.part.own else content.part.title,
+            unit=content.unit,
             facts=_facts(movie, layout),
             frames=viewer.frames(),
             outside=viewer.outside(),
@@ -104,17 +117,20 @@ def movie_section(
             regions=regions,
             shape=movie.shape,
             preview=viewer.preview(PREVIEW_BYTES * share),
-            mean_trace=_mean_trace(content, traces, time, styles),
-            region_traces=_region_traces(content, traces, time, styles),
-            score_traces=_score_traces(content, metrics, time, styles),
+            gallery=_gallery(viewer.gallery(regions, peaks), peaks, traces, over, content.unit),
+            chosen_in=movie.reference,
+            mean_trace=over.plot(
+                "Mean of every frame", content.unit, {name: one.frame for name, one in traces.items()}
+            ),
+            score_traces=_score_traces(content, metrics, over),
             warnings=_warnings(content, traces),
         )
 
 
-def _time(movie: Movie) -> _Time:
-    frames = np.arange(movie.shape[0], dtype=np.float64)
-    rate_hz = movie.content.frame_rate_hz
-    return _Time(values=frames, label="frame") if rate_hz is None else _Time(values=frames / rate_hz, label="time (s)")
+def _over_time(movie: Movie, styles: Mapping[str, str]) -> _Lines:
+    frames, rate_hz = np.arange(movie.shape[0], dtype=np.float64), movie.content.frame_rate_hz
+    values, label = (frames, "frame") if rate_hz is None else (frames / rate_hz, "time (s)")
+    return _Lines(values=values, label=label, styles=styles)
 
 
 def _facts(movie: Movie, layout: Plan) -> tuple[str, ...]:
@@ -132,56 +148,47 @@ def _facts(movie: Movie, layout: Plan) -> tuple[str, ...]:
     if content.fit_target and TARGET in movie.stacks:
         gain, offset = movie.scale.gain, movie.scale.offset
         facts.append(f"for display, target is shown as {gain:.4g} · target {offset:+.4g}, fitted to the noisy movie")
-    return tuple(facts)
+    return tuple(facts + _broken(movie))
+
+
+def _broken(movie: Movie) -> list[str]:
+    """Say which frames hold broken rows and are therefore not chosen for anything."""
+    frames = np.flatnonzero(movie.broken.any(axis=1))
+    if not len(frames):
+        return []
+    named = ", ".join(map(str, frames[:NAMED_FRAMES])) + (" and others" if len(frames) > NAMED_FRAMES else "")
+    count = f"{grouped(len(frames), 0)} frame{'s hold' if len(frames) > 1 else ' holds'} broken or lost rows ({named})"
+    return [f"{count}: pictures, projections and regions use the cleanest frames and rows"]
 
 
 def _shown(what: str, step: int) -> str:
     return f"{what} show every pixel" if step == 1 else f"{what} show one pixel in {step} (x and y), without averaging"
 
 
-def _mean_trace(content: MovieContent, traces: Mapping[str, Traces], time: _Time, styles: Mapping[str, str]) -> Figure:
-    lines = {name: trace.frame for name, trace in traces.items()}
-    title = f"Mean intensity of every frame, {content.name}"
-    labels = Labels(title=title, x=time.label, y=content.unit)
-    return Figure(title="Mean of every frame", svg=line_plot(_series(lines, time, styles), labels))
-
-
-def _region_traces(
-    content: MovieContent, traces: Mapping[str, Traces], time: _Time, styles: Mapping[str, str]
-) -> tuple[Figure, ...]:
-    count = len(traces[NOISY].regions)
-    figures = []
-    for index in range(count):
+def _gallery(
+    strips: Sequence[Strip], peaks: Sequence[int], traces: Mapping[str, Traces], over: _Lines, unit: str
+) -> tuple[RegionView, ...]:
+    found = []
+    for index, (strip, peak) in enumerate(zip(strips, peaks, strict=True)):
         lines = {name: trace.regions[index] for name, trace in traces.items()}
-        title = f"Mean intensity of region {index + 1}, {content.name}"
-        labels = Labels(title=title, x=time.label, y=content.unit)
-        svg = line_plot(_series(lines, time, styles), labels, height=REGION_HEIGHT)
-        figures.append(Figure(title=f"Mean of region {index + 1}", svg=svg))
-    return tuple(figures)
+        plot = replace(over.plot(f"Mean of region {index + 1}", unit, lines), height=REGION_HEIGHT)
+        title = f"Region {index + 1}, brightest in frame {grouped(peak, 0)}"
+        found.append(RegionView(title=title, strip=strip, trace=plot))
+    return tuple(found)
 
 
-def _score_traces(
-    content: MovieContent, metrics: Sequence[Metric], time: _Time, styles: Mapping[str, str]
-) -> tuple[Figure, ...]:
-    figures = []
+def _score_traces(content: MovieContent, metrics: Sequence[Metric], over: _Lines) -> tuple[Plot, ...]:
+    plots = []
     for metric in metrics:
         scores = {
             name: np.asarray(by_metric[metric.name], np.float64)
             for name, by_metric in content.frame_scores.items()
             if metric.name in by_metric
         }
-        if not scores:
-            continue
-        unit = f" ({metric.unit})" if metric.unit else ""
-        title = f"{metric.title} of every frame, {content.name}"
-        labels = Labels(title=title, x=time.label, y=f"{metric.title}{unit}")
-        svg = line_plot(_series(scores, time, styles), labels)
-        figures.append(Figure(title=f"{metric.title} of every frame, {direction(metric.better)}", svg=svg))
-    return tuple(figures)
-
-
-def _series(lines: Mapping[str, np.ndarray], time: _Time, styles: Mapping[str, str]) -> list[Series]:
-    return [Series(name=name, x=time.values, y=values, style=styles[name]) for name, values in lines.items()]
+        if scores:
+            label = f"{metric.title} ({metric.unit})" if metric.unit else metric.title
+            plots.append(over.plot(f"{metric.title} of every frame, {aim(metric)}", label, scores))
+    return tuple(plots)
 
 
 def _warnings(content: MovieContent, traces: Mapping[str, Traces]) -> tuple[str, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from evaluation.report.content import NOISY, TARGET
+from evaluation.report.numbers import grouped, number
 from evaluation.report.pictures import (
     animation,
     beside,
@@ -19,20 +20,21 @@ from evaluation.report.pictures import (
     levels,
     thinning,
 )
-from evaluation.report.scores import number
-from evaluation.report.ticks import grouped
+from evaluation.report.table import value_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from evaluation.report.moments import Moment
     from evaluation.report.movie import Movie, Projection
     from evaluation.report.pictures import Window
+    from evaluation.report.regions import Moment, Region
     from evaluation.scores.catalogue import Metric
 
 LARGE_EDGE = 512  # px of a picture of intensities
 SMALL_EDGE = 256  # px of differences and projections, which are shown smaller
 MINUS = "\u2212"
+CROP_RADII = 7  # half of the edge of a picture of one region, in radii of the region
+SMALLEST_CROP = 12  # px to each side
 PREVIEW_WIDTH = 800  # px of all panels of the preview together
 PREVIEW_PANEL = 256  # px of one panel on the page, at least
 PREVIEW_FRAMES = 60  # of a short movie
@@ -55,11 +57,12 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Strip:
-    """Pictures that share a window: what they are, the window in words, its ends."""
+    """Pictures that share a window, its ends in words, and a sentence where there is nothing to see."""
 
     pictures: tuple[Picture, ...]
     low: str
     high: str
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,6 +156,21 @@ class Viewer:
         }
         return _differences(images, difference_window(list(images.values())), "mean over time")
 
+    def gallery(self, regions: Sequence[Region], peaks: Sequence[int]) -> tuple[Strip, ...]:
+        """Picture each region in the frame in which it is brightest, with what lies around it."""
+        return tuple(self._crop(region, peak) for region, peak in zip(regions, peaks, strict=True))
+
+    def _crop(self, region: Region, index: int) -> Strip:
+        half = max(SMALLEST_CROP, CROP_RADII * region.radius)
+        rows, columns = (slice(max(0, middle - half), middle + half + 1) for middle in (region.y, region.x))
+        crops = {name: self.movie.frame(name, index)[rows, columns] for name in self.movie.stacks}
+        window = intensity_window([crops[name] for name in self._deciding()])
+        where = f"around ({region.y}, {region.x}) in frame {index}"
+        pictures = (
+            _picture(grey_picture(one, window), one, name, f"{name} {where}", "") for name, one in crops.items()
+        )
+        return _strip(tuple(pictures), window)
+
     def preview(self, limit_bytes: float) -> Preview:
         """Animate noisy, predictions and target side by side, in a file below `limit_bytes`."""
         names = self._panels()
@@ -227,7 +245,7 @@ class Viewer:
         scores = self.movie.content.frame_scores.get(name, {}).get(self.metric.name)
         if scores is None:
             return ""
-        return f"{self.metric.title} {number(float(scores[index]), self.metric.decimals)} {self.metric.unit}".strip()
+        return f"{self.metric.title} {value_text(self.metric, float(scores[index]))}"
 
 
 def _differences(images: Mapping[str, np.ndarray], window: Window, what: str) -> Strip:
@@ -235,7 +253,8 @@ def _differences(images: Mapping[str, np.ndarray], window: Window, what: str) ->
         _picture(difference_picture(image, window), image, name, f"Difference {name}, {what}", "")
         for name, image in images.items()
     )
-    return _strip(pictures, window)
+    same = bool(images) and not any(np.any(image) for image in images.values())
+    return replace(_strip(pictures, window), note="No difference at any pixel." if same else "")
 
 
 def _picture(src: str, image: np.ndarray, name: str, alt: str, detail: str) -> Picture:

@@ -15,7 +15,7 @@ class Metric:
     Attributes
     ----------
     name : str
-        Key of this metric in `RunContent.scores`, for example "si_psnr".
+        Key of this metric in scores.json, for example "si_psnr".
     title : str
         Heading, for example "SI-PSNR".
     unit : str
@@ -27,7 +27,9 @@ class Metric:
     decimals : int
         Digits shown behind the decimal point.
     reference : bool
-        Whether the metric compares with a clean target; the others go into a table of their own.
+        Whether the metric compares with a clean target.
+    aim : str
+        Where neither direction is better: which value is good, and for what; empty where the value alone says nothing.
     explanation : str
         One sentence for readers who do not know the metric; empty for none.
     """
@@ -39,6 +41,7 @@ class Metric:
     over: str = "frames"
     decimals: int = 2
     reference: bool = True
+    aim: str = ""
     explanation: str = ""
 
 
@@ -49,6 +52,14 @@ METRICS = (
         unit="dB",
         better="higher",
         explanation="Peak signal-to-noise ratio after the best gain and offset: blind to intensity units.",
+    ),
+    Metric(
+        name="si_psnr_gain",
+        title="SI-PSNR gain",
+        unit="dB",
+        better="higher",
+        over="files",
+        explanation="SI-PSNR of the denoised image minus that of the noisy image, image by image.",
     ),
     Metric(
         name="psnr",
@@ -115,7 +126,8 @@ METRICS = (
         better="neither",
         over="movies",
         decimals=3,
-        explanation="Slope of those traces on the target's; below 1, amplitudes are damped.",
+        aim="1 keeps amplitudes",
+        explanation="Slope of those traces on those of the target; below 1, amplitudes are damped.",
     ),
     Metric(
         name="event_f1",
@@ -133,6 +145,7 @@ METRICS = (
         better="neither",
         over="movies",
         decimals=3,
+        aim="1 keeps peaks",
         explanation="Peak height of known events over that in the target, median; below 1, transients are damped.",
     ),
     Metric(
@@ -142,11 +155,12 @@ METRICS = (
         better="neither",
         over="movies",
         decimals=3,
-        explanation="Slope of prediction on target; 1 where amplitudes are kept.",
+        aim="1 keeps amplitudes",
+        explanation="Slope of the denoised movie on the target, over all pixels; below 1, amplitudes are damped.",
     ),
     Metric(
         name="residual_sd",
-        title="Residual sd",
+        title="Removed, sd",
         unit="grey levels",
         better="neither",
         over="movies",
@@ -154,34 +168,47 @@ METRICS = (
         explanation="Spread of what was removed; a good denoiser removes the noise and nothing else.",
     ),
     Metric(
+        name="mean_shift",
+        title="Mean shift",
+        unit="grey levels",
+        better="neither",
+        over="movies",
+        reference=False,
+        aim="0 keeps the offset",
+        explanation="Mean of the denoised movie minus that of the noisy one; dF/F changes with it.",
+    ),
+    Metric(
         name="residual_autocorrelation_t",
-        title="Residual r(t)",
+        title="Removed, r over time",
         unit="",
         better="neither",
         over="movies",
         decimals=3,
         reference=False,
-        explanation="Correlation of what was removed between neighbouring frames; away from 0, signal was removed.",
+        aim="0 for white noise",
+        explanation="Correlation of what was removed between neighbouring frames; away from 0, signal may have gone.",
     ),
     Metric(
         name="residual_autocorrelation_x",
-        title="Residual r(x)",
+        title="Removed, r over x",
         unit="",
         better="neither",
         over="movies",
         decimals=3,
         reference=False,
-        explanation="The same between neighbouring columns; noise of a detector may be correlated itself.",
+        aim="0 for white noise",
+        explanation="The same between neighbouring columns; the noise of a detector may be correlated itself.",
     ),
     Metric(
         name="residual_correlation",
-        title="Residual r(prediction)",
+        title="Removed, r with result",
         unit="",
         better="neither",
         over="movies",
         decimals=3,
         reference=False,
-        explanation="Correlation of what was removed with the prediction; away from 0, structure leaked out.",
+        aim="0 leaves no trace",
+        explanation="Correlation of what was removed with the denoised movie; away from 0, structure leaked out.",
     ),
     Metric(
         name="noise_level",

@@ -145,6 +145,7 @@ def _score(path: Path, movie: MovieRecord, frame_rate_hz: float | None, threads:
         with open_stack(movie.target) as target:
             table = _with_target(target, prediction, noisy, threads)
             more = {} if movie.truth is None else finite(activity_of(movie.truth, target, prediction))
+            more |= finite({"mean_shift": _mean(prediction) - _mean(noisy)})
     return replace(table, movie={**table.movie, **more})
 
 
@@ -222,9 +223,18 @@ def _without_target(noisy: Stack, prediction: Stack, frame_rate_hz: float | None
             "temporal_correlation",
         )
     }
-    movie |= {"noise_level": scores.noise_level_after, "temporal_smoothness": scores.temporal_smoothness}
+    movie |= {
+        "mean_shift": -scores.mean,
+        "noise_level": scores.noise_level_after,
+        "temporal_smoothness": scores.temporal_smoothness,
+    }
     frames = {"residual_mean": scores.frame_mean.tolist()}
     return MovieTable(frames=frames, movie=finite(movie), data_range=None)
+
+
+def _mean(stack: Stack) -> float:
+    total = math.fsum(float(block.sum(dtype=np.float64)) for block in stack.blocks(_BLOCK_FRAMES))
+    return total / math.prod(stack.shape)
 
 
 def _range(target: Stack) -> float:

@@ -37,7 +37,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--engine", "engine_name", type=click.Choice(ENGINES), default="auto", show_default=True)
 @click.option("--memory", "memory_gib", type=click.FloatRange(0.1), help="[GiB; default: 90 % of the machine]")
-@click.option("--to", "target", type=_PATH, help="HTML page.  [default: leaderboard.html among the outputs]")
+@click.option("--to", "target", type=_PATH, help="HTML page.  [default: reproduced.html among the outputs]")
 def reproduce(names: tuple[str, ...], *, from_csv: bool, **options: Any) -> None:  # noqa: ANN401 - click passes them
     """Run published experiments and compare every number; without names, list them.
 
@@ -56,30 +56,6 @@ def reproduce(names: tuple[str, ...], *, from_csv: bool, **options: Any) -> None
         _list()
     else:
         _run(names, options)
-
-
-@main.command()
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=_PATH)
-@click.option("--to", "target", type=_PATH, help="HTML page.  [default: leaderboard.html among the outputs]")
-def leaderboard(runs: tuple[Path, ...], target: Path | None) -> None:
-    """Put any finished runs on one page, beside the controls and what was published for such settings.
-
-    \b
-    Example:
-        calm leaderboard outputs/n2v-*/* outputs/deepcad-*/* --to all.html
-    """  # noqa: D301
-    from evaluation.report.collection import collect
-    from evaluation.report.leaderboard import write_leaderboard
-    from evaluation.report.text import verdict_table
-    from orchestrator.cli.root import algorithms, checked_runs
-    from orchestrator.paths import layout
-
-    board = collect(checked_runs(runs), experiments(), algorithms())
-    click.echo(verdict_table(board))
-    page = (target or layout().leaderboard).absolute()
-    page.parent.mkdir(parents=True, exist_ok=True)
-    write_leaderboard(board, page)
-    click.echo(f"\nLeaderboard: {page}")
 
 
 def _list() -> None:
@@ -127,21 +103,23 @@ def _show(
     work: Reproduction, ordered: Sequence[Experiment], known: Mapping[str, Experiment], target: Path | None
 ) -> None:
     """Run, print the verdicts with their reasons, and write the page."""
-    from evaluation.report.board import board_of, reasons
-    from evaluation.report.leaderboard import write_leaderboard
-    from evaluation.report.text import verdict_table
+    from evaluation.report.gather import page_of
+    from evaluation.report.page import write_page
+    from evaluation.report.runs import entries_of_attempts
+    from evaluation.report.text import reasons, text_of
     from evaluation.study.judge import passed
+    from orchestrator.cli.root import algorithms
 
     attempts = work.attempts(ordered)
-    board = board_of(attempts, known)
-    click.echo(verdict_table(board))
+    page = page_of(entries_of_attempts(attempts, algorithms()), known)
+    click.echo(text_of(page))
     click.echo()
-    for line in reasons(board):
+    for line in reasons(page):
         click.echo(line)
-    page = (target or work.session.layout.leaderboard).absolute()
-    page.parent.mkdir(parents=True, exist_ok=True)
-    write_leaderboard(board, page)
-    click.echo(f"\nLeaderboard: {page}")
+    path = (target or work.session.layout.reproduced).absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_page(page, path)
+    click.echo(f"\nReport: {path}")
     sys.exit(0 if passed(attempts, known) else 1)
 
 

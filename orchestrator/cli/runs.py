@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from orchestrator.runs.plan import Settings
 
 _PATH = click.Path(path_type=Path)
+_PAGES = (".html", ".htm")
 
 
 class _FiniteRange(click.FloatRange):
@@ -71,9 +72,6 @@ def run(name: str, *, check: bool, **options: Any) -> None:  # noqa: ANN401 - cl
         calm run n2v --data demo --preset quick
         calm run n2v --input movie.tif --param num_epochs=20
     """  # noqa: D301
-    from evaluation.checks.of_run import check_run
-    from evaluation.checks.words import lights_text
-    from evaluation.scores.score import score_run
     from orchestrator.runs.plan import check_prior
 
     opened = session(options["engine_name"], options["memory_gib"])
@@ -82,11 +80,8 @@ def run(name: str, *, check: bool, **options: Any) -> None:  # noqa: ANN401 - cl
     outcomes = [opened.run(plan) for plan in plans]
     for outcome in outcomes:
         outcome.run.check(content=check)
-        score_run(outcome.run, algorithms())
-    verdicts = check_run(outcomes[0].run)
     click.echo(f"{'Found' if outcomes[0].reused else 'Finished'}: {outcomes[0].run.folder.path}")
     _show([outcome.run for outcome in outcomes], None)
-    click.echo(f"\n{lights_text(verdicts)}")
 
 
 @main.command()
@@ -108,7 +103,8 @@ def evaluate(runs: tuple[Path, ...], *, check: bool) -> None:
         for title, splits in named.items():
             for split, metrics in splits.items():
                 for metric, one in metrics.items():
-                    click.echo(f"{title} {split} {metric}: mean {one.mean} sd {one.sd} n {one.n}")
+                    mean, sd = ("none" if value is None else f"{value:.5g}" for value in (one.mean, one.sd))
+                    click.echo(f"{title} {split} {metric}: mean {mean} sd {sd} n {one.n}")
 
 
 @main.command()
@@ -116,30 +112,32 @@ def evaluate(runs: tuple[Path, ...], *, check: bool) -> None:
 @click.option("--to", "target", type=_PATH, help="HTML file.  [default: report.html of the first run]")
 @check_option
 def report(runs: tuple[Path, ...], target: Path | None, *, check: bool) -> None:
-    """Write the HTML report of finished runs on the same movies; the first is its subject.
+    """Write one page about finished runs, beside the controls and what was published for such settings.
 
     \b
     Example:
-        calm report outputs/n2v-demo-quick/* outputs/mean-demo-default/* --to compare.html
+        calm report outputs/n2v-demo-quick/*
+        calm report outputs/*/* --to all.html
     """  # noqa: D301
-    from evaluation.checks.of_run import check_run
-    from evaluation.checks.words import lights_text
-    from evaluation.scores.score import score_run
-
-    found = checked_runs(runs, content=check)
-    for one in found:
-        score_run(one, algorithms())
-    verdicts = check_run(found[0])
-    _show(found, target)
-    click.echo(f"\n{lights_text(verdicts)}")
+    if target is not None and target.suffix.lower() not in _PAGES:
+        message = f"--to: expected a file named .html, got {target}"
+        raise BadInput(message, "A report is an HTML page; its tables are printed, and the page saves them as CSV.")
+    _show(checked_runs(runs, content=check), None if target is None else target.absolute())
 
 
 def _show(runs: Sequence[Run], target: Path | None) -> None:
     """Write the report, print its table and where it is."""
-    from evaluation.report.run_report import report_runs
+    from evaluation.checks.of_run import check_run
+    from evaluation.checks.words import lights_text
+    from evaluation.report.report import report_runs
+    from orchestrator.cli.root import experiments
+    from orchestrator.paths import layout
 
-    click.echo(f"\n{report_runs(runs, algorithms(), target)}\n")
+    if target is not None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    click.echo(f"\n{report_runs(runs, algorithms(), experiments, layout().containers, target)}\n")
     click.echo(f"Report: {target or runs[0].folder.report}")
+    click.echo(f"\n{lights_text(check_run(runs[0]))}")
 
 
 def _source(options: dict[str, Any]) -> Source:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 from folder_environment import CONTAINERS, python_of, search_path
+from promises import check_memory, check_resuming, environment_of
 
 from orchestrator.algorithms import load_algorithm
 from orchestrator.engines.locks import read_lock
@@ -104,6 +105,19 @@ def test_a_smoke_run_keeps_every_promise_of_the_contract(shared_calm, tiny_movie
 def test_two_smoke_runs_give_the_same_bytes(shared_calm, calm, tiny_movie, name):
     one, two = (_run(where, name, tiny_movie, "venv") for where in (shared_calm, calm))
     assert _sha256(one) == _sha256(two)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_training_killed_half_way_resumes_to_the_same_bytes(shared_calm, tiny_movie, tmp_path, name):
+    run = _run(shared_calm, name, tiny_movie, "venv")
+    check_resuming(environment_of(load_algorithm(CONTAINERS / name)), run, tmp_path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_memory_of_predict_does_not_grow_with_the_number_of_frames(shared_calm, tiny_movie, tmp_path, name):
+    run = _run(shared_calm, name, tiny_movie, "venv")
+    algorithm = load_algorithm(CONTAINERS / name)
+    check_memory(environment_of(algorithm), algorithm, run, tmp_path)
 
 
 @pytest.mark.engine("docker")  # on all engines for three of the folders: tests/engines/test_same_bytes.py

@@ -54,8 +54,8 @@ def test_the_report_shows_the_trend_alone_beside_the_prediction(demo):
     assert above
     assert {one[0] for one in above} == {"cellmincer-trend_only"}
     for place in ("against the target", "on masked pixels"):
-        for split in ("train", "val"):
-            assert f"From the trend alone to the prediction, {place} ({split})" in page
+        for kind in ("training movies", "validation movies"):
+            assert f"From the trend alone to the prediction, {place} ({kind})" in page
 
 
 @pytest.mark.parametrize("split", ["train", "val"])

@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from evaluation.report.board import board_of, reasons
-from evaluation.report.leaderboard import write_leaderboard
-from evaluation.report.text import verdict_table
+from evaluation.report.gather import page_of
+from evaluation.report.page import write_page
+from evaluation.report.runs import entries_of_attempts
+from evaluation.report.text import reasons, text_of
 from evaluation.study.judge import deviates, judged, passed
 from evaluation.study.protocol import score_experiment
 from orchestrator.algorithms import load_algorithms
@@ -170,21 +171,25 @@ def _verdicts(attempts, experiments):
     }
 
 
+def _page(attempts, experiments, study):
+    return page_of(entries_of_attempts(attempts, load_algorithms(study.containers)), experiments)
+
+
 @pytest.mark.parametrize("name", [*MOUSENEU_LP, *NIDDL])
 def test_every_experiment_runs_through_to_the_verdict_table(study, name, tmp_path):
     experiment = load_experiments(study.containers)[name]
     attempts, experiments = _run(study, (name,), overrides=_quick(experiment))
-    board = board_of(attempts, experiments)
-    assert f"{name} " in verdict_table(board)
+    page = _page(attempts, experiments, study)
+    assert f"{name} " in text_of(page)
     assert [(one.status, one.reason) for one in attempts] == [("ok", "")] * len(attempts)
     assert set().union(*_verdicts(attempts, experiments).values()) == {"not comparable"}  # changed, and 20 frames
     assert passed(attempts, experiments)
-    assert any(line.startswith(f"{name}") for line in reasons(board))
+    assert any(line.startswith(f"{name}") for line in reasons(page))
     record = json.loads(attempts[-1].runs[0].record.read_text())
     assert (record["algorithm"], record["environment"]) == (experiment.algorithm, experiment.environment)
     assert record["upstream"]["name"] != "calm"  # no stand-in
-    write_leaderboard(board, tmp_path / "board.html")
-    assert (tmp_path / "board.html").stat().st_size > 10_000
+    write_page(page, tmp_path / "page.html")
+    assert (tmp_path / "page.html").stat().st_size > 10_000
 
 
 def test_careamics_experiments_run_in_the_environment_of_the_study_and_the_table_names_it(study):
@@ -195,8 +200,9 @@ def test_careamics_experiments_run_in_the_environment_of_the_study_and_the_table
         run = json.loads(attempts[-1].runs[0].record.read_text())
         assert run["upstream"]["version"] == "0.0.5"
         assert run["network_parameters"] == 509_217
-        entry = next(one for one in board_of(attempts, experiments).entries if one.title == name)
-        assert entry.environment.endswith("careamics 0.0.5, environment study")
+        page = _page(attempts, experiments, study)
+        row = next(one for one in page.rows if one.title == name)
+        assert row.environment.endswith("careamics 0.0.5, environment study")
 
 
 def test_a_prior_runs_first_and_its_predictions_are_inputs_of_the_next(reproduce):
@@ -228,7 +234,9 @@ def test_three_seeds_make_three_runs_and_the_noisy_movie_one(reproduce):
     ("error", "status"),
     [(DidNotConverge("loss is NaN", "-"), "did not converge"), (AlgorithmFailed("it broke", "-"), "failed")],
 )
-def test_a_failure_stands_in_the_table_with_its_reason_and_the_others_go_on(reproduce, monkeypatch, error, status):
+def test_a_failure_stands_in_the_table_with_its_reason_and_the_others_go_on(
+    reproduce, study, monkeypatch, error, status
+):
     real = Session.run
 
     def run(self, plan):
@@ -241,6 +249,6 @@ def test_a_failure_stands_in_the_table_with_its_reason_and_the_others_go_on(repr
     ended = {one.experiment.name: one.status for one in attempts}
     assert ended["MOUSENEU_LP_DEEPCAD_1"] == status
     assert ended["MOUSENEU_LP_N2V_1"] == "ok"
-    assert f"{status}: seed 42: {error.message}" in verdict_table(board_of(attempts, experiments))
+    assert f"{status}: seed 42: {error.message}" in text_of(_page(attempts, experiments, study))
     assert _verdicts(attempts, experiments)["MOUSENEU_LP_DEEPCAD_1"] == {"deviates"}
     assert not passed(attempts, experiments)

@@ -37,7 +37,7 @@ def test_hdn_gains_at_least_4_db_over_noisy(demo, shared_calm, split):
 
 def test_the_report_shows_the_noise_model_and_what_samples_are_worth(demo):
     page = (demo / "report.html").read_text()
-    scored = [f"Samples averaged against SI-PSNR ({split})" for split in ("train", "val")]
+    scored = [f"Samples averaged against SI-PSNR ({kind})" for kind in ("training movies", "validation movies")]
     for title in ("Variance against signal", "Noise around signal", *scored):
         assert title in page
     assert "intensity units per photo-electron; read noise" in page

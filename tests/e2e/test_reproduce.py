@@ -123,22 +123,22 @@ def test_finished_runs_are_found_and_give_the_same_table(low_snr, world):
     assert (again.returncode, again.stdout) == (low_snr.returncode, low_snr.stdout)
 
 
-def test_the_leaderboard_is_one_page_with_the_verdicts_in_words(low_snr, world):
+def test_the_report_is_one_page_with_the_verdicts_in_words(low_snr, world):
     assert low_snr.returncode == 0
-    page = (world.calm.outputs / "leaderboard.html").read_text()
+    page = (world.calm.outputs / "reproduced.html").read_text()
     assert "not comparable" in page
     assert MOUSENEU_LP in page
-    assert "corrected protocol" in page
+    assert "as the study scored" in page
 
 
-def test_any_runs_make_a_leaderboard_with_published_values_where_the_settings_are_published(low_snr, world, tmp_path):
+def test_a_report_of_runs_has_published_values_where_the_settings_are_published(low_snr, world, tmp_path):
     assert low_snr.returncode == 0
     page = tmp_path / "all.html"
-    done = world("leaderboard", world.run("identity-mouseneu_lp-default"), "--to", page)
+    done = world("report", world.run("identity-mouseneu_lp-default"), "--to", page)
     assert done.returncode == 0, done.stderr
     assert "22.330 ± 0.477 (n = 6 500)" in done.stdout.replace("\u202f", " ")  # of the noisy movie, split val
-    control = next(line for line in done.stdout.splitlines() if line.startswith("mean (mouseneu_lp)"))
-    assert "not published" in control  # found among the outputs, as it ran on the same movies
+    assert "Running mean (control), default" in done.stdout  # found among the outputs, as it ran on the same movies
+    assert "not published" not in done.stdout
     assert "Time and memory" in page.read_text()
 
 

@@ -21,6 +21,51 @@
     const body = table.tBodies[0];
     body.append(...[...body.rows].sort(compare));
   };
+  // Copy and download: plain text that a spreadsheet reads.
+  const copy = async (text) => {
+    if (navigator.clipboard) return navigator.clipboard.writeText(text);
+    const area = document.createElement("textarea");
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  };
+  const say = (button, text) => {
+    const before = button.textContent;
+    button.textContent = text;
+    setTimeout(() => { button.textContent = before; }, 1500);
+  };
+  const save = (name, href) => {
+    const link = document.createElement("a");
+    link.download = name.replace(/[^A-Za-z0-9._-]+/g, "_");
+    link.href = href;
+    link.click();
+  };
+  const saveText = (name, text) => {
+    const address = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+    save(name, address);
+    setTimeout(() => URL.revokeObjectURL(address), 10000);
+  };
+  const quoted = (text) => /[",\n]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
+  const csv = (rows) => rows.map((row) => row.map((one) => quoted(String(one ?? ""))).join(",") + "\n").join("");
+  const cells = (table) => [...table.rows].map((row) => [...row.cells].map(
+    (cell) => (cell.querySelector("button, .ours") || cell).innerText.trim().split("\n")[0]));
+  for (const button of document.querySelectorAll("button.copy")) {
+    button.hidden = false;
+    button.addEventListener("click", () => copy(button.dataset.copy).then(() => say(button, "Copied")));
+  }
+  for (const tools of document.querySelectorAll(".tools")) {
+    const table = tools.parentElement.querySelector("table");
+    if (!table) continue;
+    tools.hidden = false;
+    tools.querySelector(".copy-table").addEventListener("click", (event) => {
+      copy(cells(table).map((row) => row.join("\t")).join("\n")).then(() => say(event.target, "Copied"));
+    });
+    tools.querySelector(".save-table").addEventListener("click",
+      () => saveText("scores " + table.dataset.name + ".csv", csv(cells(table))));
+  }
+
   for (const table of document.querySelectorAll("table.sortable")) {
     for (const button of table.querySelectorAll("th button")) {
       button.addEventListener("click", () => sortBy(table, button.closest("th")));
@@ -150,6 +195,88 @@
     showFrame("0");
   };
   for (const viewer of document.querySelectorAll(".viewer.interactive")) startViewer(viewer);
+
+  // Plots: values where the pointer is, a drag zooms, a double click shows all; the same by keyboard.
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+  const STYLES = {
+    noisy: ["noisy", []], target: ["ink", [5, 3]], control0: ["c0", [2, 2]], control1: ["c1", [4, 2, 1, 2]],
+    algorithm0: ["a0", []], algorithm1: ["a1", [9, 3]], algorithm2: ["a2", [3, 2]], algorithm3: ["a3", [9, 3, 2, 3]],
+    algorithm4: ["a4", [14, 3]], algorithm5: ["a5", [6, 2, 1, 2]],
+  };
+  const written = (value) => value == null ? "" : String(Number(value.toPrecision(5)));
+  const joined = (given) => uPlot.join(given.series.map((one) => [given.xs[one.x], one.y]));
+  const series = (one) => {
+    const [name, dash] = STYLES[one.style];
+    const stroke = () => colour(name);
+    const lines = one.points ? { paths: () => null, points: { show: true, size: 6, fill: stroke } } : { points: { show: false } };
+    return { label: one.name, stroke, dash, width: one.style === "noisy" ? 1 : 1.6, value: (_, v) => written(v), ...lines };
+  };
+  const axis = (label) => ({ label, stroke: () => colour("ink"), grid: { stroke: () => colour("line"), width: .7 },
+    ticks: { stroke: () => colour("line") }, font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif", labelSize: 20 });
+  const startPlot = (box) => {
+    const given = JSON.parse(box.dataset.plot);
+    const data = joined(given);
+    const plot = new uPlot({
+      width: box.clientWidth, height: given.height, padding: [8, 12, 0, 0],
+      scales: { x: { time: false }, y: given.log ? { distr: 3 } : {} },
+      axes: [{ ...axis(given.x), size: 34, labelSize: 18 }, { ...axis(given.y), size: 64 }],
+      series: [{ label: given.x, value: (_, v) => written(v) }, ...given.series.map(series)],
+      cursor: { drag: { x: true, y: false, uni: 10 }, focus: { prox: 24 } },
+    }, data, box);
+    const xs = data[0];
+    box.plot = plot;
+    const zoom = (factor) => {
+      const { min, max } = plot.scales.x;
+      const middle = plot.cursor.idx == null ? (min + max) / 2 : xs[plot.cursor.idx];
+      const half = (max - min) * factor / 2;
+      plot.setScale("x", { min: Math.max(xs[0], middle - half), max: Math.min(xs[xs.length - 1], middle + half) });
+    };
+    const all = () => plot.setScale("x", { min: xs[0], max: xs[xs.length - 1] });
+    const step = (by) => {
+      const place = clamp((plot.cursor.idx ?? Math.floor(xs.length / 2)) + by, 0, xs.length - 1);
+      plot.setCursor({ left: plot.valToPos(xs[place], "x"), top: plot.over.clientHeight / 2 });
+    };
+    const keys = { ArrowLeft: () => step(-1), ArrowRight: () => step(1), "+": () => zoom(.5), "-": () => zoom(2), Escape: all };
+    box.addEventListener("keydown", (event) => {
+      if (!(event.key in keys)) return;
+      keys[event.key]();
+      event.preventDefault();
+    });
+    const tools = document.createElement("p");
+    tools.className = "plot-tools";
+    const header = [given.x, ...given.series.map((one) => one.name)];
+    const buttons = {
+      "Show all": all,
+      "Download CSV": () => saveText(given.title + ".csv", csv([header, ...xs.map((_, row) => data.map((one) => one[row]))])),
+      "Download PNG": () => save(given.title + ".png", plot.ctx.canvas.toDataURL()),
+    };
+    for (const [name, act] of Object.entries(buttons)) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = name;
+      button.addEventListener("click", act);
+      tools.append(button, " ");
+    }
+    box.after(tools);
+    const fit = (width) => plot.setSize({ width, height: given.height });
+    new ResizeObserver(() => { if (box.clientWidth && box.clientWidth !== plot.width) fit(box.clientWidth); }).observe(box);
+  };
+  const boxes = [...document.querySelectorAll(".plot")];
+  const draw = new IntersectionObserver((seen) => {
+    for (const one of seen) if (one.isIntersecting && !one.target.plot) startPlot(one.target);
+  }, { rootMargin: "600px" });
+  for (const box of boxes) draw.observe(box);
+  const repaint = () => { for (const box of boxes) box.plot?.redraw(false, true); };
+  for (const query of ["(prefers-color-scheme: dark)", "print"]) window.matchMedia(query).addEventListener("change", repaint);
+  window.addEventListener("beforeprint", () => {
+    for (const box of boxes) {
+      if (!box.plot) startPlot(box);
+      box.plot.setSize({ width: box.closest(".gallery") ? 310 : 640, height: box.plot.height });
+    }
+  });
+  window.addEventListener("afterprint", () => {
+    for (const box of boxes) box.plot.setSize({ width: box.clientWidth, height: box.plot.height });
+  });
 
   // Moving pictures stay closed for readers who ask for less motion; print shows what is folded.
   if (window.matchMedia("(prefers-reduced-motion: reduce)").matches) {

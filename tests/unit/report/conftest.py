@@ -12,10 +12,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # importlib mode does not let tests import the helpers beside them
 
 from report_browser import open_browser
-from report_examples import board_of, movie_content, report_of, write_movie
+from report_examples import movie_content, page_about, study_page, write_movie
 
-from evaluation.report.leaderboard import write_leaderboard
-from evaluation.report.page import write_report
+from evaluation.report.page import write_page
 
 
 @pytest.fixture(scope="session")
@@ -31,14 +30,14 @@ def movie(files):
 @pytest.fixture(scope="session")
 def report_page(files, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "report.html"
-    write_report(report_of(movie_content(files)), path)
+    write_page(page_about(movie_content(files)), path)
     return path
 
 
 @pytest.fixture(scope="session")
-def leaderboard_page(files, tmp_path_factory):
-    path = tmp_path_factory.mktemp("page") / "leaderboard.html"
-    write_leaderboard(board_of(movie_content(files)), path)
+def study_page_file(files, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "study.html"
+    write_page(study_page(movie_content(files)), path)
     return path
 
 

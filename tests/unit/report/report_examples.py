@@ -10,17 +10,21 @@ import tifffile
 from scipy import ndimage
 
 from evaluation.metrics import Summary
-from evaluation.report.content import Entry, Leaderboard, MovieContent, Report, Resources, RunContent, TrainingCurve
+from evaluation.report.content import STUDY, MovieContent, Page, Part, Resources, Row, Score, TrainingCurve
 from evaluation.scores.catalogue import Metric
 from evaluation.study.verdict import Comparison
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from evaluation.study.verdict import Verdict
+
 SI_PSNR = Metric(name="si_psnr", title="SI-PSNR", unit="dB", better="higher", explanation="Peak signal-to-noise ratio.")
 SSIM = Metric(name="ssim", title="SSIM", unit="", better="higher", decimals=3)
 NOISE = Metric(name="noise_sd", title="Noise sd", unit="grey levels", better="neither", reference=False)
 METRICS = (SI_PSNR, SSIM, NOISE)
+TEST = Part(movies="demo", split="test")
+VAL = Part(movies="MOUSENEU_LP", split="val", protocol=STUDY)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,14 +78,11 @@ def frame_psnr_db(path: Path, target: Path) -> np.ndarray:
     return 10 * np.log10(np.ptp(clean) ** 2 / error)
 
 
-def scores_of(values: np.ndarray) -> dict[str, Summary]:
+def scores_of(values: np.ndarray) -> dict[str, Score]:
     """Summaries of all metrics, the first one true, the others made up from it."""
     mean, sd, n = float(values.mean()), float(values.std(ddof=1)), len(values)
-    return {
-        "si_psnr": Summary(mean=mean, sd=sd, n=n),
-        "ssim": Summary(mean=mean / 50, sd=sd / 50, n=n),
-        "noise_sd": Summary(mean=100 - mean, sd=sd, n=n),
-    }
+    made_up = {"si_psnr": (mean, sd), "ssim": (mean / 50, sd / 50), "noise_sd": (100 - mean, sd)}
+    return {name: Score(value=Summary(mean=one, sd=spread, n=n)) for name, (one, spread) in made_up.items()}
 
 
 def movie_content(files: Files, **changes: object) -> MovieContent:
@@ -93,7 +94,7 @@ def movie_content(files: Files, **changes: object) -> MovieContent:
     }
     default: dict[str, object] = {
         "name": "movie_001.tif",
-        "split": "test",
+        "part": TEST,
         "noisy": files.noisy,
         "predictions": {"n2v": files.prediction, "mean": files.mean},
         "target": files.target,
@@ -103,9 +104,9 @@ def movie_content(files: Files, **changes: object) -> MovieContent:
     return MovieContent(**{**default, **changes})
 
 
-def runs_of(movie: MovieContent) -> tuple[RunContent, ...]:
-    """Noisy input, two controls and one trained algorithm with everything a run can have."""
-    scores = {name: {"test": scores_of(np.asarray(one["si_psnr"]))} for name, one in movie.frame_scores.items()}
+def rows_of(movie: MovieContent) -> tuple[Row, ...]:
+    """Noisy input, a control and one trained algorithm with everything a row can have."""
+    scores = {name: {TEST: scores_of(np.asarray(one["si_psnr"]))} for name, one in movie.frame_scores.items()}
     steps = np.arange(1, 201) * 5.0
     random = np.random.default_rng(9)
     curve = TrainingCurve(
@@ -114,16 +115,11 @@ def runs_of(movie: MovieContent) -> tuple[RunContent, ...]:
         val_steps=steps[9::20],
         val_loss=0.9 * np.exp(-steps[9::20] / 120) + 0.05,
     )
-    used = Resources(
-        train_s=154.2, predict_s=8.4, peak_memory_bytes=1_450_000_000, device="cpu", hardware="2 cores, 24 GiB"
-    )
+    used = Resources(train_s=154.2, predict_s=8.4, peak_memory_bytes=1_450_000_000, device="cpu, 2 threads")
     return (
-        RunContent(name="noisy", title="noisy", role="noisy", scores=scores["noisy"]),
-        RunContent(name="identity", title="identity", role="control", scores=scores["noisy"]),
-        RunContent(
-            name="mean", title="mean", role="control", scores=scores["mean"], resources=Resources(predict_s=0.4)
-        ),
-        RunContent(
+        Row(name="noisy", title="Noisy movie", role="noisy", scores=scores["noisy"]),
+        Row(name="mean", title="Mean", role="control", scores=scores["mean"], resources=Resources(predict_s=0.4)),
+        Row(
             name="n2v",
             title="Noise2Void",
             role="algorithm",
@@ -135,8 +131,8 @@ def runs_of(movie: MovieContent) -> tuple[RunContent, ...]:
     )
 
 
-def report_of(movie: MovieContent, **changes: object) -> Report:
-    """Make a complete report about one movie."""
+def page_about(movie: MovieContent, **changes: object) -> Page:
+    """Make a complete page about one movie."""
     record = {
         "key": "3f9a0c51d2",
         "algorithm": {"name": "n2v", "upstream": {"name": "careamics", "version": "0.3.5"}},
@@ -148,16 +144,16 @@ def report_of(movie: MovieContent, **changes: object) -> Report:
         "title": "Noise2Void on demo",
         "subtitle": "calm run n2v, preset quick, seed 42, on a simulated two-photon movie",
         "metrics": METRICS,
-        "runs": runs_of(movie),
+        "rows": rows_of(movie),
         "movies": (movie,),
         "warnings": (),
         "record": record,
     }
-    return Report(**{**default, **changes})
+    return Page(**{**default, **changes})
 
 
-def board_of(movie: MovieContent, **changes: object) -> Leaderboard:
-    """Make a leaderboard with published values of MOUSENEU_LP, val split, and one entry for every verdict.
+def study_page(movie: MovieContent, **changes: object) -> Page:
+    """Make a page with published values of MOUSENEU_LP, val movies, and one row for every verdict.
 
     Published numbers: table of the study's README (mean and sample sd over 6500 frames); ours are made up.
     """
@@ -174,50 +170,41 @@ def board_of(movie: MovieContent, **changes: object) -> Leaderboard:
         "MOUSENEU_LP_N2N_1": ("deviates", "tolerance 0.25 dB"),
         "MOUSENEU_LP_DEEPCAD_1": ("not comparable", "published with another crop"),
     }
-    runs = {"lowSNR": "identity", "MOUSENEU_LP_N2V_1": "n2v"}
-    entries = []
+    rows = []
     for title, (psnr, psnr_sd, ssim, ssim_sd) in published.items():
-        verdict, reason = verdicts[title]
         values = {"si_psnr": (psnr, psnr_sd, shifts[title]), "ssim": (ssim, ssim_sd, shifts[title] / 60)}
-        comparisons = {
-            name: Comparison(
-                ours=Summary(mean=mean + shift, sd=sd, n=6500),
-                published=Summary(mean=mean, sd=sd, n=6500),
-                verdict=verdict,
-                reason=reason,
-            )
-            for name, (mean, sd, shift) in values.items()
-        }
-        entries.append(
-            Entry(
-                run=runs.get(title, title),
+        rows.append(
+            Row(
+                name="n2v" if title == "MOUSENEU_LP_N2V_1" else title,
                 title=title,
-                role="control" if title == "lowSNR" else "algorithm",
-                dataset="MOUSENEU_LP",
-                split="val",
+                role="noisy" if title == "lowSNR" else "algorithm",
                 environment="careamics 0.0.10" if "N2" in title else "",
-                comparisons=comparisons,
+                scores={VAL: {name: _judged(*value, *verdicts[title]) for name, value in values.items()}},
                 resources=Resources(train_s=5321.0, predict_s=402.5, peak_gpu_bytes=4 * 2**30, device="cuda"),
-                report="runs/n2v/report.html" if "N2V" in title else "",
             )
         )
-    entries.append(
-        Entry(
-            run="cellminer",
+    lost = Score(value=None, study=Comparison(ours=None, published=None, verdict="not published"))
+    rows.append(
+        Row(
+            name="cellmincer",
             title="MOUSENEU_LP_CELLMINCER_1",
             role="algorithm",
-            dataset="MOUSENEU_LP",
-            split="val",
             status="did not converge",
             reason="loss is not a number after step 1200",
-            comparisons={"si_psnr": Comparison(ours=None, published=None, verdict="not published")},
+            scores={VAL: {"si_psnr": lost}},
         )
     )
     default: dict[str, object] = {
         "title": "Were the published numbers reproduced?",
         "subtitle": "MOUSENEU_LP, protocol of the study, seeds 1 to 3",
         "metrics": METRICS,
-        "entries": tuple(entries),
+        "rows": tuple(rows),
         "movies": (movie,),
     }
-    return Leaderboard(**{**default, **changes})
+    return Page(**{**default, **changes})
+
+
+def _judged(mean: float, sd: float, shift: float, verdict: Verdict, reason: str) -> Score:
+    ours = Summary(mean=mean + shift, sd=sd, n=6500)
+    published = Summary(mean=mean, sd=sd, n=6500)
+    return Score(value=ours, study=Comparison(ours=ours, published=published, verdict=verdict, reason=reason))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import http.server
 import threading
+import time
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
-PAGES = ["report_page", "leaderboard_page"]
+PAGES = ["report_page", "study_page_file"]
 SPREAD_OF_A_PICTURE = 10.0  # grey levels; an empty or one-coloured picture has 0
-TABLE = ".scores.with-reference"
+TABLE = ".scores"
 LEFT_PANE = ".frame:not([hidden]) .intensities .at-left .window"
 
 
@@ -41,8 +42,8 @@ def report(browser, report_page):
 
 
 @pytest.fixture
-def leaderboard(browser, leaderboard_page):
-    browser.open(leaderboard_page)
+def study(browser, study_page_file):
+    browser.open(study_page_file)
     return browser
 
 
@@ -86,12 +87,13 @@ def test_the_policy_of_the_page_forbids_all_requests(report):
 def test_every_picture_is_decoded(page, browser, request):
     browser.open(request.getfixturevalue(page))
     widths = browser.run("return [...document.images].map(i => i.naturalWidth)")
-    assert len(widths) == 12 + 12 + 6 + 1  # 3 frames x 4 stacks, 3 x 4 differences, projections, preview
-    assert min(widths) >= 64
+    assert len(widths) == 12 + 12 + 6 + 24 + 1  # 3 frames x 4 stacks, 3 x 4 differences, projections, crops, preview
+    assert min(widths) >= 17
 
 
-@pytest.mark.parametrize("selector", [LEFT_PANE, ".removed .window", ".spreads .window", ".preview", ".plot"])
+@pytest.mark.parametrize("selector", [LEFT_PANE, ".removed .window", ".crops img", ".preview", ".plot"])
 def test_what_is_drawn_has_content(report, selector):
+    range_of_drawn(report)
     assert report.picture(selector).std() > SPREAD_OF_A_PICTURE
 
 
@@ -169,32 +171,32 @@ def test_zoom_and_moving_work_by_keyboard(report):
 
 
 def test_a_click_on_a_heading_sorts_best_first_and_a_second_click_turns_the_order(report):
-    assert names(report, TABLE) == ["noisy", "identity", "mean", "Noise2Void"]
+    assert names(report, TABLE) == ["Noisy movie", "Mean", "Noise2Void"]
     report.click(".scores th:nth-child(2) button")
-    assert names(report, TABLE) == ["Noise2Void", "mean", "noisy", "identity"]
+    assert names(report, TABLE) == ["Noise2Void", "Mean", "Noisy movie"]
     order = "return document.querySelector('.scores th:nth-child(2)').getAttribute('aria-sort')"
     assert report.run(order) == "descending"
     report.click(".scores th:nth-child(2) button")
-    assert names(report, TABLE) == ["noisy", "identity", "mean", "Noise2Void"]
+    assert names(report, TABLE) == ["Noisy movie", "Mean", "Noise2Void"]
     report.click(".scores th:nth-child(1) button")
-    assert names(report, TABLE) == ["identity", "mean", "Noise2Void", "noisy"]
+    assert names(report, TABLE) == ["Mean", "Noise2Void", "Noisy movie"]
 
 
-def test_runs_without_a_score_stay_last_in_both_orders(leaderboard):
+def test_runs_without_a_score_stay_last_in_both_orders(study):
     for _ in range(2):
-        leaderboard.click(".standings th:nth-child(2) button")
-        assert names(leaderboard, ".standings")[-1] == "MOUSENEU_LP_CELLMINCER_1"
-    assert names(leaderboard, ".standings")[0] == "MOUSENEU_LP_N2N_1"
+        study.click(".judged th:nth-child(2) button")
+        assert names(study, ".judged")[-1] == "MOUSENEU_LP_CELLMINCER_1"
+    assert names(study, ".judged")[0] == "MOUSENEU_LP_N2N_1"
 
 
-def test_a_click_on_a_heading_of_the_leaderboard_changes_the_order_and_a_second_click_turns_it(leaderboard):
-    given = names(leaderboard, ".standings")
-    leaderboard.click(".standings th:nth-child(1) button")
-    by_name = names(leaderboard, ".standings")
+def test_a_click_on_a_heading_of_the_study_changes_the_order_and_a_second_click_turns_it(study):
+    given = names(study, ".judged")
+    study.click(".judged th:nth-child(1) button")
+    by_name = names(study, ".judged")
     assert by_name == sorted(given, key=str.lower)  # as a dictionary sorts
     assert by_name != given
-    leaderboard.click(".standings th:nth-child(1) button")
-    assert names(leaderboard, ".standings") == by_name[::-1]
+    study.click(".judged th:nth-child(1) button")
+    assert names(study, ".judged") == by_name[::-1]
 
 
 def test_the_best_value_is_bold_and_says_best(report):
@@ -218,21 +220,105 @@ def test_print_shows_all_pictures_and_no_controls(report):
     report.run("window.dispatchEvent(new Event('beforeprint'))")
     visible = "return [...document.querySelectorAll(arguments[0])].filter(e => e.checkVisibility()).length"
     assert report.run(visible, ".frame:not([hidden]) .intensities .pane") == 4
-    assert report.run(visible, ".tools, .divider, nav") == 0
+    assert report.run(visible, ".tools, .plot-tools, .divider, nav") == 0
     assert report.picture("header").mean() > 180
     report.run("window.dispatchEvent(new Event('afterprint'))")
     assert report.run("return document.querySelector('.viewer').dataset.view") == "slider"
 
 
-def test_a_phone_scrolls_tables_and_never_the_page(report):
-    overflow = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    with report.width(380):
-        assert report.run(overflow) == 0
+@pytest.mark.parametrize("pixels", [360, 1300, 1920])
+@pytest.mark.parametrize("page", PAGES)
+def test_everything_fits_at_three_widths(page, pixels, browser, request):
+    browser.open(request.getfixturevalue(page))
+    cut = "return [...document.querySelectorAll(arguments[0])].filter(e => e.scrollWidth > e.clientWidth + 1).length"
+    with browser.width(pixels):
+        assert browser.run("document.querySelectorAll('details').forEach(d => { d.open = true; })") is None
+        assert browser.run(cut, "html, .scroll, td, th, .headline, .paths dd") == 0
+        shown = "return [...document.querySelectorAll('.scores td')].filter(e => e.checkVisibility()).length"
+        assert browser.run(shown) > 4
+    if pixels == 360:
+        with browser.width(pixels):
+            label = "return getComputedStyle(document.querySelector('.scores td'), '::before').content"
+            assert browser.run(label) == '"SI-PSNR (dB)"'
 
 
-def test_verdicts_have_colour_and_word(leaderboard):
-    chips = leaderboard.run(
-        "return [...document.querySelectorAll('.standings .tag:not(.best):not(.bad)')]"
+def shown_values(browser):
+    return browser.run(
+        "return [...document.querySelector('.plot').querySelectorAll('.u-value')].map(v => v.innerText.trim())"
+    )
+
+
+def range_of(browser):
+    return browser.run("const p = document.querySelector('.plot').plot; return [p.scales.x.min, p.scales.x.max]")
+
+
+def test_a_plot_tells_values_under_the_pointer_and_a_drag_zooms(report):
+    whole = range_of_drawn(report)
+    report.drag(".plot .u-over", 0.25, 0.5)
+    low, high = range_of(report)
+    assert whole[0] < low < high < whole[1]
+    assert all(shown_values(report))
+    report.click(".plot-tools button")
+    assert range_of(report) == whole
+
+
+def range_of_drawn(browser):
+    browser.run("document.querySelector('.plot').scrollIntoView({block: 'center'})")
+    wait(lambda: browser.run("return Boolean(document.querySelector('.plot').plot)"))
+    return range_of(browser)
+
+
+def wait(ready):
+    deadline = time.monotonic() + 20
+    while not ready():
+        assert time.monotonic() < deadline
+
+
+def test_a_plot_is_read_and_zoomed_by_keyboard(report):
+    whole = range_of_drawn(report)
+    report.press(".plot", "\ue014")  # right arrow key
+    first = shown_values(report)
+    assert all(first)
+    report.press(".plot", "\ue014")
+    assert shown_values(report) != first
+    report.press(".plot", "+")
+    low, high = range_of(report)
+    assert high - low < whole[1] - whole[0]
+    report.press(".plot", "\ue00c")  # Escape
+    assert range_of(report) == whole
+
+
+def saved(browser, selector):
+    """Click what downloads, and return the names and texts that it would have saved."""
+    browser.run(
+        "window.saved = []; URL.createObjectURL = b => { b.text().then(t => window.saved.push(t)); return '#'; };"
+        "HTMLAnchorElement.prototype.click = function () { window.saved.unshift(this.download); };"
+    )
+    browser.click(selector)
+    wait(lambda: browser.run("return window.saved.length") == 2)
+    return browser.run("return window.saved")
+
+
+def test_the_table_and_the_values_of_a_plot_are_downloaded_as_csv(report):
+    name, text = saved(report, ".save-table")
+    assert name == "scores_demo_test_movies.csv"
+    assert text.splitlines()[0] == "Run,SI-PSNR (dB),SSIM,Noise sd (grey levels)"
+    assert [line.partition(",")[0] for line in text.splitlines()[1:]] == ["Noisy movie", "Mean", "Noise2Void"]
+    range_of_drawn(report)
+    name, text = saved(report, ".plot-tools button:nth-of-type(2)")
+    assert text.splitlines()[0] == "time (s),noisy,n2v,mean,target"
+    assert len(text.splitlines()) == 1 + 40
+
+
+def test_copy_gives_the_whole_path(report, files):
+    report.run("navigator.clipboard.writeText = text => { window.copied = text; return Promise.resolve(); }")
+    report.click("button.copy")
+    assert report.run("return window.copied") == str(files.prediction)
+
+
+def test_verdicts_have_colour_and_word(study):
+    chips = study.run(
+        "return [...document.querySelectorAll('.judged .tag:not(.best):not(.bad)')]"
         ".map(t => [t.innerText, getComputedStyle(t).color])"
     )
     words = {text.split(" ", 1)[1] for text, _ in chips}

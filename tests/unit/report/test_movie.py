@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import tifffile
-from report_examples import movie_content
+from report_examples import TEST, movie_content
 
 from evaluation.report import movie as module
 from evaluation.report.content import NOISY, TARGET, MovieContent
@@ -40,12 +40,12 @@ def test_projections_equal_mean_and_sd_over_the_sampled_frames(movie, files, mon
     np.testing.assert_allclose(projection.sd, whole[used].std(axis=0), rtol=1e-8)
 
 
-def test_the_cleanest_stack_there_is_decides(files):
+def test_the_target_decides_on_regions_else_a_control(files):
     names = []
     for changes in ({}, {"target": None}, {"target": None, "predictions": {}}):
         with open_movie(movie_content(files, **changes)) as opened:
             names.append(opened.reference)
-    assert names == [TARGET, "n2v", NOISY]
+    assert names == [TARGET, "mean", NOISY]
 
 
 def test_a_target_of_another_scale_is_brought_back(tmp_path):
@@ -53,11 +53,11 @@ def test_a_target_of_another_scale_is_brought_back(tmp_path):
     paths = {name: tmp_path / f"{name}.tif" for name in ("noisy", "target")}
     tifffile.imwrite(paths["noisy"], (0.1 * target + 30).astype(np.float32), photometric="minisblack")
     tifffile.imwrite(paths["target"], target, photometric="minisblack")
-    content = MovieContent(name="m", split="test", noisy=paths["noisy"], predictions={}, target=paths["target"])
+    content = MovieContent(name="m", part=TEST, noisy=paths["noisy"], predictions={}, target=paths["target"])
     with open_movie(content) as opened:
         assert (opened.scale.gain, opened.scale.offset) == (1.0, 0.0)
     fitted = MovieContent(
-        name="m", split="test", noisy=paths["noisy"], predictions={}, target=paths["target"], fit_target=True
+        name="m", part=TEST, noisy=paths["noisy"], predictions={}, target=paths["target"], fit_target=True
     )
     with open_movie(fitted) as opened:
         assert opened.scale.gain == pytest.approx(0.1, rel=1e-4)
@@ -90,9 +90,19 @@ def test_memory_does_not_grow_with_the_number_of_frames(tmp_path, monkeypatch):
     for frames in (100, 1000):
         path = tmp_path / f"{frames}.tif"
         tifffile.imwrite(path, np.zeros((frames, 64, 64), np.uint16), photometric="minisblack")
-        with open_movie(MovieContent(name="m", split="test", noisy=path, predictions={})) as opened:
+        with open_movie(MovieContent(name="m", part=TEST, noisy=path, predictions={})) as opened:
             tracemalloc.start()
             opened.traces(NOISY, ())
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
     assert peaks[1] < 1.2 * peaks[0]
+
+
+def test_a_frame_with_a_broken_band_is_used_for_no_projection(files, tmp_path):
+    noisy = tifffile.imread(files.noisy)
+    noisy[12, 20:30] = np.random.default_rng(3).choice([0, 60000], (10, 64))
+    path = tmp_path / "broken.tif"
+    tifffile.imwrite(path, noisy, photometric="minisblack", metadata={"axes": "TYX"})
+    with open_movie(movie_content(files, noisy=path)) as opened:
+        assert 12 not in opened.sampled_frames()
+        assert len(opened.sampled_frames()) == 39

@@ -18,6 +18,11 @@ MOVIE = "movie.tif"
 
 
 @pytest.fixture(scope="module")
+def containers():
+    return CONTAINERS
+
+
+@pytest.fixture(scope="module")
 def experiments():
     return load_experiments(CONTAINERS)
 
@@ -56,11 +61,10 @@ def run_of(tmp_path, algorithms):
             environment=environment,
             experiment=folder.path.parent.name,
             frame_rate_hz=30.0,
-            inputs={f"val/{MOVIE}": "ab" * 32},
             jobs={"train": JOB, "predict-val": {**JOB, "files": files}},
             movies={f"val/{MOVIE}": movie},
             params=resolve_params(algorithm, "default", {}) if params is None else params,
-            **{"dataset": "mouseneu_lp", **more},
+            **{"dataset": "mouseneu_lp", "inputs": {f"val/{MOVIE}": "ab" * 32}, **more},
         )
 
     return write

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from run_records import JOB, write_run, write_scores
 
-from evaluation.report.board import board_of, reasons
+from evaluation.report.gather import page_of
+from evaluation.report.runs import entries_of_attempts
+from evaluation.report.text import reasons
 from evaluation.study.judge import deviates, judged, passed
 from orchestrator.algorithms import load_algorithms
 from orchestrator.experiments import Attempt, load_experiments
@@ -44,6 +46,7 @@ def run_of(tmp_path, experiments):
             threads=2,
         )
         write_scores(run, splits)
+        run.folder.frames.write_text("movie,frame,si_psnr\n")
         return run
 
     return write
@@ -97,13 +100,21 @@ def test_nothing_is_trained_on_data_whose_noisy_rows_deviate(experiments, run_of
 def test_a_trained_experiment_is_judged_with_its_tolerance_and_its_environment_is_named(experiments, run_of):
     attempt = Attempt(experiment=experiments[N2N], runs=(run_of(N2N),))
     assert _verdicts(attempt, experiments) == {"reproduced"}
-    board = board_of([attempt], experiments)
+    page = page_of(entries_of_attempts([attempt], load_algorithms(CONTAINERS)), experiments)
     ran = "; run in environment study with careamics 0.0.5; the study ran CAREamics 0.0.9 or before"
-    lines = reasons(board)
+    lines = reasons(page)
     assert lines[0] == f"{N2N}: ran as n2n, careamics 0.0.5, environment study"
     assert all(ran in line for line in lines[1:])
-    assert {entry.environment for entry in board.entries} == {"n2n, careamics 0.0.5, environment study"}
-    assert {entry.resources.train_s for entry in board.entries} == {60.0}
+    (row,) = page.rows
+    assert row.environment == "n2n, careamics 0.0.5, environment study"
+    assert row.resources.train_s == 60.0
+
+
+def test_an_attempt_without_a_run_has_a_row_with_its_reason(experiments):
+    attempt = Attempt(experiment=experiments[N2N], status="failed", reason="it broke")
+    (row,) = page_of(entries_of_attempts([attempt], load_algorithms(CONTAINERS)), experiments).rows
+    assert (row.status, row.reason) == ("failed", "it broke")
+    assert {score.study.verdict for part in row.scores.values() for score in part.values()} == {"deviates"}
 
 
 def test_three_seeds_that_scatter_around_the_published_value_are_within_their_spread(experiments, run_of):

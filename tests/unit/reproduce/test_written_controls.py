@@ -6,6 +6,7 @@ better than the prediction itself in PSNR, which is what a reader must see.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -14,12 +15,14 @@ import tifffile
 from msgspec.structs import replace
 
 from evaluation.metrics import si_psnr
-from evaluation.report.collection import collect
-from evaluation.report.gather import report_of
+from evaluation.report.content import STUDY
+from evaluation.report.gather import page_of
 from evaluation.report.headline import headline
-from evaluation.report.text import text_table
+from evaluation.report.runs import entries_of, with_controls
+from evaluation.report.text import text_of
 from evaluation.scores.score import score_run
 from evaluation.scores.tables import read_frames
+from evaluation.study.protocol import score_study
 from orchestrator.algorithms import in_environment, resolve_params
 from orchestrator.documents import plain
 from orchestrator.experiments import PRESET
@@ -28,6 +31,13 @@ from orchestrator.run import Run
 MOVIE = "val/movie.tif"
 CONTROL = "trend_only"
 TITLE = "Trend alone (control of CellMincer, default)"
+
+
+def page_about(runs, algorithms, experiments):
+    found = with_controls(runs, algorithms)
+    for run in found:
+        score_run(run, algorithms)
+    return page_of(entries_of(found, experiments, algorithms), experiments)
 
 
 @pytest.fixture
@@ -70,35 +80,32 @@ def test_scores_of_a_calm_that_knew_no_such_controls_are_made_anew(algorithms, w
     assert list(score_run(written, algorithms).controls) == [CONTROL]
 
 
-def test_a_control_that_a_parameter_left_out_has_no_row(algorithms, run_of):
+def test_a_control_that_a_parameter_left_out_has_no_row(algorithms, experiments, run_of):
     run = run_of("cellmincer", "c")
     assert score_run(run, algorithms).controls == {}
-    assert [row.role for row in report_of([run], algorithms).runs] == ["noisy", "algorithm"]
+    assert [row.role for row in page_about([run], algorithms, experiments).rows] == ["algorithm"]
 
 
-def test_it_stands_directly_above_its_algorithm_with_its_gain_over_noisy(algorithms, run_of, written):
-    runs = [written, run_of("mean", "b"), run_of("identity", "a")]
-    for run in runs:
-        score_run(run, algorithms)
-    report = report_of(runs, algorithms)
-    rows = [(row.name, row.role) for row in report.runs]
+def test_it_stands_directly_above_its_algorithm_with_its_gain_over_noisy(algorithms, experiments, run_of, written):
+    other = dataclasses.replace(experiments["MOUSENEU_LP_LOWSNR"], dataset="another")  # nothing here is of the study
+    page = page_about([written, run_of("mean", "b"), run_of("identity", "a")], algorithms, {"other": other})
+    rows = [(row.name, row.role) for row in page.rows]
     assert rows[1:] == [("mean", "control"), ("cellmincer-trend_only", "control"), ("cellmincer", "algorithm")]
-    control = report.runs[2]
+    control = page.rows[2]
     assert control.title == TITLE
-    noisy, own = (row.scores["val"]["si_psnr"].mean for row in (report.runs[0], control))
-    assert control.gains["val"]["si_psnr"].mean == pytest.approx(own - noisy)
-    (movie,) = report.movies
+    (part,) = control.scores
+    noisy, own = (row.scores[part]["si_psnr"].value.mean for row in (page.rows[0], control))
+    assert control.scores[part]["si_psnr"].gain.mean == pytest.approx(own - noisy)
+    (movie,) = page.movies
     assert list(movie.predictions) == ["cellmincer", "cellmincer-trend_only", "mean"]
     assert "cellmincer-trend_only" in movie.frame_scores
-    lines = text_table(report).splitlines()
+    lines = text_of(page).splitlines()
     assert any(line.split()[:2] == ["cellmincer-trend_only", "control"] for line in lines)
 
 
-def test_the_headline_counts_it_among_the_controls(algorithms, run_of, written):
-    runs = [written, run_of("identity", "a")]
-    for run in runs:
-        score_run(run, algorithms)
-    assert f"It does not beat the best control, {TITLE} (" in headline(report_of(runs, algorithms))
+def test_the_headline_counts_it_among_the_controls(algorithms, experiments, run_of, written):
+    text = " ".join(headline(page_about([written, run_of("identity", "a")], algorithms, experiments)))
+    assert f"It does not beat the best control, {TITLE} (" in text
 
 
 def test_without_a_target_it_has_the_scores_that_need_none(algorithms, written):
@@ -110,25 +117,15 @@ def test_without_a_target_it_has_the_scores_that_need_none(algorithms, written):
     assert found["residual_sd"].mean == pytest.approx(removed.std(), rel=1e-5)
 
 
-def test_a_leaderboard_of_runs_has_it_above_its_run(experiments, algorithms, written):
-    entries = collect([written], experiments, algorithms).entries
-    run = "cellmincer-mouseneu_lp-default c"
-    assert [(entry.title, entry.role) for entry in entries] == [
-        (f"trend_only (control of {run})", "control"),
-        (run, "algorithm"),
-    ]
-    assert entries[0].comparisons["si_psnr"].ours.mean > entries[1].comparisons["si_psnr"].ours.mean
-    assert entries[0].resources is None
-
-
-def test_a_leaderboard_has_it_beside_a_published_experiment_in_the_corrected_table(experiments, algorithms, run_of):
+def test_beside_a_published_experiment_it_stands_where_our_protocol_scores(experiments, algorithms, run_of):
     experiment = experiments["MOUSENEU_LP_CELLMINCER_1"]
     algorithm = in_environment(algorithms["cellmincer"], experiment.environment)
     params = resolve_params(algorithm, PRESET, experiment.overrides)
     run = run_of("cellmincer", "c", params=params, controls={CONTROL: np.copy})
-    entries = collect([run], experiments, algorithms).entries
-    (control,) = (entry for entry in entries if entry.title == f"trend_only (control of {experiment.name})")
-    (own,) = (entry for entry in entries if entry.title == experiment.name and entry.dataset == control.dataset)
-    assert control.dataset == "mouseneu_lp, corrected protocol"
-    assert control.role == "control"
-    assert control.comparisons["si_psnr"].ours.mean == own.comparisons["si_psnr"].ours.mean
+    score_study(run, experiment.protocol, algorithms)
+    control, own = page_about([run], algorithms, experiments).rows
+    assert (control.title, control.role) == (f"Trend alone (control of {experiment.name})", "control")
+    (part,) = control.scores
+    assert part.protocol == ""
+    assert {one.protocol for one in own.scores} == {"", STUDY}
+    assert control.scores[part]["si_psnr"].value.mean == own.scores[part]["si_psnr"].value.mean
