@@ -10,8 +10,8 @@ import numpy as np
 
 from contract.files import sha256
 from contract.stacks import open_stack
+from evaluation.scores.activity import activity_of
 from evaluation.scores.tables import MovieTable, check_frames, finite, summaries_of, write_frames
-from evaluation.scores.truth import activity_of
 from orchestrator.documents import write_sealed
 from orchestrator.errors import AlgorithmFailed, BadInput
 from orchestrator.records import ScoreBasis, Scores, ScoreTable

@@ -11,6 +11,7 @@ import numpy as np
 from contract.errors import JobRefused
 from contract.stacks import open_stack
 from orchestrator.errors import BadInput
+from orchestrator.truth import read_truth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -110,7 +111,7 @@ def check_movies(
     ------
     BadInput
         For a stack that cannot be used, one frame where a movie is expected, a target of another shape than its
-        noisy stack, or stacks of different axes.
+        noisy stack, or stacks of different axes, a target of one grey value, or a truth that does not fit.
     """
     facts = {}
     for movie in movies:
@@ -121,6 +122,9 @@ def check_movies(
             raise BadInput(message, "Denoisers learn from time; for single images say so with --axes YX.")
         if movie.target is not None:
             _check_target(movie.target, inspect(movie.target, axes, checked), movie, facts[movie.noisy])
+            _check_structure(movie.target, axes, checked)
+        if movie.truth is not None:
+            read_truth(movie.truth, facts[movie.noisy].shape)
     found = {one.axes for one in facts.values()}
     if len(found) > 1:
         message = f"{name}: expected movies of the same axes, got {', '.join(sorted(found))}"
@@ -148,6 +152,21 @@ def _check_target(path: Path, target: Facts, movie: Movie, facts: Facts) -> None
     if target.shape != facts.shape:
         message = f"{path}: expected the shape of {movie.noisy.name}, {facts.shape}, got {target.shape}"
         raise BadInput(message, "A target has the same frames and size as its noisy movie.")
+
+
+def _check_structure(path: Path, axes: str | None, checked: Checked) -> None:
+    """Refuse a target of one grey value, against which no metric is defined."""
+
+    def check() -> None:
+        with open_stack(path, axes) as stack:
+            blocks = stack.blocks(_BLOCK_FRAMES)
+            first = next(blocks)
+            value = first.flat[0]
+            if (first == value).all() and all((block == value).all() for block in blocks):
+                message = f"{path}: expected a target with structure, got one grey value, {value}"
+                raise BadInput(message, "No metric is defined against a constant target.")
+
+    checked(path, "structure", check)
 
 
 def _check_finite(stack: Stack) -> None:
