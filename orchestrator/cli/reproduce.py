@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.data import BytesProgress
-from orchestrator.cli.root import ENGINES, absolute, experiments, main, session
+from orchestrator.cli.root import ENGINES, PagePath, absolute, experiments, main, session
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from orchestrator.experiments import Experiment
     from orchestrator.reproduce.attempts import Request
     from orchestrator.reproduce.reproduce import Reproduction
-
-_PATH = click.Path(path_type=Path)
 
 
 @main.command()
@@ -37,7 +35,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--engine", "engine_name", type=click.Choice(ENGINES), default="auto", show_default=True)
 @click.option("--memory", "memory_gib", type=click.FloatRange(0.1), help="[GiB; default: 90 % of the machine]")
-@click.option("--to", "target", type=_PATH, help="HTML page.  [default: reproduced.html among the outputs]")
+@click.option("--to", "target", type=PagePath(), help="HTML page.  [default: reproduced.html among the outputs]")
 def reproduce(names: tuple[str, ...], *, from_csv: bool, **options: Any) -> None:  # noqa: ANN401 - click passes them
     """Run published experiments and compare every number; without names, list them.
 
@@ -116,7 +114,7 @@ def _show(
     click.echo()
     for line in reasons(page):
         click.echo(line)
-    path = (target or work.session.layout.reproduced).absolute()
+    path = target or work.session.layout.reproduced
     path.parent.mkdir(parents=True, exist_ok=True)
     write_page(page, path)
     click.echo(f"\nReport: {path}")

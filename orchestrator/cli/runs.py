@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.data import BytesProgress
-from orchestrator.cli.root import ENGINES, absolute, algorithm, algorithms, check_option, checked_runs, main, session
+from orchestrator.cli.root import (
+    ENGINES,
+    PagePath,
+    absolute,
+    algorithm,
+    algorithms,
+    check_option,
+    checked_runs,
+    main,
+    session,
+)
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
@@ -21,7 +31,6 @@ if TYPE_CHECKING:
     from orchestrator.runs.plan import Settings
 
 _PATH = click.Path(path_type=Path)
-_PAGES = (".html", ".htm")
 
 
 class _FiniteRange(click.FloatRange):
@@ -77,7 +86,7 @@ def run(name: str, *, check: bool, **options: Any) -> None:  # noqa: ANN401 - cl
     opened = session(options["engine_name"], options["memory_gib"])
     plans = opened.plans(algorithm(name), _source(options), _settings(options), absolute(options["prior"]))
     check_prior(plans[0])
-    outcomes = [opened.run(plan) for plan in plans]
+    outcomes = opened.run_all(plans)
     for outcome in outcomes:
         outcome.run.check(content=check)
     click.echo(f"{'Found' if outcomes[0].reused else 'Finished'}: {outcomes[0].run.folder.path}")
@@ -109,7 +118,7 @@ def evaluate(runs: tuple[Path, ...], *, check: bool) -> None:
 
 @main.command()
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=_PATH)
-@click.option("--to", "target", type=_PATH, help="HTML file.  [default: report.html of the first run]")
+@click.option("--to", "target", type=PagePath(), help="HTML file.  [default: report.html of the first run]")
 @check_option
 def report(runs: tuple[Path, ...], target: Path | None, *, check: bool) -> None:
     """Write one page about finished runs, beside the controls and what was published for such settings.
@@ -119,10 +128,7 @@ def report(runs: tuple[Path, ...], target: Path | None, *, check: bool) -> None:
         calm report outputs/n2v-demo-quick/*
         calm report outputs/*/* --to all.html
     """  # noqa: D301
-    if target is not None and target.suffix.lower() not in _PAGES:
-        message = f"--to: expected a file named .html, got {target}"
-        raise BadInput(message, "A report is an HTML page; its tables are printed, and the page saves them as CSV.")
-    _show(checked_runs(runs, content=check), None if target is None else target.absolute())
+    _show(checked_runs(runs, content=check), target)
 
 
 def _show(runs: Sequence[Run], target: Path | None) -> None:
