@@ -74,7 +74,8 @@ def read_sealed(path: Path, kind: type[SealedT], *, hint: str = _DAMAGED) -> Sea
 
 def write_sealed(path: Path, record: SealedT) -> SealedT:
     """Put its digest into a record and write it; the file appears complete or not at all."""
-    sealed = replace(record, digest=record.seal())
+    as_read = convert(plain(record), type(record), path)  # a whole number in the place of a float is a float then
+    sealed = replace(as_read, digest=as_read.seal())
     write_json(path, plain(sealed))
     return sealed
 
