@@ -16,6 +16,7 @@ INPUT ?=
 DATA ?= demo
 ARGS ?=
 EXP ?=
+JOB ?=
 SEEDS ?= 1
 JOBS ?= 2
 
@@ -67,6 +68,9 @@ test-training: $(SETUP) ## What trainings reach, on one thread and with the inst
 test-engines: $(SETUP) ## Tests on container engines; those in REQUIRE_ENGINES must be there
 	$(VENV)/bin/pytest -m engine $(ARGS)
 
+debug: $(SETUP) ## Do JOB=.../job.json of ALGO again in pdb, in its own environment
+	$(VENV)/bin/python tests/folder_environment.py $(ALGO) -m pdb -c continue tests/debug_job.py "$(JOB)"
+
 bench: $(SETUP) ## Measure ALGO with benchmarks/ALGO.py in its own environment (ARGS)
 	$(VENV)/bin/python tests/folder_environment.py $(ALGO) benchmarks/$(ALGO).py $(ARGS)
 
@@ -77,4 +81,4 @@ lock: $(SETUP) ## Resolve the lock of calm itself (developers)
 clean: ## Delete environments, wheels and caches; runs and data stay
 	rm -rf $(VENV) .calm build *.egg-info
 
-.PHONY: help setup run reproduce sif build doctor check test test-fast test-training test-engines bench lock clean
+.PHONY: help setup run reproduce sif build doctor check test test-fast test-training test-engines debug bench lock clean

@@ -28,6 +28,7 @@ from orchestrator.engines import engine_named
 from orchestrator.engines.image import image_of, prepare
 from orchestrator.errors import CalmError
 from orchestrator.paths import layout
+from orchestrator.records import Choice
 from orchestrator.runs.execute import execute
 from orchestrator.runs.plan import Settings, make_plan
 
@@ -92,7 +93,7 @@ def whole_run(engine: Engine, algorithm: Algorithm, image: Image, movie: Path) -
         plan = make_plan(
             algorithm,
             image,
-            source=input_source([movie], None, None),
+            source=input_source([movie], Choice(), layout()),
             settings=Settings(preset="default", overrides={}, seed=1, threads=1),
             layout=replace(layout(), outputs=Path(outputs)),
             checksums=Checksums(Path(outputs) / "checksums.json"),

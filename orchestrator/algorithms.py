@@ -82,8 +82,12 @@ def new_algorithm(containers: Path, name: str) -> Path:
     shutil.rmtree(part, ignore_errors=True)
     shutil.copytree(containers / _TEMPLATE, part, ignore=shutil.ignore_patterns("__pycache__"))
     declaration = part / "algorithm.yaml"
-    declaration.write_text(_renamed(declaration.read_text(), {"name": name, "title": name, "kind": "algorithm"}))
-    (part / "README.md").write_text(f"# {name}\n\nWhat upstream does, where this deviates and why, known failures.\n")
+    declaration.write_text(
+        _renamed(declaration.read_text(encoding="utf-8"), {"name": name, "title": name, "kind": "algorithm"})
+    )
+    (part / "README.md").write_text(
+        f"# {name}\n\nWhat upstream does, where this deviates and why, known failures.\n", encoding="utf-8"
+    )
     return part.rename(folder)
 
 
@@ -235,8 +239,8 @@ def _algorithm(folder: Path, declaration: Declaration) -> Algorithm:
         params=declared(document["params"]),
         presets=presets,
         shares=tuple(_shared(folder, declaration.shares)),
-        controls=declaration.controls,
-        extra_movies=declaration.extra_movies,
+        controls=declaration.controls or {},
+        extra_movies=declaration.extra_movies or (),
         prior=None if declaration.prior is None else _prior(declaration.prior),
         document=document,
     )

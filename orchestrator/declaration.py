@@ -73,6 +73,6 @@ class Declaration(Document, frozen=True, kw_only=True, omit_defaults=True):
     presets: Presets
     environments: dict[EnvironmentName, Upstream] = field(default_factory=dict)
     shares: tuple[Share, ...] = ()
-    controls: dict[Slug, Name] = field(default_factory=dict)
-    extra_movies: tuple[str, ...] = ()
+    controls: Annotated[dict[Slug, Name], Meta(min_length=1)] | None = None
+    extra_movies: Annotated[tuple[str, ...], Meta(min_length=1)] | None = None
     prior: DeclaredPrior | None = None

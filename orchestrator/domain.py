@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 EngineName = Literal["docker", "podman", "apptainer", "venv"]
 Device = Literal["cpu", "cuda"]
 Command = Literal["train", "predict"]
+Precision = Literal["float32", "bfloat16"]
+OutputDtype = Literal["float32", "input"]
+ExportForm = Literal["imagej", "ome-zarr", "suite2p"]
 Kind = Literal["control", "algorithm", "supervised"]
 
 CURRENT = "current"  # the environment of requirements.in

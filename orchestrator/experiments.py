@@ -361,7 +361,7 @@ def _load(path: Path, containers: Path) -> list[Experiment]:
 
 def _holds_yaml(path: Path) -> bool:
     """Say whether a file holds more than comments and blank lines."""
-    lines = path.read_text(errors="replace").splitlines()
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     return any(line.strip() and not line.lstrip().startswith("#") for line in lines)
 
 

@@ -7,6 +7,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.errors import BadInput
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
@@ -61,6 +63,11 @@ class Layout:
     def prepared(self) -> Path:
         """Prepared copies of movies, one folder for each content."""
         return self.home / "prepared"
+
+    @property
+    def stacks(self) -> Path:
+        """Stacks that jobs read in place of movies in other formats, one folder for each content."""
+        return self.home / "stacks"
 
     @property
     def reproduced(self) -> Path:
@@ -164,6 +171,11 @@ class RunFolder:
         """Return the prediction of a movie, which is named as in run.json: SPLIT/NAME."""
         return self.path / "predictions" / movie
 
+    @property
+    def exports(self) -> Path:
+        """Predictions in other forms."""
+        return self.path / "exports"
+
     def control(self, control: str, movie: str) -> Path:
         """Return where prediction writes a control that the algorithm declares, for a movie named SPLIT/NAME."""
         return self.path / "predictions" / "extra" / control / movie
@@ -183,11 +195,20 @@ def layout() -> Layout:
     """Return the folders of this checkout.
 
     CALM_HOME, CALM_OUTPUTS and CALM_DATA move those that grow; CALM_MANIFEST names a manifest of your own datasets.
+
+    Raises
+    ------
+    BadInput
+        When one of them is empty.
     """
     root = Path(__file__).resolve().parents[1]
 
     def folder(variable: str, default: Path) -> Path:
-        return Path(os.environ.get(variable, default)).absolute()
+        given = os.environ.get(variable)
+        if given is not None and not given.strip():
+            message = f"{variable}: expected a folder, got an empty text"
+            raise BadInput(message, f"Unset it, or name a folder; without it that is {default}.")
+        return Path(given or default).absolute()
 
     return Layout(
         root=root,

@@ -9,12 +9,22 @@ from typing import Annotated, Literal, NamedTuple, Self
 
 from msgspec import UNSET, Meta, UnsetType
 
-from orchestrator.documents import Count, Document, Hertz, Length, Name, Nanoseconds, Sealed, Seconds, Sha256, plain
-from orchestrator.domain import Device, EngineName, Upstream
+from orchestrator.documents import (
+    Count,
+    Document,
+    Hertz,
+    Length,
+    Name,
+    Nanoseconds,
+    Positive,
+    Sealed,
+    Seconds,
+    Sha256,
+    plain,
+)
+from orchestrator.domain import Device, EngineName, OutputDtype, Precision, Upstream
 
 ParamValue = bool | int | float | str | None
-Precision = Literal["float32", "bfloat16"]
-OutputDtype = Literal["float32", "input"]
 Status = Literal["ok", "failed", "refused", "out of memory", "device missing", "did not converge", "interrupted"]
 Protocol = Literal["movies", "images"]
 
@@ -57,6 +67,64 @@ class JobRecord(Document, frozen=True, kw_only=True):
     documents: tuple[FileRecord, ...] = ()  # that reports read, below the run folder
 
 
+class Choice(Document, frozen=True, kw_only=True, omit_defaults=True):
+    """What a user says of how movies are to be read; None where the files are to be believed.
+
+    Parameters
+    ----------
+    axes : str or None
+        Axes as stored, one letter each, ending in YX.
+    channel, plane, series : int or None
+        Which of several, counted from 1.
+    inside : str or None
+        Path of the movie inside an HDF5, NWB or Zarr file.
+    frame_rate_hz : float or None
+        Frames per second.
+    """
+
+    axes: str | None = None
+    channel: Length | None = None
+    plane: Length | None = None
+    series: Length | None = None
+    inside: str | None = None
+    frame_rate_hz: Hertz | None = None
+
+
+class PartRecord(Document, frozen=True, kw_only=True):
+    """One file of a recording, and how many planes lie in it."""
+
+    file: Path
+    planes: Count
+
+
+class StatedNumber(Document, frozen=True, kw_only=True):
+    """A number, and who says so."""
+
+    value: Positive
+    origin: str
+
+
+class StatedSize(Document, frozen=True, kw_only=True):
+    """Height and width of a pixel, and who says so."""
+
+    value: tuple[Positive, Positive]
+    origin: str
+
+
+class RecordingRecord(Document, frozen=True, kw_only=True):
+    """How a movie is stored, and how it was read; `copied` where jobs read a copy in another form."""
+
+    given: Path
+    format: str
+    parts: tuple[PartRecord, ...]
+    files: tuple[Path, ...]
+    stored_dtype: str
+    copied: bool
+    frame_rate_hz: StatedNumber | None
+    pixel_um: StatedSize | None
+    notes: tuple[str, ...]
+
+
 class MovieRecord(Document, frozen=True, kw_only=True):
     """One noisy movie: its files, its shape (T, Y, X) and dtype."""
 
@@ -65,6 +133,12 @@ class MovieRecord(Document, frozen=True, kw_only=True):
     truth: Path | None
     shape: tuple[Length, Length, Length]
     dtype: str
+    recording: RecordingRecord | None = None
+
+    @property
+    def given(self) -> Path:
+        """The movie as the user named it."""
+        return self.noisy if self.recording is None else self.recording.given
 
 
 class DeviceRecord(Document, frozen=True, kw_only=True):
@@ -101,7 +175,7 @@ class ImageRecord(Document, frozen=True, kw_only=True):
 class KeyParts(Document, frozen=True, kw_only=True):
     """All that the bits of a result depend on; the engine is not among them."""
 
-    axes: str | None
+    choice: Choice
     contract: Count
     device: Device
     frame_rate_hz: Hertz | None
@@ -124,9 +198,9 @@ class Record(Sealed, frozen=True, kw_only=True):
     """run.json, the provenance record of a finished run."""
 
     algorithm: Name
-    axes: str
-    axes_asked: str | None
+    axes: str | None
     began_s: Seconds
+    choice: Choice
     command_line: tuple[str, ...]
     contract: Count
     dataset: Name
@@ -164,7 +238,7 @@ class Record(Sealed, frozen=True, kw_only=True):
     def key_parts(self) -> KeyParts:
         """What the key was made of."""
         return KeyParts(
-            axes=self.axes_asked,
+            choice=self.choice,
             contract=self.contract,
             device=self.device.asked,
             frame_rate_hz=self.frame_rate_hz,

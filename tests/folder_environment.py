@@ -26,12 +26,12 @@ def python_of(built):
 
 def search_path(name, python):
     """Return PYTHONPATH: the folder's modules and its test packages, which are installed once for each list of them."""
-    wanted = (CONTAINERS / name / "requirements-test.in").read_bytes()
+    listed = CONTAINERS / name / "requirements-test.in"
+    wanted = listed.read_bytes() if listed.exists() else b""
     extras = layout().home / "test-packages" / hashlib.sha256(wanted + str(python).encode()).hexdigest()[:12]
-    if not (extras / "complete").exists():
+    if wanted and not (extras / "complete").exists():
         shutil.rmtree(extras, ignore_errors=True)
-        source = ["-r", CONTAINERS / name / "requirements-test.in"]
-        subprocess.run([python, "-m", "pip", "install", "-q", "--target", extras, *source], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", "--target", extras, "-r", listed], check=True)
         (extras / "complete").touch()
     shared = [path.parent for path in load_algorithm(CONTAINERS / name).shares]
     return ":".join(map(str, dict.fromkeys([CONTAINERS, CONTAINERS / name, *shared, extras])))

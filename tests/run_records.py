@@ -14,7 +14,7 @@ JOB = {"seconds": 1.0, "files": [], "peak_memory_bytes": 2**20, "peak_gpu_bytes"
 RECORD = {
     "algorithm": "mean",
     "axes": "TYX",
-    "axes_asked": None,
+    "choice": {},
     "began_s": 1764000000.5,
     "command_line": ["calm", "run", "mean"],
     "contract": CONTRACT_VERSION,

@@ -96,10 +96,8 @@ def _blocks(job: Job, movie: tuple[int, int, int], shape: UNetShape) -> dict[str
     volume = shape.n_dim != _2D
     halo = (shape.halo if volume else 0, shape.halo, shape.halo)
     multiple = (shape.multiple if volume else 1, shape.multiple, shape.multiple)
-    footprint = Footprint(
-        pixel_bytes=0,
-        voxel_bytes=-(-_VOXEL_BYTES[shape.n_dim] * shape.n_first // _FILTERS),
-        default_gib=_DEFAULT_GIB[shape.n_dim],
-    )
-    core = plan_core(movie, halo=halo, multiple=multiple, footprint=footprint, gib=job.params["predict_memory_gib"])
+    voxel_bytes = -(-_VOXEL_BYTES[shape.n_dim] * shape.n_first // _FILTERS)
+    footprint = Footprint(pixel_bytes=0, voxel_bytes=voxel_bytes, default_gib=_DEFAULT_GIB[shape.n_dim])
+    gib = job.params["predict_memory_gib"] or footprint.default_gib
+    core = plan_core(movie, halo=halo, multiple=multiple, footprint=footprint, gib=gib)
     return {"core": core, "halo": halo, "multiple": multiple}

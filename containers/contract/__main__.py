@@ -88,13 +88,16 @@ def _ending_of(error: BaseException) -> Ending:
         return Ending(status=error.status, exit_code=error.exit_code, kind=type(error).__name__, message=message)
     if isinstance(error, KeyboardInterrupt):
         return _ending_of(Interrupted("stopped from outside"))
-    if isinstance(error, MemoryError) or _is_torch_out_of_memory(error):
+    if isinstance(error, MemoryError) or _is_out_of_memory(error):
         return _ending_of(OutOfMemory(message))
     return Ending(status="failed", exit_code=1, kind=type(error).__name__, message=f"{type(error).__name__}: {message}")
 
 
-def _is_torch_out_of_memory(error: BaseException) -> bool:
-    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Know the errors of torch and of TensorFlow."""
+    return type(error).__name__ in {"OutOfMemoryError", "ResourceExhaustedError"} or "can't allocate memory" in str(
+        error
+    )
 
 
 def _interrupt(*_: object) -> NoReturn:
@@ -117,7 +120,7 @@ def _algorithm_folder() -> Path:
 
 
 def _algorithm() -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((_algorithm_folder() / "algorithm.json").read_text())
+    document: dict[str, Any] = json.loads((_algorithm_folder() / "algorithm.json").read_text(encoding="utf-8"))
     return document
 
 

@@ -23,7 +23,7 @@ class Events:
     """
 
     def __init__(self, path: Path) -> None:
-        self._stream = path.open("a", buffering=1)
+        self._stream = path.open("a", buffering=1, encoding="utf-8")
         self._next_s = 0.0
         self.clipped_pixels: dict[str, int] = {}
         self.network_parameters: int | None = None

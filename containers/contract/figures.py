@@ -90,7 +90,7 @@ def write_figures(job: Job, figures: Sequence[Figure]) -> None:
 def add_figures(job: Job, figures: Sequence[Figure]) -> None:
     """Add to the `figures.json` of a job, which its algorithm may have written before."""
     path = job.folder / "figures.json"
-    before = json.loads(path.read_text()) if path.exists() else []
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     write_json(path, [*before, *map(_document, figures)])
 
 

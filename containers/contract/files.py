@@ -40,7 +40,7 @@ def atomic(path: Path) -> Iterator[Path]:
 def write_json(path: Path, document: object) -> None:
     """Write JSON with sorted keys and a final newline, atomically: the same document gives the same bytes."""
     with atomic(path) as part:
-        part.write_text(json.dumps(document, indent=2, sort_keys=True, allow_nan=False) + "\n")
+        part.write_text(json.dumps(document, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def sha256(path: Path) -> str:

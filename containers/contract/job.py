@@ -48,8 +48,8 @@ class Job:
         Name of the job, for people.
     command : {"train", "predict"}
         What to do.
-    axes : str
-        Axes of the input stacks as stored, for instance "TYX".
+    axes : str or None
+        Axes of the input stacks as stored, for instance "TYX"; None where they differ and each file is believed.
     frame_rate_hz : float or None
         Frames per second, None when unknown.
     inputs : Inputs
@@ -75,7 +75,7 @@ class Job:
     folder: Path
     job: str
     command: Literal["train", "predict"]
-    axes: str
+    axes: str | None
     frame_rate_hz: float | None
     inputs: Inputs
     checkpoint: Path
@@ -102,7 +102,7 @@ def read_job(path: Path) -> Job:
         When the file is missing, is not JSON or does not fit the schema.
     """
     try:
-        document = json.loads(path.read_text())
+        document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         message = f"{path}: expected a readable job.json, got {error}"
         raise JobRefused(message) from error

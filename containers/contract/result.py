@@ -88,7 +88,9 @@ def write_result(  # noqa: PLR0913 - one argument per field of the record
 
 def _peak_memory_bytes() -> int:
     """Return the peak of this program; `ru_maxrss` would also count the one that started it, getrusage(2)."""
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    (line,) = (
+        line for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM")
+    )
     return int(line.split()[1]) * 1024
 
 
@@ -114,7 +116,7 @@ def _started_s() -> float:
     """Return when this process began, in seconds of the monotonic clock (field 22 of proc(5) stat, in ticks)."""
     import os  # noqa: PLC0415 - used here only
 
-    with open("/proc/self/stat") as stat:  # noqa: PTH123 - not a file of the project
+    with open("/proc/self/stat", encoding="utf-8") as stat:  # noqa: PTH123 - not a file of the project
         ticks = int(stat.read().rsplit(")", 1)[1].split()[19])
     return ticks / os.sysconf("SC_CLK_TCK")
 

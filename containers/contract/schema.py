@@ -22,7 +22,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 @cache
 def job_schema() -> dict[str, Any]:
     """Return the JSON schema of `job.json`."""
-    schema: dict[str, Any] = json.loads((Path(__file__).parent / "job.schema.json").read_text())
+    schema: dict[str, Any] = json.loads((Path(__file__).parent / "job.schema.json").read_text(encoding="utf-8"))
     return schema
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import struct
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -208,7 +207,7 @@ def _open_tiff(path: Path) -> tifffile.TiffFile:
         if tiff.is_shaped and len(tiff.series) > 1:  # written frame by frame, each with metadata of its own
             tiff.close()
             tiff = tifffile.TiffFile(path, is_shaped=False)
-    except (tifffile.TiffFileError, OSError, ValueError, struct.error) as error:
+    except Exception as error:  # tifffile raises many classes on damaged directories
         message = f"{path}: expected a TIFF file, got one that cannot be read ({error})"
         raise JobRefused(message) from error
     return tiff
@@ -264,6 +263,10 @@ def _only_series(path: Path, tiff: tifffile.TiffFile) -> Any:  # noqa: ANN401 - 
 def _checked_axes(path: Path, series: Any, axes: str | None) -> str:  # noqa: ANN401 - tifffile has no types
     stored = str(series.axes) if axes is None else axes.upper()
     shape = tuple(series.shape)
+    long = [length > 1 for length in shape[:-2]]
+    if len(stored) != len(shape) and len(stored) == sum(long) + 2:  # axes of length 1 may be left out
+        letters = iter(stored[:-2])
+        stored = "".join(next(letters) if one else own for one, own in zip(long, series.axes, strict=False)) + "YX"
     if len(stored) != len(shape):
         message = f"{path}: expected {len(shape)} axes for shape {shape}, got {stored}"
         raise JobRefused(message)
@@ -273,8 +276,7 @@ def _checked_axes(path: Path, series: Any, axes: str | None) -> str:  # noqa: AN
     if not stored.endswith("YX"):
         message = f"{path}: expected axes that end in YX, got {stored} for shape {shape}"
         raise JobRefused(message)
-    long = [letter for letter, length in zip(stored[:-2], shape[:-2], strict=True) if length > 1]
-    if len(long) > 1:
+    if sum(long) > 1:
         message = f"{path}: expected one axis besides Y and X, got {stored} of shape {shape}"
         raise JobRefused(message)
     return stored
@@ -283,10 +285,11 @@ def _checked_axes(path: Path, series: Any, axes: str | None) -> str:  # noqa: AN
 def _data_end_bytes(stack: Stack, series: Any) -> int:  # noqa: ANN401 - tifffile has no types
     if stack.contiguous:
         return int(series.dataoffset) + stack.shape[0] * stack.frame_bytes
-    ends = (
-        offset + count
-        for page in series.pages
-        if page is not None
-        for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)
-    )
-    return max(ends, default=0)
+    end_bytes = 0
+    for page in filter(None, series.pages):
+        if len(page.dataoffsets) != len(page.databytecounts):
+            message = f"{stack.path}: damaged TIFF: a page has {len(page.dataoffsets)} strips, but other sizes"
+            raise JobRefused(message)
+        ends = (offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True))
+        end_bytes = max([end_bytes, *ends])
+    return end_bytes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal
 
 from contract.errors import JobRefused
@@ -62,7 +62,8 @@ def settings_of(job: Job) -> Settings:
     JobRefused
         For parameters that contradict each other.
     """
-    settings = Settings(**job.params)
+    # The contract has checked the names; those that are its own, of faults of the detector, are no setting here.
+    settings = Settings(**{one.name: job.params[one.name] for one in fields(Settings)})
     if settings.mode == "exact" and job.precision != "float32":
         message = f"mode exact: expected precision float32, got {job.precision}; mode fast can use it"
         raise JobRefused(message)

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from evaluation.study.verdict import Comparison
     from orchestrator.experiments import Status
 
-Role = Literal["noisy", "control", "algorithm"]
+Role = Literal["noisy", "control", "algorithm", "supervised"]
 
 NOISY: Final = "noisy"
+SUPERVISED: Final = "supervised"
 TARGET = "target"
 STUDY = "as the study scored"
 _KINDS = {"test": "test movies", "val": "validation movies", "train": "training movies"}

@@ -8,7 +8,18 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from evaluation.metrics import Summary, frames_interval, summarise
-from evaluation.report.content import NOISY, STUDY, MovieContent, Page, Part, Resources, Row, Score, TrainingCurve
+from evaluation.report.content import (
+    NOISY,
+    STUDY,
+    SUPERVISED,
+    MovieContent,
+    Page,
+    Part,
+    Resources,
+    Row,
+    Score,
+    TrainingCurve,
+)
 from evaluation.report.runs import CONTROL
 from evaluation.scores.catalogue import METRICS
 from evaluation.scores.tables import read_frames, summary_of
@@ -107,8 +118,8 @@ def _titles(entries: Sequence[Entry], groups: Sequence[_Group]) -> tuple[str, st
 
 
 def _groups(entries: Sequence[Entry]) -> tuple[_Group, ...]:
-    """Put together what ran on the same files: the noisy movie first, then controls, then the rest as given."""
-    ranked = sorted(entries, key=lambda entry: (entry.role != NOISY, entry.role != CONTROL))
+    """Put together what ran on the same files: the noisy movie, controls, the rest as given, supervised ones last."""
+    ranked = sorted(entries, key=lambda entry: (entry.role == SUPERVISED, entry.role != NOISY, entry.role != CONTROL))
     found: dict[object, list[Entry]] = {entry.movies: [] for entry in entries}
     for entry in ranked:
         found[entry.movies].append(entry)

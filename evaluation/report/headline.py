@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evaluation.report.content import NOISY, STUDY
+from evaluation.report.content import NOISY, STUDY, SUPERVISED
 from evaluation.report.numbers import number, signed
 from evaluation.report.table import best_value, gain_text, mean_of, tables_of, value_text
 
@@ -54,6 +54,9 @@ def _sentences(table: Table) -> str:
     sentences = [_change(table, metric, noisy, subject)]
     if control is not None and algorithm is not None:
         sentences.append(_against(control, algorithm, metric))
+    ceiling = _best(table, metric, SUPERVISED)
+    if ceiling is not None:
+        sentences.append(_ceiling(ceiling, noisy, metric))
     return " ".join(sentences)
 
 
@@ -90,3 +93,12 @@ def _against(control: _Best, algorithm: _Best, metric: Metric) -> str:
     verdict = "It beats" if ahead else "It does not beat"
     difference = f"{signed(margin, metric.decimals)} {metric.unit}".strip()
     return f"{verdict} the best control, {control.row.title} ({value}, difference {difference})."
+
+
+def _ceiling(ceiling: _Best, noisy: _Best, metric: Metric) -> str:
+    """Say what learning from clean targets reaches, and why it is no choice."""
+    gain = f"{signed(ceiling.value - noisy.value, metric.decimals)} {metric.unit}".strip()
+    return (
+        f"The supervised ceiling, {ceiling.row.title}, reaches {value_text(metric, ceiling.value)} ({gain}): "
+        "it learned from clean targets, so it is not ranked and no choice for a movie without them."
+    )

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from contract.files import atomic
 from evaluation.checks.words import light_rows
-from evaluation.report.content import STUDY
+from evaluation.report.content import STUDY, SUPERVISED
 from evaluation.report.declared import declared_plots
 from evaluation.report.headline import headline
 from evaluation.report.numbers import duration, gibibytes
@@ -111,7 +111,7 @@ def _environment() -> Environment:
 
 def _denoised(page: Page) -> Iterator[tuple[str, Path]]:
     """Yield what was denoised by what, and where it lies: the file, or the folder of several."""
-    titles = {row.name: row.title for row in page.rows if row.role == "algorithm"}
+    titles = {row.name: row.title for row in page.rows if row.role in ("algorithm", SUPERVISED)}
     titles = titles or {row.name: row.title for row in page.rows}
     folders: dict[tuple[str, Path], list[Path]] = {}
     for movie in page.movies:

@@ -82,7 +82,7 @@ def report_runs(
     text = text_of(page)
     if target is None:
         with atomic(first.table) as part:
-            part.write_text(f"{text}\n{_KEY}{key}\n")
+            part.write_text(f"{text}\n{_KEY}{key}\n", encoding="utf-8")
     return text
 
 
@@ -102,7 +102,7 @@ def key_of(runs: Sequence[Run], containers: Path) -> str:
 def _known(folder: RunFolder, key: str) -> str | None:
     """Return the text of a report whose page and text both have a key; None where one of them has not."""
     try:
-        text, _, found = folder.table.read_text().rstrip("\n").rpartition(f"\n{_KEY}")
+        text, _, found = folder.table.read_text(encoding="utf-8").rstrip("\n").rpartition(f"\n{_KEY}")
         with folder.report.open("rb") as stream:
             head = stream.read(_HEAD_BYTES)
     except OSError:

@@ -38,7 +38,7 @@ class Entry:
     @property
     def movies(self) -> object:
         """What tells whether two entries are on the same files."""
-        return tuple(sorted(self.runs[0].record.inputs.items())) if self.runs else self.dataset
+        return _movies(self.runs[0]) if self.runs else self.dataset
 
     @property
     def own(self) -> bool:
@@ -140,7 +140,7 @@ def _alone(runs: Sequence[Run], algorithms: Mapping[str, Algorithm]) -> Iterator
         yield Entry(
             name=name[0] if unique else f"{name[0]} {key}",
             title="Noisy movie, unchanged" if noisy and unique else title if unique else f"{title}, run {key}",
-            role=NOISY if noisy else CONTROL if algorithm.kind == "control" else "algorithm",
+            role=NOISY if noisy else algorithm.kind,
             algorithm=algorithm,
             dataset=run.record.dataset,
             runs=(run,),
@@ -177,4 +177,6 @@ def _finished(run: Run, name: str) -> Iterator[Run]:
 
 
 def _movies(run: Run) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(run.record.inputs.items()))
+    """Return the checksums of the noisy movies, which a control shares; priors and targets are not among them."""
+    inputs = run.record.inputs.items()
+    return tuple(sorted((name, sha256) for name, sha256 in inputs if name in run.record.movies))

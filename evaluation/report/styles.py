@@ -26,6 +26,7 @@ def run_styles(roles: Mapping[str, Role], movies: Iterable[MovieContent]) -> dic
     for name, role in everyone.items():
         if role == "noisy" or name in styles:
             continue
-        styles[name] = f"{role}{counts[role] % (CONTROL_STYLES if role == 'control' else ALGORITHM_STYLES)}"
-        counts[role] += 1
+        kind = "control" if role == "control" else "algorithm"
+        styles[name] = f"{kind}{counts[kind] % (CONTROL_STYLES if kind == 'control' else ALGORITHM_STYLES)}"
+        counts[kind] += 1
     return styles

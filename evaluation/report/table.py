@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, get_args
 
-from evaluation.report.content import NOISY, STUDY
+from evaluation.report.content import NOISY, STUDY, SUPERVISED
 from evaluation.report.numbers import grouped, interval_text, number, signed, summary_text
 from evaluation.study.verdict import Verdict
 
@@ -161,7 +161,8 @@ def _table(page: Page, part: Part) -> Table:
         if any(metric.name in scores for scores in scored)
     ]
     columns = tuple(_column(metric, [scores.get(metric.name) for scores in scored]) for metric in metrics)
-    best = [best_value([mean_of(one.get(metric.name)) for one in scored], metric.better) for metric in metrics]
+    ranked = [scores for row, scores in zip(rows, scored, strict=True) if row.role != SUPERVISED]
+    best = [best_value([mean_of(one.get(metric.name)) for one in ranked], metric.better) for metric in metrics]
     noisy = next((row for row in rows if row.role == NOISY), None)
     base = noisy.scores.get(part, {}) if noisy else {}
     return Table(
@@ -171,7 +172,12 @@ def _table(page: Page, part: Part) -> Table:
             TableRow(
                 row=row,
                 cells=tuple(
-                    _cell(scores.get(one.metric.name), one, top, None if row is noisy else base.get(one.metric.name))
+                    _cell(
+                        scores.get(one.metric.name),
+                        one,
+                        math.nan if row.role == SUPERVISED else top,
+                        None if row is noisy else base.get(one.metric.name),
+                    )
                     for one, top in zip(columns, best, strict=True)
                 ),
             )

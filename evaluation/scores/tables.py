@@ -64,7 +64,7 @@ def write_frames(path: Path, tables: Mapping[str, MovieTable]) -> None:
             values = [repr(table.frames[column][frame]) if column in table.frames else "" for column in columns]
             writer.writerow([name, frame, *values])
     with atomic(path) as part:
-        part.write_text(text.getvalue())
+        part.write_text(text.getvalue(), encoding="utf-8")
 
 
 def check_frames(folder: RunFolder, scores: Scores) -> None:

@@ -5,6 +5,7 @@ from orchestrator.cli import (  # noqa: F401 - importing them adds their command
     compare,
     data,
     environments,
+    export,
     provenance,
     reproduce,
     runs,

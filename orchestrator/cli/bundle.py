@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
+from orchestrator.cli import options
+from orchestrator.cli.options import PATH
 from orchestrator.cli.root import algorithm, algorithms, main
 
 if TYPE_CHECKING:
-    from orchestrator.domain import Device
+    from pathlib import Path
 
-_PATH = click.Path(path_type=Path)
+    from orchestrator.domain import Device
 
 
 @main.group()
@@ -29,9 +30,9 @@ def bundle() -> None:
 
 
 @bundle.command()
-@click.argument("target", metavar="BUNDLE", type=_PATH)
+@click.argument("target", metavar="BUNDLE", type=PATH)
 @click.argument("names", metavar="[ALGORITHM]...", nargs=-1)
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@options.device
 @click.option("--images", type=click.Choice(["archive", "sif", "none"]), default="archive", show_default=True)
 @click.option("--data", "datasets", multiple=True, help="Dataset that is here (calm data list); may be repeated.")
 @click.option("--calm", "with_calm", is_flag=True, help="Add the packages of calm itself.")
@@ -63,7 +64,7 @@ def create(  # noqa: PLR0913 - one argument for each option
 
 
 @bundle.command()
-@click.argument("target", metavar="BUNDLE", type=_PATH)
+@click.argument("target", metavar="BUNDLE", type=PATH)
 def verify(target: Path) -> None:
     """Compare every byte of a bundle with its list.
 
@@ -81,7 +82,7 @@ def verify(target: Path) -> None:
 
 
 @bundle.command()
-@click.argument("target", metavar="BUNDLE", type=_PATH)
+@click.argument("target", metavar="BUNDLE", type=PATH)
 def load(target: Path) -> None:
     """Check a bundle and put its images, wheels and data where calm looks for them.
 

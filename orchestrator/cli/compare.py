@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.root import ENGINES, main, read_runs, session
+from orchestrator.cli.options import ENGINES, PATH
+from orchestrator.cli.root import main, read_runs, session
 
-_PATH = click.Path(path_type=Path)
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @main.command()
-@click.argument("one", metavar="RUN_A", type=_PATH)
-@click.argument("other", metavar="RUN_B", type=_PATH)
+@click.argument("one", metavar="RUN_A", type=PATH)
+@click.argument("other", metavar="RUN_B", type=PATH)
 def diff(one: Path, other: Path) -> None:
     """Explain why two runs differ, layer by layer, the likeliest cause first.
 
@@ -38,8 +40,8 @@ def diff(one: Path, other: Path) -> None:
 
 
 @main.command()
-@click.argument("run", metavar="RUN", type=_PATH)
-@click.option("--engines", default="all", show_default=True, help=f"all, or some of {', '.join(ENGINES[1:])}.")
+@click.argument("run", metavar="RUN", type=PATH)
+@click.option("--engines", default="all", show_default=True, help=f"all, or some of {', '.join(ENGINES)}.")
 def verify(run: Path, engines: str) -> None:
     """Check a run's files against its record, then make it again on other engines and compare every byte.
 
@@ -50,7 +52,7 @@ def verify(run: Path, engines: str) -> None:
     from orchestrator.runs.repeat import repeat
 
     (found,) = read_runs((run,))
-    names = ENGINES[1:] if engines == "all" else tuple(engines.split(","))
+    names = ENGINES if engines == "all" else tuple(engines.split(","))
     agrees = True
     for outcome in repeat(found, names, session("auto"), skip_missing=engines == "all"):
         click.echo(f"{outcome.engine}: {outcome.sentence}")

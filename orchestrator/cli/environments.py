@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.root import ENGINES, algorithm, algorithms, main, session
+from orchestrator.cli import options
+from orchestrator.cli.options import PATH
+from orchestrator.cli.root import algorithm, algorithms, main, session
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from orchestrator.domain import Device
 
 
@@ -69,8 +72,8 @@ def new(name: str) -> None:
 
 @main.command()
 @click.argument("names", metavar="[ALGORITHM]...", nargs=-1)
-@click.option("--engine", "engine_name", type=click.Choice(ENGINES), default="auto", show_default=True)
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@options.engine
+@options.device
 def build(names: tuple[str, ...], engine_name: str, device: Device) -> None:
     """Build the environment of algorithms (of all, when none is named).
 
@@ -94,8 +97,8 @@ def build(names: tuple[str, ...], engine_name: str, device: Device) -> None:
 
 @main.command()
 @click.argument("name", metavar="ALGORITHM")
-@click.option("--archive", type=click.Path(path_type=Path), help="What docker save wrote; no daemon is needed then.")
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@click.option("--archive", type=PATH, help="What docker save wrote; no daemon is needed then.")
+@options.device
 def sif(name: str, archive: Path | None, device: Device) -> None:
     """Convert the image of an algorithm for Apptainer, and check that its content is that of the image.
 

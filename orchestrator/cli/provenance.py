@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from orchestrator.cli.options import PATH
 from orchestrator.cli.root import algorithm, algorithms, checked_runs, experiments, main
 
-_PATH = click.Path(path_type=Path)
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @main.command()
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=_PATH)
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=PATH)
 def crate(runs: tuple[Path, ...]) -> None:
     """Write the record of runs as RO-Crate metadata (Process Run Crate) into their folders.
 

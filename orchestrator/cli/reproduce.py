@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.cli import options
 from orchestrator.cli.data import BytesProgress
-from orchestrator.cli.root import ENGINES, PagePath, absolute, experiments, main, session
+from orchestrator.cli.options import overrides_of, threads_of
+from orchestrator.cli.root import PagePath, absolute, experiments, main, session
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
@@ -30,13 +31,13 @@ if TYPE_CHECKING:
 @click.option("--seeds", type=click.IntRange(1, 100), default=1, show_default=True, help="Runs of each experiment.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 101), default=42, show_default=True, help="Of the first run.")
 @click.option("--preset", help="Preset in place of the published settings; nothing is comparable then.")
-@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Change a parameter; may be repeated.")
-@click.option("--threads", type=click.IntRange(1), help="Results depend on it.  [default: all cores]")
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
-@click.option("--engine", "engine_name", type=click.Choice(ENGINES), default="auto", show_default=True)
-@click.option("--memory", "memory_gib", type=click.FloatRange(0.1), help="[GiB; default: 90 % of the machine]")
+@options.params
+@options.threads
+@options.device
+@options.engine
+@options.memory
 @click.option("--to", "target", type=PagePath(), help="HTML page.  [default: reproduced.html among the outputs]")
-def reproduce(names: tuple[str, ...], *, from_csv: bool, **options: Any) -> None:  # noqa: ANN401 - click passes them
+def reproduce(names: tuple[str, ...], *, from_csv: bool, **chosen: Any) -> None:  # noqa: ANN401 - click passes them
     """Run published experiments and compare every number; without names, list them.
 
     \b
@@ -53,7 +54,7 @@ def reproduce(names: tuple[str, ...], *, from_csv: bool, **options: Any) -> None
     elif not names:
         _list()
     else:
-        _run(names, options)
+        _run(names, chosen)
 
 
 def _list() -> None:
@@ -71,30 +72,30 @@ def _from_csv(paths: Sequence[Path]) -> None:
     sys.exit(0 if all(one.judgement.verdict in ("reproduced", "not comparable") for one in verdicts) else 1)
 
 
-def _run(names: tuple[str, ...], options: dict[str, Any]) -> None:
+def _run(names: tuple[str, ...], chosen: dict[str, Any]) -> None:
     from evaluation.study.judge import deviates
     from evaluation.study.protocol import score_experiment
     from orchestrator.cli.root import algorithms
     from orchestrator.reproduce.attempts import with_anchors
     from orchestrator.reproduce.reproduce import Reproduction
 
-    opened = session(options["engine_name"], options["memory_gib"])
+    opened = session(chosen["engine_name"], chosen["memory_gib"])
     known = experiments()
     work = Reproduction(
         session=opened,
-        request=_request(names, options),
+        request=_request(names, chosen),
         progress=BytesProgress(),
         score=lambda run, experiment: score_experiment(run, experiment, algorithms()),
         deviates=lambda attempt: deviates(attempt, known),
     )
     ordered = with_anchors(known, names)
-    if options["plan_only"]:
+    if chosen["plan_only"]:
         from orchestrator.cli.forecast import text_of
         from orchestrator.reproduce.forecast import forecast
 
         click.echo(text_of(forecast(work, ordered), opened.layout))
         return
-    _show(work, ordered, known, options["target"])
+    _show(work, ordered, known, chosen["target"])
 
 
 def _show(
@@ -121,16 +122,15 @@ def _show(
     sys.exit(0 if passed(attempts, known) else 1)
 
 
-def _request(names: tuple[str, ...], options: dict[str, Any]) -> Request:
-    from orchestrator.cli.runs import overrides_of
+def _request(names: tuple[str, ...], chosen: dict[str, Any]) -> Request:
     from orchestrator.reproduce.attempts import Request
 
     return Request(
         names=names,
-        seeds=options["seeds"],
-        first_seed=options["seed"],
-        threads=options["threads"] or len(os.sched_getaffinity(0)),
-        device=options["device"],
-        preset=options["preset"],
-        overrides=overrides_of(options["params"]),
+        seeds=chosen["seeds"],
+        first_seed=chosen["seed"],
+        threads=threads_of(chosen["threads"]),
+        device=chosen["device"],
+        preset=chosen["preset"],
+        overrides=overrides_of(chosen["params"]),
     )

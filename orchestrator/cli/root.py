@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 check_option = click.option(
     "--check", is_flag=True, help="Read every byte of finished runs, not only sizes and times of their files."
 )
-ENGINES = ("auto", "docker", "podman", "apptainer", "venv")
+_WHOLE = 1000  # characters; more than any sentence has
 
 
 _PAGE_BEGINS = b"<!-- key of this page: "  # within the first bytes of every page that calm writes
@@ -71,11 +71,19 @@ class _Command(click.Command):
                 raise
             raise told from error
 
+    def get_short_help_str(self, limit: int = _WHOLE) -> str:  # noqa: ARG002 - a sentence is not cut
+        """Return the first sentence of the help, as lists of commands show it."""
+        return super().get_short_help_str(_WHOLE)
+
 
 class _Subgroup(click.Group):
     """A group of such commands."""
 
     command_class = _Command
+
+    def get_short_help_str(self, limit: int = _WHOLE) -> str:  # noqa: ARG002 - a sentence is not cut
+        """Return the first sentence of the help, as lists of commands show it."""
+        return super().get_short_help_str(_WHOLE)
 
 
 class _Group(_Subgroup):

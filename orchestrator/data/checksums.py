@@ -11,7 +11,7 @@ from filelock import FileLock
 from contract.files import write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 
@@ -30,34 +30,28 @@ class Checksums:
 
     def of(self, path: Path, algorithm: str = "sha256") -> str:
         """Return the checksum of a file in hexadecimal digits; `algorithm` is sha256 or md5."""
+        what = "" if algorithm == "sha256" else algorithm
+        return self.found(_state(path, what), lambda: _digest(path, algorithm))
 
-        def digest() -> str:
-            with path.open("rb") as stream:
-                return hashlib.file_digest(stream, algorithm).hexdigest()
-
-        return self._once(path, "" if algorithm == "sha256" else algorithm, digest)
-
-    def checked(self, path: Path, what: str, check: Callable[[], None]) -> None:
-        """Run a check of a file's content, unless this state of the file has passed it; `what` names the check."""
-
-        def passed() -> str:
-            check()
-            return "passed"
-
-        self._once(path, what, passed)
-
-    def _once(self, path: Path, what: str, find_out: Callable[[], str]) -> str:
-        state = path.stat()
-        # A file written again within the clock's resolution keeps its time, so the inode and change time count too.
-        name = f"{path} {state.st_size} {state.st_mtime_ns} {state.st_ctime_ns} {state.st_ino} {what}".rstrip()
-        if name not in self._known:
-            self._known[name] = find_out()
+    def of_all(self, paths: Sequence[Path]) -> tuple[str, ...]:
+        """Return the SHA-256 of many files, remembered in one go."""
+        states = {path: _state(path, "") for path in paths}
+        fresh = {name: _digest(path, "sha256") for path, name in states.items() if name not in self._known}
+        if fresh:
+            self._known |= fresh
             self._remember()
-        return self._known[name]
+        return tuple(self._known[states[path]] for path in paths)
+
+    def found(self, what: str, find_out: Callable[[], str]) -> str:
+        """Return what was found out of a content, which `what` names by its hash; find it out where it is not known."""
+        if what not in self._known:
+            self._known[what] = find_out()
+            self._remember()
+        return self._known[what]
 
     def _remembered(self) -> dict[str, str]:
         try:
-            known: dict[str, str] = json.loads(self._path.read_text())
+            known: dict[str, str] = json.loads(self._path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         return known
@@ -67,3 +61,15 @@ class Checksums:
         with FileLock(self._path.with_suffix(".lock")):
             self._known = self._remembered() | self._known
             write_json(self._path, self._known)
+
+
+def _state(path: Path, what: str) -> str:
+    """Name a state of a file, and what is known of it."""
+    state = path.stat()
+    # A file written again within the clock's resolution keeps its time, so the inode and change time count too.
+    return f"{path} {state.st_size} {state.st_mtime_ns} {state.st_ctime_ns} {state.st_ino} {what}".rstrip()
+
+
+def _digest(path: Path, algorithm: str) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, algorithm).hexdigest()

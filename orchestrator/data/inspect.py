@@ -2,72 +2,50 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from contract.errors import JobRefused
-from contract.stacks import open_stack
+from contract.errors import AlgorithmFailed, JobRefused
+from contract.headers import Header, Scales, create_empty, header_of
+from contract.stacks import SUPPORTED_DTYPES, open_stack
+from orchestrator.data.dtypes import Values, needs_values, values_of
+from orchestrator.data.readers import open_planes
+from orchestrator.data.readers.choose import choose
+from orchestrator.data.readers.ome import narrowed
+from orchestrator.data.recording import Recording, Stated
+from orchestrator.documents import plain
 from orchestrator.errors import BadInput
 from orchestrator.truth import read_truth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
 
     from contract.stacks import Stack
+    from orchestrator.data.checksums import Checksums
+    from orchestrator.data.readers.choose import Frames
+    from orchestrator.data.readers.planes import Planes, Stored
     from orchestrator.domain import Movie
+    from orchestrator.records import Choice
 
-    Checked = Callable[[Path, str, Callable[[], None]], None]
-
-_BLOCK_FRAMES = 16
+_VERSION = "stack 1\n"  # a change of what is written needs another number, and so another cache folder
+_KEY_DIGITS = 16
+_GAPS_HINT = "Replace these values (borders left by motion correction?), crop them away, or set detector_gaps=fill."
+_BLOCK_BYTES = 8 * 2**20
 _SMALLEST = 11  # pixels a side; the window of SSIM
-_HINTS = (  # the first whose words are in a message is shown with it
-    (
-        ("NaN",),
-        "Replace these values (borders left by motion correction?), crop them away, or set detector_gaps=fill.",
-    ),
-    (("pixels a side",), "Scores and networks need larger frames; crop less."),
-    (("colour",), "Save one channel as a grey stack (T, Y, X)."),
-    (("axes", "axis"), "Save one plane as a stack (T, Y, X), or name the axes with --axes, for instance ZYX."),
-    (("dtype",), "Save the movie as uint16 or float32."),
-    (("empty", "truncated", "decoded", "damaged"), "Copy the file again from its source and compare checksums."),
-    (("",), "Check the path and the file."),
-)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Facts:
-    """What is known of a stack without its pixels.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        (T, Y, X).
-    dtype : str
-        Name of the dtype.
-    axes : str
-        Axes as stored.
-    mapped : bool
-        Whether pixels can be reached in the file; a compressed one is decoded to disk for training.
-    """
-
-    shape: tuple[int, int, int]
-    dtype: str
-    axes: str
-    mapped: bool
-
-    @property
-    def pixels(self) -> int:
-        """Pixels of all frames."""
-        return self.shape[0] * self.shape[1] * self.shape[2]
-
-    @property
-    def copy_bytes(self) -> int:
-        """Disk that a decoded copy takes while training goes on; 0 where none is made."""
-        return 0 if self.mapped else self.pixels * np.dtype(self.dtype).itemsize
+_ORIGIN = "--frame-rate"
+_TIFF_NAMES = (".tif", ".tiff")
+_READABLE = ("TIFF", "ImageJ TIFF", "OME-TIFF")  # formats whose own metadata a prediction keeps
+_SAME_RATE = 0.01  # instruments measure the rate of each recording
+_DIGITS = re.compile(r"\d+")
 
 
 def check_path(path: Path) -> None:
@@ -84,101 +62,324 @@ def check_path(path: Path) -> None:
             raise BadInput(message, "Rename or move the file; a symbolic link elsewhere will not do.")
 
 
-def check_movies(
-    name: str, movies: Sequence[Movie], axes: str | None, checked: Checked, *, gaps_filled: bool
-) -> dict[Path, Facts]:
-    """Look at every movie of a run, and at their targets.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inspector:
+    """Describes movies; what it found out of a content is remembered.
 
     Parameters
     ----------
-    name : str
-        Of the dataset, for messages.
-    movies : sequence of Movie
-        Noisy stacks and their targets.
-    axes : str or None
-        Axes as stored, None to believe the files.
-    checked : callable
-        Runs a check of a file unless its content has passed it before (`Checksums.checked`).
-    gaps_filled : bool
-        Whether the algorithm fills NaN and infinity of noisy stacks itself.
+    stacks : Path
+        Folder of the copies that jobs read, where they cannot read a movie itself.
+    checksums : Checksums
+        Memory of contents.
+    """
 
-    Returns
-    -------
-    dict of Path to Facts
-        Of every noisy stack.
+    stacks: Path
+    checksums: Checksums
+
+    def describe(self, given: Path, choice: Choice) -> Recording:
+        """Describe a movie.
+
+        Parameters
+        ----------
+        given : Path
+            A file, a folder with the files of one recording, or a pattern of their names.
+        choice : Choice
+            What the user says of it.
+
+        Returns
+        -------
+        Recording
+            All that is known of it without starting anything; its values were read where that is needed.
+
+        Raises
+        ------
+        BadInput
+            For whatever cannot be used: damaged, unclear, too small, not finite, or not to be written again.
+        """
+        check_path(given)
+        planes = open_planes(given, choice)
+        try:
+            frames = choose(given, planes.stored, choice)
+            return self._described(given, planes, frames, choice)
+        finally:
+            planes.close()
+
+    def _described(self, given: Path, planes: Planes, frames: Frames, choice: Choice) -> Recording:
+        stored = planes.stored
+        height, width = stored.frame
+        if min(height, width) < _SMALLEST:
+            message = f"{given}: expected frames of at least {_SMALLEST} pixels a side, got {height} x {width}"
+            raise BadInput(message, "Scores and networks need larger frames; crop less.")
+        places = {*(part.file for part in stored.parts), *stored.others}
+        files = tuple(sorted(place for place in places if place.is_file()))
+        content = self._content(files, choice)
+        values = self._values(given, content, planes, frames)
+        recording = Recording(
+            given=given,
+            format=stored.format,
+            parts=stored.parts,
+            files=files,
+            shape=(len(frames.planes), height, width),
+            axes=frames.axes,
+            stored_dtype=stored.dtype.name,
+            dtype=values.dtype,
+            frame_rate_hz=_rate(stored, choice),
+            pixel_um=stored.pixel_um,
+            gap_frame=values.gap_frame,
+            choice=choice,
+            notes=(*stored.notes, *frames.notes, *_rate_notes(given, stored, choice)),
+            stack=self.stacks / content / _stack_name(given, stored),
+            copied=True,
+        )
+        direct = _direct(recording, stored, frames)
+        if direct is not None:
+            self._check_output(content, direct, header_of_file(direct))
+            return direct
+        self._check_pages(content, planes)
+        self._check_output(content, recording, header_for(recording, stored, frames))
+        return recording
+
+    def _values(self, given: Path, content: str, planes: Planes, frames: Frames) -> Values:
+        """Look at the values where the dtype of the stack depends on them, once for each content."""
+        dtype = planes.stored.dtype
+        if not needs_values(dtype):
+            return Values(dtype=dtype.name)
+
+        def look() -> str:
+            found = values_of(given, dtype, blocks_of(planes, frames.planes))
+            return json.dumps([found.dtype, found.gap_frame])
+
+        name, gap_frame = json.loads(self.checksums.found(f"{content} values", look))
+        return Values(dtype=name, gap_frame=gap_frame)
+
+    def _content(self, files: tuple[Path, ...], choice: Choice) -> str:
+        """Return a hash of all that a copy is made of."""
+        sums = self.checksums.of_all(files)
+        root = Path(os.path.commonpath([path.parent for path in files]))
+        names = [[str(path.relative_to(root)), digest] for path, digest in zip(files, sums, strict=True)]
+        text = json.dumps([names, plain(choice)], sort_keys=True)
+        return hashlib.sha256((_VERSION + text).encode()).hexdigest()[:_KEY_DIGITS]
+
+    def _check_pages(self, content: str, planes: Planes) -> None:
+        def check() -> str:
+            planes.check()
+            return "passed"
+
+        self.checksums.found(f"{content} pages", check)
+
+    def _check_output(self, content: str, recording: Recording, header: Header) -> None:
+        """Begin the prediction as a job will, and read back what was begun."""
+
+        def check() -> str:
+            self.stacks.mkdir(parents=True, exist_ok=True)
+            begun = self.stacks / f".{content}.begun.tif"
+            try:
+                for dtype in dict.fromkeys(("float32", recording.dtype)):
+                    create_empty(begun, header, np.dtype(dtype))
+                    with open_stack(begun) as stack:
+                        _check_shape(recording, stack.shape)
+            except (AlgorithmFailed, JobRefused, ValueError, TypeError, KeyError) as error:
+                message = f"{recording.given}: its prediction cannot be written with its metadata ({error})"
+                raise BadInput(
+                    message, "Save the movie without these metadata, for instance as a plain TIFF."
+                ) from error
+            finally:
+                begun.unlink(missing_ok=True)
+            return "passed"
+
+        self.checksums.found(f"{content} output", check)
+
+
+def check_movies(name: str, movies: tuple[Movie, ...], recordings: dict[Path, Recording]) -> None:
+    """Check the movies of a run against each other, and their targets.
 
     Raises
     ------
     BadInput
-        For a stack that cannot be used, one frame where a movie is expected, a target of another shape than its
-        noisy stack, or stacks of different axes, a target of one grey value, or a truth that does not fit.
+        For one frame where a movie is expected, two movies of one name, a target of another shape than its movie or of
+        one grey value, and a truth that does not fit.
     """
-    facts = {}
     for movie in movies:
-        check_path(movie.noisy)
-        facts[movie.noisy] = inspect(movie.noisy, axes, checked, gaps_filled=gaps_filled)
-        if facts[movie.noisy].shape[0] == 1 and axes != "YX":
-            message = f"{movie.noisy}: expected a movie of at least 2 frames, got 1"
-            raise BadInput(message, "Denoisers learn from time; for single images say so with --axes YX.")
+        recording = recordings[movie.noisy]
+        if recording.shape[0] == 1 and recording.choice.axes != "YX":
+            message = f"{recording.given}: expected a movie of at least 2 frames, got 1"
+            raise BadInput(message, _one_frame_hint(recording))
         if movie.target is not None:
-            _check_target(movie.target, inspect(movie.target, axes, checked), movie, facts[movie.noisy])
-            _check_structure(movie.target, axes, checked)
+            _check_target(movie.target, movie, recording)
         if movie.truth is not None:
-            read_truth(movie.truth, facts[movie.noisy].shape)
-    found = {one.axes for one in facts.values()}
-    if len(found) > 1:
-        message = f"{name}: expected movies of the same axes, got {', '.join(sorted(found))}"
-        raise BadInput(message, "Run them as separate datasets.")
-    return facts
+            read_truth(movie.truth, recording.shape)
+    names = [f"{movie.split}/{movie.noisy.name}" for movie in movies]
+    twice = sorted({one for one in names if names.count(one) > 1})
+    if twice:
+        message = f"{name}: expected movies of different names, got {', '.join(twice)} twice"
+        raise BadInput(message, "Predictions keep the names of their movies; rename one of them.")
 
 
-def inspect(path: Path, axes: str | None, checked: Checked, *, gaps_filled: bool = False) -> Facts:
-    """Open a stack, check it, and say what it is."""
+def check_gaps(recordings: Iterable[Recording]) -> None:
+    """Refuse movies with values that are not finite, to an algorithm that does not fill them.
+
+    Raises
+    ------
+    BadInput
+        With the first frame that holds one.
+    """
+    for one in recordings:
+        if one.gap_frame is not None:
+            message = f"{one.given}: expected finite values, got NaN or infinity in frame {one.gap_frame}"
+            raise BadInput(message, _GAPS_HINT)
+
+
+def blocks_of(planes: Planes, which: range) -> Iterator[NDArray[np.generic]]:
+    """Yield frames in blocks of shape (n, Y, X) that need a bounded amount of memory."""
+    stored = planes.stored
+    step = max(1, _BLOCK_BYTES // (stored.frame[0] * stored.frame[1] * max(8, stored.dtype.itemsize)))
+    step = step if step < stored.block else step // stored.block * stored.block
+    for start in range(0, len(which), step):
+        yield planes.read(which[start : start + step])
+
+
+def header_for(recording: Recording, stored: Stored, frames: Frames) -> Header:
+    """Return the header of the copy of a movie: what its file says, or a new one that says the same."""
+    count, height, width = recording.shape
+    shape = (count, height, width) if frames.axes != "YX" else (height, width)
+    rate = recording.frame_rate_hz
+    interval_s = None if rate is None else 1 / rate.value
+    kept = stored.header
+    if kept is None:
+        known = rate is not None or recording.pixel_um is not None
+        plain = recording.stack.suffix in _TIFF_NAMES and not known
+        scales = Scales(
+            interval_s=interval_s, pixel_um=None if recording.pixel_um is None else recording.pixel_um.value
+        )
+        axes = frames.axes if plain else "TYX"
+        return Header(
+            flavour="plain" if plain else "ome", axes=axes, shape=shape if plain else recording.shape, scales=scales
+        )
+    if kept.flavour == "imagej":
+        properties = dict(kept.properties)
+        if rate is not None and rate.origin == _ORIGIN:
+            properties = {name: one for name, one in properties.items() if name not in {"fps", "tunit"}}
+            properties["finterval"] = interval_s
+        axes = frames.axes if frames.axes[0] in "TZ" else "TYX"
+        return replace(kept, axes=axes, shape=recording.shape, properties=properties)
+    channel = None if recording.choice.channel is None else recording.choice.channel - 1
+    as_said = stored.doubt is None and not stored.notes and len(stored.parts) == 1
+    whole = frames.planes == range(stored.planes) and as_said
+    xml = kept.xml if whole else narrowed(kept.xml, recording.given, image=stored.image, frames=count, channel=channel)
+    return replace(kept, axes=frames.axes, shape=recording.shape, xml=xml)
+
+
+def header_of_file(recording: Recording) -> Header:
+    """Return the header of a movie that jobs read themselves."""
+    with open_stack(recording.stack, recording.choice.axes) as stack:
+        try:
+            return header_of(stack)
+        except JobRefused as error:
+            raise BadInput(str(error), "Save the movie as a plain TIFF.") from error
+
+
+def _direct(recording: Recording, stored: Stored, frames: Frames) -> Recording | None:
+    """Return the movie to be read from its own file, where that is one uncompressed block of just its frames."""
+    states = recording.frame_rate_hz is not None or recording.pixel_um is not None
+    alone = len(recording.files) == 1 and frames.planes == range(stored.planes)
+    carried = stored.header is not None or not states or _rate_origin(recording) == _ORIGIN
+    if not alone or not carried or stored.format not in _READABLE or recording.stored_dtype not in SUPPORTED_DTYPES:
+        return None
+    path = recording.files[0]
     try:
-        with open_stack(path, axes) as stack:
-            if stack.dtype.kind == "f" and not gaps_filled:
-                checked(path, "finite", partial(_check_finite, stack))
-            frames, height, width = stack.shape
-            if min(height, width) < _SMALLEST:
-                message = f"{path}: expected frames of at least {_SMALLEST} pixels a side, got {height} x {width}"
-                raise JobRefused(message)
-            shape = (frames, height, width)
-            return Facts(shape=shape, dtype=stack.dtype.name, axes=stack.axes, mapped=stack.contiguous)
+        with open_stack(path, recording.choice.axes) as stack:
+            same = stack.contiguous and stack.shape == recording.shape and stack.dtype.name == recording.dtype
+            return replace(recording, stack=path, axes=stack.axes, copied=False) if same else None
+    except JobRefused:
+        return None
+
+
+def _rate_origin(recording: Recording) -> str | None:
+    return None if recording.frame_rate_hz is None else recording.frame_rate_hz.origin
+
+
+def _stack_name(given: Path, stored: Stored) -> str:
+    """Return the name of the copy of a movie, which its prediction keeps."""
+    first = stored.parts[0].file
+    if given.is_dir() and len(stored.parts) > 1 and stored.header is None:
+        return f"{given.name}.tif"
+    if first.suffix.lower() in _TIFF_NAMES:
+        return first.name
+    return f"{given.name.removesuffix(given.suffix).removesuffix('.ome')}.ome.tif"
+
+
+def _rate(stored: Stored, choice: Choice) -> Stated[float] | None:
+    if choice.frame_rate_hz is not None:
+        return Stated(value=choice.frame_rate_hz, origin=_ORIGIN)
+    if stored.interval_s is None:
+        return None
+    return Stated(value=1 / stored.interval_s.value, origin=stored.interval_s.origin)
+
+
+def _rate_notes(given: Path, stored: Stored, choice: Choice) -> tuple[str, ...]:
+    if choice.frame_rate_hz is None or stored.interval_s is None:
+        return ()
+    own = 1 / stored.interval_s.value
+    if abs(own - choice.frame_rate_hz) <= _SAME_RATE * own:
+        return ()
+    asked = f"--frame-rate {choice.frame_rate_hz:g} Hz is used"
+    return (f"{given.name}: {asked}; its file states {own:g} Hz ({stored.interval_s.origin}).",)
+
+
+def common_rate_hz(name: str, recordings: Sequence[Recording]) -> float | None:
+    """Return the frame rate of all movies of a run; those that state none are taken to have that of the others.
+
+    Raises
+    ------
+    BadInput
+        When they state rates that differ by more than 1 %.
+    """
+    stated = [(one.given.name, one.frame_rate_hz.value) for one in recordings if one.frame_rate_hz is not None]
+    if not stated:
+        return None
+    for other, rate in stated:
+        if abs(rate - stated[0][1]) > _SAME_RATE * rate:
+            message = f"{name}: expected movies of one frame rate, got {stated[0][1]:g} Hz ({stated[0][0]}) and "
+            message += f"{rate:g} Hz ({other})"
+            raise BadInput(message, "Run them apart, or give one rate for all with --frame-rate.")
+    return stated[0][1]
+
+
+def _one_frame_hint(recording: Recording) -> str:
+    first = recording.parts[0].file
+    pattern = "*".join(_DIGITS.split(first.name))
+    others = len(list(first.parent.glob(pattern))) - 1 if pattern != first.name else 0
+    if others > 0:
+        return f"It is one of {others + 1} numbered files; give them all in quotes: --input '{first.parent / pattern}'."
+    return "Denoisers learn from time; for single images say so with --axes YX."
+
+
+def _check_target(path: Path, movie: Movie, recording: Recording) -> None:
+    try:
+        with open_stack(path) as target:
+            shape, value = target.shape, _one_value(target)
     except JobRefused as error:
-        raise BadInput(str(error), _hint(str(error))) from error
-
-
-def _check_target(path: Path, target: Facts, movie: Movie, facts: Facts) -> None:
-    if target.shape != facts.shape:
-        message = f"{path}: expected the shape of {movie.noisy.name}, {facts.shape}, got {target.shape}"
+        raise BadInput(str(error), "A target is a TIFF stack of the same frames as its movie.") from error
+    if shape != recording.shape:
+        message = f"{path}: expected the shape of {movie.noisy.name}, {recording.shape}, got {shape}"
         raise BadInput(message, "A target has the same frames and size as its noisy movie.")
+    if value is not None:
+        message = f"{path}: expected a target with structure, got one grey value, {value}"
+        raise BadInput(message, "No metric is defined against a constant target.")
 
 
-def _check_structure(path: Path, axes: str | None, checked: Checked) -> None:
-    """Refuse a target of one grey value, against which no metric is defined."""
-
-    def check() -> None:
-        with open_stack(path, axes) as stack:
-            blocks = stack.blocks(_BLOCK_FRAMES)
-            first = next(blocks)
-            value = first.flat[0]
-            if (first == value).all() and all((block == value).all() for block in blocks):
-                message = f"{path}: expected a target with structure, got one grey value, {value}"
-                raise BadInput(message, "No metric is defined against a constant target.")
-
-    checked(path, "structure", check)
+def _one_value(stack: Stack) -> float | None:
+    """Return the grey value of a stack that has only one; the first block tells of nearly every other."""
+    value = None
+    for block in stack.blocks(16):
+        value = block.flat[0] if value is None else value
+        if not (block == value).all():
+            return None
+    return None if value is None else float(value)
 
 
-def _check_finite(stack: Stack) -> None:
-    start = 0
-    for block in stack.blocks(_BLOCK_FRAMES):
-        finite = np.isfinite(block).all(axis=(1, 2))
-        if not finite.all():
-            frame = start + int(np.argmin(finite))
-            message = f"{stack.path}: expected finite values, got NaN or infinity in frame {frame}"
-            raise JobRefused(message)
-        start += len(block)
-
-
-def _hint(message: str) -> str:
-    return next(hint for words, hint in _HINTS if any(word in message for word in words))
+def _check_shape(recording: Recording, shape: tuple[int, ...]) -> None:
+    if shape != recording.shape:
+        message = f"a file that was begun says {shape}, expected {recording.shape}"
+        raise AlgorithmFailed(message)

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.datasets import is_here
 from orchestrator.data.fetch import fetch
-from orchestrator.data.inspect import check_path
+from orchestrator.data.inspect import Inspector, check_movies, check_path, common_rate_hz
 from orchestrator.data.manifest import load_manifest
 from orchestrator.data.prepare import prepared_movies
 from orchestrator.data.verify import check_unchanged
 from orchestrator.domain import Movie
 from orchestrator.errors import BadInput
+from orchestrator.records import Choice
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from orchestrator.data.fetch import Progress
+    from orchestrator.data.recording import Recording
     from orchestrator.paths import Layout
 
 
@@ -33,17 +35,25 @@ class Source:
     name : str
         Name of the dataset, or stem of the user's file.
     movies : tuple of Movie
-        Noisy stacks and their targets.
-    axes : str or None
-        Axes as stored; None to believe the files.
+        Stacks that jobs read, and their targets.
+    recordings : mapping of Path to Recording
+        Of every movie, by its stack; empty where its files are not here.
+    choice : Choice
+        What the user says of all of them.
     frame_rate_hz : float or None
         Frames per second, None when unknown.
     """
 
     name: str
     movies: tuple[Movie, ...]
-    axes: str | None = None
+    recordings: Mapping[Path, Recording] = field(default_factory=dict)
+    choice: Choice = field(default_factory=Choice)
     frame_rate_hz: float | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of how the movies are read, one sentence each."""
+        return tuple(note for recording in self.recordings.values() for note in recording.notes)
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -55,30 +65,69 @@ class Source:
         return tuple(sorted((m for m in self.movies if m.split == split), key=lambda movie: movie.noisy.name))
 
 
-def input_source(paths: Sequence[Path], axes: str | None, frame_rate_hz: float | None) -> Source:
+def input_source(inputs: Sequence[Path], choice: Choice, layout: Layout) -> Source:
     """Take the user's own movies: they are trained on and predicted, and there is no clean target.
 
     Parameters
     ----------
-    paths : sequence of Path
-        TIFF stacks of different names.
-    axes : str or None
-        Axes as stored.
-    frame_rate_hz : float or None
-        Frames per second.
+    inputs : sequence of Path
+        Files, folders with the files of one recording, or patterns of their names.
+    choice : Choice
+        What the user says of them.
+    layout : Layout
+        Where caches are.
 
     Raises
     ------
     BadInput
-        When two files have the same name.
+        For a movie that cannot be used, and when two have the same name.
     """
-    names = [path.name for path in paths]
-    if len(set(names)) != len(names):
-        message = f"--input: expected files of different names, got {', '.join(sorted(names))}"
-        raise BadInput(message, "Predictions keep the names of their inputs; rename one of them.")
-    movies = tuple(Movie(split="train", noisy=path.absolute()) for path in paths)
-    name = re.sub(r"[^A-Za-z0-9_-]+", "_", paths[0].stem)
-    return Source(name=name, movies=movies, axes=axes, frame_rate_hz=frame_rate_hz)
+    inspector = Inspector(stacks=layout.stacks, checksums=Checksums(layout.checksums))
+    found: dict[frozenset[Path], Recording] = {}
+    for given in inputs:
+        recording = inspector.describe(given.absolute(), choice)
+        found.setdefault(frozenset(recording.files), recording)  # files of one recording, named one by one
+    recordings = tuple(found.values())
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", recordings[0].stack.stem).strip("_") or "movie"
+    movies = tuple(Movie(split="train", noisy=recording.stack) for recording in recordings)
+    return _source(name, movies, recordings, choice)
+
+
+def _source(name: str, movies: tuple[Movie, ...], recordings: Sequence[Recording], choice: Choice) -> Source:
+    described = {recording.stack: recording for recording in recordings}
+    check_movies(name, movies, described)
+    return Source(
+        name=name,
+        movies=movies,
+        recordings=described,
+        choice=choice,
+        frame_rate_hz=common_rate_hz(name, recordings),
+    )
+
+
+def described_source(name: str, movies: Sequence[Movie], choice: Choice, layout: Layout) -> Source:
+    """Describe movies whose files and targets are known.
+
+    Parameters
+    ----------
+    name : str
+        Name of the dataset.
+    movies : sequence of Movie
+        `noisy` is a movie as it is stored; in the result it is the stack that jobs read.
+    choice : Choice
+        What is said of all of them.
+    layout : Layout
+        Where caches are.
+
+    Raises
+    ------
+    BadInput
+        For a movie or a target that cannot be used.
+    """
+    inspector = Inspector(stacks=layout.stacks, checksums=Checksums(layout.checksums))
+    recordings = [inspector.describe(movie.noisy, choice) for movie in movies]
+    stacks = tuple(replace(movie, noisy=one.stack) for movie, one in zip(movies, recordings, strict=True))
+    return _source(name, stacks, recordings, choice)
 
 
 def dataset_source(name: str, layout: Layout, progress: Progress) -> Source:
@@ -105,7 +154,8 @@ def dataset_source(name: str, layout: Layout, progress: Progress) -> Source:
     sha256 = Checksums(layout.checksums).of
     check_unchanged(dataset, layout.data, sha256)
     movies = prepared_movies(dataset, layout.data, cache=layout.prepared, sha256=sha256, progress=progress)
-    return Source(name=dataset.name, movies=movies, axes=dataset.axes, frame_rate_hz=dataset.frame_rate_hz)
+    choice = Choice(axes=dataset.axes, frame_rate_hz=dataset.frame_rate_hz)
+    return described_source(dataset.name, movies, choice, layout)
 
 
 def simulated(name: str, layout: Layout, progress: Progress) -> tuple[Path, ...]:

@@ -11,10 +11,11 @@ import numpy as np
 from contract.errors import JobRefused
 from contract.stacks import open_stack
 from orchestrator.data.datasets import locate, matches
-from orchestrator.data.inspect import Facts
 from orchestrator.data.movies import Source
+from orchestrator.data.recording import Facts
 from orchestrator.domain import Movie
 from orchestrator.errors import BadInput
+from orchestrator.records import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -83,12 +84,17 @@ def outline_of(dataset: Dataset, root: Path) -> Outline:
     sizes = [_file_bytes(file) for file, count in absent for _ in range(count)]
     return Outline(
         dataset=dataset,
-        source=Source(name=dataset.name, movies=tuple(found), axes=dataset.axes, frame_rate_hz=dataset.frame_rate_hz),
+        source=Source(
+            name=dataset.name,
+            movies=tuple(found),
+            choice=Choice(axes=dataset.axes, frame_rate_hz=dataset.frame_rate_hz),
+            frame_rate_hz=dataset.frame_rate_hz,
+        ),
         facts=facts,
         missing=tuple(_missing(dataset, root)),
         fetch_bytes=None if None in sizes else sum(size for size in sizes if size is not None),
         is_assumed=any(file.bytes is None and file.dtype is None for file, count in absent if count),
-        copies_bytes=sum(_stored(one) for movie, one in found.items() if movie.split in prepared),
+        copies_bytes=sum(one.bytes for movie, one in found.items() if movie.split in prepared),
     )
 
 
@@ -99,9 +105,7 @@ def _movies(dataset: Dataset, file: File, root: Path) -> Iterator[tuple[Movie, F
     for index in range(_lacking(dataset, file, root)):
         path = root / dataset.folder / (file.path if file.count is None else f"{file.path} {index}")
         shape = (1, *file.shape)[-3:] if file.shape is not None else (0, 0, 0)
-        facts = Facts(
-            shape=(shape[0], shape[1], shape[2]), dtype=file.dtype or _ASSUMED_DTYPE, axes=dataset.axes, mapped=True
-        )
+        facts = Facts(shape=(shape[0], shape[1], shape[2]), dtype=file.dtype or _ASSUMED_DTYPE, axes=dataset.axes)
         yield Movie(split=file.split, noisy=path), facts
 
 
@@ -109,9 +113,7 @@ def _facts_of(path: Path, axes: str) -> Facts:
     try:
         with open_stack(path, axes) as stack:
             frames, height, width = stack.shape
-            return Facts(
-                shape=(frames, height, width), dtype=stack.dtype.name, axes=stack.axes, mapped=stack.contiguous
-            )
+            return Facts(shape=(frames, height, width), dtype=stack.dtype.name, axes=stack.axes)
     except JobRefused as error:
         raise BadInput(str(error), "Check the files with `calm data verify`.") from error
 
@@ -143,7 +145,3 @@ def _file_bytes(file: File) -> int | None:
     if file.shape is None:
         return None
     return math.prod(file.shape) * np.dtype(file.dtype or _ASSUMED_DTYPE).itemsize
-
-
-def _stored(facts: Facts) -> int:
-    return facts.pixels * np.dtype(facts.dtype).itemsize

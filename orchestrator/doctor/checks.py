@@ -243,6 +243,6 @@ def _cdi(_: Layout) -> Finding:
 
 def _text(path: str) -> str:
     try:
-        return Path(path).read_text()
+        return Path(path).read_text(encoding="utf-8")
     except OSError:
         return ""

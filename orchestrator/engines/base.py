@@ -37,7 +37,7 @@ def base_image(client: DockerClient, layout: Layout) -> str:
 def _pulled(client: DockerClient, lock: Path) -> str | None:
     import docker.errors  # noqa: PLC0415 - the docker package takes 0.2 s to import
 
-    digest = json.loads(lock.read_text())["digest"] if lock.exists() else None
+    digest = json.loads(lock.read_text(encoding="utf-8"))["digest"] if lock.exists() else None
     reference = f"{_REPOSITORY}@{digest}" if digest else f"{_REPOSITORY}:{_TAG}"
     try:
         client.images.get(reference)

@@ -71,7 +71,7 @@ def read_lock(path: Path) -> tuple[Pin, ...]:
         When it is missing, or a line is not `name==version --hash=sha256:...`.
     """
     try:
-        lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
     except OSError as error:
         message = f"{path}: expected a lock, got nothing"
         raise BadInput(message, f"`calm lock {path.parent.name}` writes it.") from error
@@ -105,12 +105,12 @@ def make_lock(algorithm: Algorithm, variant: Device) -> Path:
     lock = algorithm.lock(variant)
     source = lock.with_suffix(".in")
     source = source if source.exists() else source.with_name(source.name.replace(f"-{variant}", ""))
-    whole, _, alone = source.read_text().partition(NO_DEPS)
+    whole, _, alone = source.read_text(encoding="utf-8").partition(NO_DEPS)
     pins = {pin.name: pin for pin in _resolve(whole, variant, "--ignore-installed")}
     pins |= {pin.name: pin for pin in _resolve(alone, variant, "--ignore-installed", "--no-deps")}
     with atomic(lock) as part:
         lines = [pins[name].line for name in sorted(pins)]
-        part.write_text("\n".join([f"# Made by `calm lock` from {source.name}.", *lines]) + "\n")
+        part.write_text("\n".join([f"# Made by `calm lock` from {source.name}.", *lines]) + "\n", encoding="utf-8")
     return lock
 
 
@@ -131,10 +131,10 @@ def _resolve(requirements: str, variant: Device, *options: str) -> list[Pin]:
         return []
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "requirements.in"
-        source.write_text(requirements)
+        source.write_text(requirements, encoding="utf-8")
         constraints = Path(folder) / "constraints.txt"
         # A +cpu build outranks the plain one, which is the CUDA build.
-        constraints.write_text("" if variant == "cpu" else "torch!=2.13.0+cpu\n")
+        constraints.write_text("" if variant == "cpu" else "torch!=2.13.0+cpu\n", encoding="utf-8")
         files = ["-r", str(source), "-c", str(constraints)]
         report = pip("install", "--dry-run", "--quiet", "--report", "-", *options, *files)
     return [_pin(item) for item in json.loads(report)["install"]]
@@ -155,7 +155,7 @@ def _download(lock: Path, folder: Path) -> None:
     try:
         pip(*arguments)
     except CalmError as first:
-        if "+cpu" not in lock.read_text() or _no_space(first):
+        if "+cpu" not in lock.read_text(encoding="utf-8") or _no_space(first):
             raise
         try:
             pip(*arguments, "--extra-index-url", _CPU_WHEELS)
@@ -178,7 +178,7 @@ def _write_wheel_lock(lock: Path, folder: Path) -> None:
         Pin(name=pin.name, version=pin.version, sha256=sha256(wheels[canonicalize_name(pin.name)]))
         for pin in read_lock(lock)
     ]
-    (folder / "requirements.lock").write_text("".join(f"{pin.line}\n" for pin in pins))
+    (folder / "requirements.lock").write_text("".join(f"{pin.line}\n" for pin in pins), encoding="utf-8")
 
 
 def pip(*arguments: str) -> str:

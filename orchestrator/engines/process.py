@@ -67,7 +67,7 @@ def run_watched(
         except BaseException:
             _stop(process)
             raise
-    said = output.read_text(errors="replace")[-_TAIL_CHARACTERS:]
+    said = output.read_text(encoding="utf-8", errors="replace")[-_TAIL_CHARACTERS:]
     output.unlink()
     return code, said
 
@@ -85,7 +85,11 @@ class Service:
 
     def said(self) -> str:
         """Return the tail of what it printed."""
-        return self.log.read_text(errors="replace")[-_TAIL_CHARACTERS:].strip() if self.log.exists() else ""
+        return (
+            self.log.read_text(encoding="utf-8", errors="replace")[-_TAIL_CHARACTERS:].strip()
+            if self.log.exists()
+            else ""
+        )
 
 
 @contextmanager
@@ -123,7 +127,7 @@ def end_leftovers(arguments: Sequence[str]) -> None:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(errors="replace")
+        return path.read_text(encoding="utf-8", errors="replace")
     except OSError:  # it ended just now
         return ""
 

@@ -59,7 +59,7 @@ def find_sif(folder: Path, image: Image) -> Sif | None:
     sidecar = path.with_suffix(".json")
     if not (path.exists() and sidecar.exists()):
         return None
-    document = json.loads(sidecar.read_text())
+    document = json.loads(sidecar.read_text(encoding="utf-8"))
     fields = {name: document[name] for name in ("image", "identifier", "sha256", "entries")}
     return Sif(path=path, **fields) if document["image"] == image.digest else None
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from contract.job import Job
     from orchestrator.domain import Exit
     from orchestrator.engines import Engine
-    from orchestrator.paths import RunFolder
     from orchestrator.runs.plan import Plan
 
 _MEMORY_SHARE = 0.9  # of the machine, where the user sets no limit: the machine itself must live on
@@ -106,7 +105,10 @@ def execute(plan: Plan, engine: Engine, progress: Progress, memory_bytes: int | 
     began = time.time()
     fresh = [folder for folder in (plan.folder.path, *plan.folder.path.parents) if not folder.exists()]
     limit = memory_bytes or int(_MEMORY_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    with _nothing_left_when_refused(fresh), _held(plan.folder):
+    with _nothing_left_when_refused(fresh), _held(plan, progress):
+        there = finished(plan)
+        if there is not None:  # another process made it while this one waited
+            return there
         try:
             results = {job.folder.name: _run_job(plan, job, engine, progress, limit) for job in plan.jobs()}
         except errors.BadInput:
@@ -211,7 +213,7 @@ def _evidence(job: Job) -> Path:
 
 
 def _crash(job: Job, ended: Exit, limit: int, log: Path) -> errors.CalmError:
-    tail = log.read_text(errors="replace")[-_LOG_TAIL_CHARACTERS:] if log.exists() else ""
+    tail = log.read_text(encoding="utf-8", errors="replace")[-_LOG_TAIL_CHARACTERS:] if log.exists() else ""
     failure = diagnose(
         Evidence(
             job=job.job,
@@ -266,13 +268,26 @@ def _nothing_left_when_refused(fresh: Sequence[Path]) -> Iterator[None]:
         raise
 
 
+def _acquire(lock: FileLock, plan: Plan, progress: Progress) -> None:
+    try:
+        lock.acquire()
+    except Timeout:
+        if plan.algorithm.kind != "control":
+            raise
+        progress.begin(f"{plan.algorithm.name}: waiting for another process that runs it on the same movies")
+        lock.acquire(timeout=-1)
+        progress.end()
+
+
 @contextmanager
-def _held(folder: RunFolder) -> Iterator[None]:
-    """Hold a run folder against other processes; the hold dies with its owner."""
+def _held(plan: Plan, progress: Progress) -> Iterator[None]:
+    """Hold a run folder against other processes; the hold dies with its owner. A control takes seconds: it waits."""
+    folder = plan.folder
     lock = FileLock(folder.lock, timeout=0)
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
+        _acquire(lock, plan, progress)
+        folder.path.mkdir(parents=True, exist_ok=True)  # its last owner may have been refused, and have deleted it
     except Timeout as error:
         message = f"{folder.path}: expected a free run folder, got one in use by another process"
         raise errors.BadInput(message, "Wait for that run to end; the same command will then reuse it.") from error

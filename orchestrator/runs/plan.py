@@ -6,12 +6,13 @@ import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contract import CONTRACT_VERSION
 from contract.job import Inputs, Job
 from orchestrator.algorithms import resolve_params
-from orchestrator.data.inspect import check_movies, check_path
+from orchestrator.data.inspect import check_gaps, check_path
 from orchestrator.errors import BadInput, DeviceMissing
 from orchestrator.paths import existing_parent, free_bytes_at
 from orchestrator.records import KeyParts, MovieName
@@ -19,14 +20,12 @@ from orchestrator.run import read_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from orchestrator.data.checksums import Checksums
-    from orchestrator.data.inspect import Facts
     from orchestrator.data.movies import Source
-    from orchestrator.domain import Algorithm, Command, Device, Image
+    from orchestrator.data.recording import Facts, Recording
+    from orchestrator.domain import Algorithm, Command, Device, Image, OutputDtype, Precision
     from orchestrator.paths import Layout, RunFolder
-    from orchestrator.records import OutputDtype, Precision
 
 _DRAFT = "not-known-yet-"  # the key of a run is known when its files are
 _FLOAT32_BYTES = 4
@@ -104,17 +103,17 @@ class Plan:
     prior: tuple[Path, ...] = ()
 
     @property
-    def axes(self) -> str:
-        """Axes of the movies as stored."""
-        return next(iter(self.facts.values())).axes
+    def axes(self) -> str | None:
+        """Axes of the movies as stored; None where they differ, and each file is believed."""
+        found = {facts.axes for facts in self.facts.values()}
+        return found.pop() if len(found) == 1 else None
 
     @property
     def needed_bytes(self) -> int:
-        """Disk that predictions, movies beside them and decoded copies take, with a margin for everything else."""
-        copies = self.facts.values() if self.algorithm.needs_training else ()
+        """Disk that predictions and movies beside them take, with a margin for everything else."""
         written = 1 + sum(int(self.params[name] or 0) for name in self.algorithm.extra_movies)  # for each movie
         predictions_bytes = _FLOAT32_BYTES * written * sum(facts.pixels for facts in self.facts.values())
-        return predictions_bytes + sum(facts.copy_bytes for facts in copies) + _MARGIN_BYTES
+        return predictions_bytes + _MARGIN_BYTES
 
     def job(self, command: Command, split: str | None = None) -> Job:
         """Return the train job, or the predict job of a split."""
@@ -181,7 +180,8 @@ def make_plan(  # noqa: PLR0913 - everything a run depends on
     _check_targets(algorithm, source)
     params = resolve_params(algorithm, settings.preset, dict(settings.overrides))
     gaps_filled = params.get("detector_gaps") == "fill" and params.get("detector") == "repair"
-    facts = check_movies(source.name, source.movies, source.axes, checksums.checked, gaps_filled=gaps_filled)
+    if not gaps_filled:
+        check_gaps(source.recordings.values())
     inputs = _input_checksums(source, prior, checksums, targets=algorithm.supervised)
     experiment = f"{algorithm.folder_name}-{source.name}-{settings.preset}"
     key = _key(image, params, inputs, settings, source)
@@ -192,7 +192,7 @@ def make_plan(  # noqa: PLR0913 - everything a run depends on
         source=source,
         settings=settings,
         params=params,
-        facts=facts,
+        facts={stack: recording.facts for stack, recording in source.recordings.items()},
         inputs=inputs,
         experiment=experiment,
         key=key,
@@ -238,12 +238,18 @@ def outlined_plan(  # noqa: PLR0913 - everything a run depends on, but for its f
 
 
 def check_disk(plans: Sequence[Plan], outputs: Path) -> None:
-    """Refuse to start when the disk is too small for the predictions that are still to be made."""
-    needed = sum(plan.needed_bytes for plan in plans if not plan.folder.record.exists())
-    free = free_bytes_at(outputs)
-    if needed > free:
-        message = f"{outputs}: expected {needed / 1e9:.1f} GB of free disk for this run, got {free / 1e9:.1f} GB"
-        raise BadInput(message, "Free some space, or choose another disk with CALM_OUTPUTS.")
+    """Refuse to start when a disk is too small for the predictions and the stacks that are still to be made."""
+    needed = {existing_parent(outputs): sum(plan.needed_bytes for plan in plans if not plan.folder.record.exists())}
+    for stack, recording in plans[0].source.recordings.items() if plans else ():
+        folder = existing_parent(stack.parent)
+        place = next((one for one in needed if one.stat().st_dev == folder.stat().st_dev), folder)
+        needed[place] = needed.get(place, 0) + recording.copy_bytes
+    for place, needed_bytes in needed.items():
+        free = free_bytes_at(place)
+        if needed_bytes > free:
+            sizes = f"{needed_bytes / 1e9:.1f} GB of free disk for this run, got {free / 1e9:.1f} GB"
+            message = f"{place}: expected {sizes}"
+            raise BadInput(message, "Free some space, or choose another disk with CALM_OUTPUTS.")
 
 
 def check_prior(plan: Plan) -> None:
@@ -288,9 +294,10 @@ def _check_targets(algorithm: Algorithm, source: Source) -> None:
 
 
 def _input_checksums(source: Source, prior: tuple[Path, ...], checksums: Checksums, *, targets: bool) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for movie in source.movies:
-        found[str(MovieName(movie.split, movie.noisy.name))] = checksums.of(movie.noisy)
+        name = str(MovieName(movie.split, movie.noisy.name))
+        found |= _recording_checksums(name, source.recordings[movie.noisy], checksums)
         if targets and movie.target is not None and movie.split in _LEARNED:
             found[f"target/{movie.split}/{movie.target.name}"] = checksums.of(movie.target)
     for index, path in enumerate(prior):
@@ -310,9 +317,19 @@ def _check_origin(path: Path) -> None:
             read_run(folder).check()
 
 
+def _recording_checksums(name: str, recording: Recording, checksums: Checksums) -> dict[str, str]:
+    """Return the SHA-256 of every file of a recording; the only file goes by the name of its movie."""
+    sums = checksums.of_all(recording.files)
+    if len(sums) == 1:
+        return {name: sums[0]}
+    root = Path(os.path.commonpath([path.parent for path in recording.files]))
+    paths = (path.relative_to(root).as_posix() for path in recording.files)
+    return {f"{name}/{path}": digest for path, digest in zip(paths, sums, strict=True)}
+
+
 def _key(image: Image, params: Mapping[str, Any], inputs: Mapping[str, str], settings: Settings, source: Source) -> str:
     parts = KeyParts(
-        axes=source.axes,
+        choice=source.choice,
         contract=CONTRACT_VERSION,
         device=settings.device,
         frame_rate_hz=None if source.frame_rate_hz is None else float(source.frame_rate_hz),

@@ -78,7 +78,7 @@ def _what_was_asked(plan: Plan) -> dict[str, Any]:
     return {
         "algorithm": plan.algorithm.name,
         "axes": plan.axes,
-        "axes_asked": plan.source.axes,
+        "choice": plan.source.choice,
         "dataset": plan.source.name,
         "environment": plan.algorithm.environment,
         "experiment": plan.experiment,
@@ -92,6 +92,7 @@ def _what_was_asked(plan: Plan) -> dict[str, Any]:
                 truth=movie.truth,
                 shape=plan.facts[movie.noisy].shape,
                 dtype=plan.facts[movie.noisy].dtype,
+                recording=plan.source.recordings[movie.noisy].record(),
             )
             for movie in plan.source.movies
         },

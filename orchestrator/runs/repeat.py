@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.algorithms import algorithm_named, in_environment
 from orchestrator.data.checksums import Checksums
-from orchestrator.data.movies import Source
+from orchestrator.data.movies import described_source
 from orchestrator.domain import Movie
 from orchestrator.engines import engine_named
 from orchestrator.engines.image import image_of
@@ -94,7 +94,7 @@ def plan_of(record: Record, layout: Layout) -> Plan:
     """Plan a run again from its record."""
     algorithm = in_environment(algorithm_named(layout.containers, record.algorithm), record.environment)
     movies = tuple(
-        Movie(split=MovieName.of(name).split, noisy=movie.noisy, target=movie.target, truth=movie.truth)
+        Movie(split=MovieName.of(name).split, noisy=movie.given, target=movie.target, truth=movie.truth)
         for name, movie in sorted(record.movies.items())
     )
     settings = Settings(
@@ -109,7 +109,7 @@ def plan_of(record: Record, layout: Layout) -> Plan:
     plan = make_plan(
         algorithm,
         image_of(algorithm, settings.device, layout),
-        source=Source(name=record.dataset, movies=movies, axes=record.axes_asked, frame_rate_hz=record.frame_rate_hz),
+        source=described_source(record.dataset, movies, record.choice, layout),
         settings=settings,
         layout=layout,
         checksums=Checksums(layout.checksums),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.algorithms import in_environment, load_algorithms
 from orchestrator.data.checksums import Checksums
+from orchestrator.data.stacks import make_stacks
 from orchestrator.domain import SYSTEM
 from orchestrator.engines import chosen_engine
 from orchestrator.engines.hardware import check_device
@@ -100,7 +101,8 @@ class Session:
         return tuple(outcome or self.run(plan) for plan, outcome in zip(plans, found, strict=True))
 
     def run(self, plan: Plan) -> Outcome:
-        """Run a plan, or find it finished."""
+        """Run a plan, or find it finished; the stacks that it reads are there afterwards, for scores and reports."""
+        make_stacks(plan.source.recordings.values(), self.say)
         outcome = finished(plan)
         if outcome is None:
             engine = self.build(plan.algorithm, plan.image)

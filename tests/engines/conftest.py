@@ -17,6 +17,7 @@ from orchestrator.data.movies import input_source
 from orchestrator.engines import engine_named
 from orchestrator.engines.image import image_of, prepare
 from orchestrator.paths import layout
+from orchestrator.records import Choice
 from orchestrator.runs.execute import execute
 from orchestrator.runs.plan import Settings, make_plan
 
@@ -90,7 +91,7 @@ class Probe:
         plan = make_plan(
             load_algorithm(self.source),
             image,
-            source=input_source([self.movie], None, None),
+            source=input_source([self.movie], Choice(), layout()),
             settings=Settings(preset="smoke", overrides={"act": act, "size_bytes": size_bytes}, seed=1, threads=1),
             layout=replace(layout(), outputs=self.folder / "outputs"),
             checksums=Checksums(self.folder / "sums.json"),

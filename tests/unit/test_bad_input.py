@@ -12,9 +12,10 @@ import pytest
 import tifffile
 
 from orchestrator.data.checksums import Checksums
-from orchestrator.data.inspect import inspect
+from orchestrator.data.inspect import Inspector
+from orchestrator.data.stacks import make_stacks
 from orchestrator.engines.hardware import gpus
-from orchestrator.errors import BadInput
+from orchestrator.records import Choice
 
 MOVIE = np.random.default_rng(0).poisson(100, (20, 32, 40)).astype(np.uint16)
 
@@ -52,7 +53,7 @@ BAD_FILES = {
     "NaN": (_nan, "NaN or infinity in frame 7"),
     "one frame": (lambda path: tifffile.imwrite(path, MOVIE[0]), "at least 2 frames"),
     "tiny frames": (lambda path: tifffile.imwrite(path, MOVIE[:, :8, :8]), "at least 11 pixels"),
-    "float64": (lambda path: tifffile.imwrite(path, MOVIE.astype(np.float64)), "expected dtype"),
+    "float64": (lambda path: tifffile.imwrite(path, MOVIE / 3), "expected values that float32 can hold"),
 }
 
 
@@ -67,7 +68,7 @@ def test_a_file_that_is_no_movie_is_refused(calm, tmp_path, kind):
     ("arguments", "sentence"),
     [
         (["--param", "windw=3"], "got windw"),
-        (["--param", "window=1000"], "expected 1 to 999, got 1000"),
+        (["--param", "window=1000"], "expected an odd number from 1 to 999, got 1000"),
         (["--param", "window=many"], "expected int, got 'many'"),
         (["--param", "window={a"], "expected int, got '{a'"),
         (["--param", "window"], "expected NAME=VALUE"),
@@ -227,35 +228,44 @@ def test_a_disk_too_small_for_the_predictions_is_refused_with_both_sizes(calm, m
         subprocess.run(["umount", target], check=False)
 
 
+def _inspector(folder):
+    return Inspector(stacks=folder / "stacks", checksums=Checksums(folder / "checksums.json"))
+
+
 @pytest.mark.parametrize(("compression", "copy_bytes"), [(None, 0), ("zlib", 20 * 32 * 40 * 2)])
-def test_the_decoded_copy_of_a_compressed_movie_counts_as_disk(tmp_path, compression, copy_bytes):
+def test_the_stack_of_a_compressed_movie_counts_as_disk_until_it_is_made(tmp_path, compression, copy_bytes):
     tifffile.imwrite(tmp_path / "movie.tif", MOVIE, compression=compression)
-    checked = Checksums(tmp_path / "checksums.json").checked
-    assert inspect(tmp_path / "movie.tif", None, checked).copy_bytes == copy_bytes
+    recording = _inspector(tmp_path).describe(tmp_path / "movie.tif", Choice())
+    assert recording.copy_bytes == copy_bytes
+    make_stacks([recording], lambda _: None)
+    assert recording.copy_bytes == 0
 
 
-def test_the_pixels_of_a_float_movie_are_scanned_once_for_each_state_of_the_file(tmp_path):
-    path, memory = tmp_path / "movie.tif", tmp_path / "checksums.json"
+def test_the_pixels_of_a_float_movie_are_scanned_once_for_each_content(tmp_path, monkeypatch):
+    path = tmp_path / "movie.tif"
     _nan(path)
-    for _ in range(2):  # what was refused is scanned again, and refused again
-        with pytest.raises(BadInput, match="NaN or infinity in frame 7"):
-            inspect(path, None, Checksums(memory).checked)
+    assert _inspector(tmp_path).describe(path, Choice()).gap_frame == 7
     tifffile.imwrite(path, MOVIE.astype(np.float32))
-    inspect(path, None, Checksums(memory).checked)
-    scans = []
-    inspect(path, None, lambda *check: Checksums(memory).checked(*check[:2], lambda: scans.append(check[2])))
-    assert not scans
+    _inspector(tmp_path).describe(path, Choice())
+    with monkeypatch.context() as context:
+        context.setattr("orchestrator.data.inspect.values_of", lambda *_: pytest.fail("scanned again"))
+        _inspector(tmp_path).describe(path, Choice())
     _nan(path)
-    with pytest.raises(BadInput, match="NaN or infinity in frame 7"):
-        inspect(path, None, Checksums(memory).checked)
+    assert _inspector(tmp_path).describe(path, Choice()).gap_frame == 7
 
 
-def test_a_run_folder_in_use_by_another_process_is_refused(calm, movie):
-    assert calm("run", "identity", "--input", movie, "--engine", "venv").returncode == 0
+def test_a_control_that_another_process_runs_is_waited_for_and_used(calm, movie):
+    command = ("run", "identity", "--input", movie, "--engine", "venv")
+    assert calm(*command).returncode == 0
     folder = calm.run_folder("identity-movie-default")
+    record = (folder / "run.json").read_bytes()
     (folder / "run.json").unlink()  # as if the other process were still at work
     with folder.with_name(f".{folder.name}.lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        done = calm("run", "identity", "--input", movie, "--engine", "venv")
-    assert done.returncode == 2
-    assert "in use by another process" in done.stderr
+        second = subprocess.Popen(calm.command(*command), stderr=subprocess.PIPE, text=True, env=calm.environment())
+        said = next(line for line in second.stderr if "waiting" in line)
+        (folder / "run.json").write_bytes(record)
+    second.communicate()
+    assert "identity: waiting for another process" in said
+    assert second.returncode == 0
+    assert (folder / "run.json").read_bytes() == record

@@ -19,6 +19,7 @@ from orchestrator.data.movies import input_source
 from orchestrator.domain import Exit, Image
 from orchestrator.errors import DidNotConverge
 from orchestrator.paths import layout
+from orchestrator.records import Choice
 from orchestrator.runs.execute import execute
 from orchestrator.runs.plan import Settings, make_plan
 
@@ -70,7 +71,7 @@ def test_training_that_did_not_converge_says_where_the_evidence_is(tmp_path, mov
     plan = make_plan(
         load_algorithms(layout().containers)["identity"],
         IMAGE,
-        source=input_source([movie], None, None),
+        source=input_source([movie], Choice(), layout()),
         settings=Settings(preset="default", overrides={}, seed=1, threads=1),
         layout=replace(layout(), outputs=tmp_path / "outputs"),
         checksums=Checksums(tmp_path / "sums.json"),

@@ -13,6 +13,7 @@ from orchestrator.data.movies import input_source
 from orchestrator.domain import Image, PriorUse
 from orchestrator.errors import BadInput
 from orchestrator.paths import layout
+from orchestrator.records import Choice
 from orchestrator.runs.plan import Settings, make_plan
 
 IMAGE = Image(
@@ -94,7 +95,7 @@ def test_every_movie_that_prediction_writes_counts_as_disk(tmp_path, movie, name
     plan = make_plan(
         load_algorithms(layout().containers)[name],
         IMAGE,
-        source=input_source([movie], None, None),
+        source=input_source([movie], Choice(), layout()),
         settings=Settings(preset="default", overrides=overrides, seed=1, threads=1),
         layout=replace(layout(), outputs=tmp_path / "outputs"),
         checksums=Checksums(tmp_path / "sums.json"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -65,6 +66,7 @@ def _declares_a_million_million_frames(path):
         archive.writestr("spikes.npy", b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode())
 
 
+RECORDING = SimpleNamespace(shape=(30, 12, 14), given="noisy.tif", choice=SimpleNamespace(axes=None))
 SPIKES = np.zeros((5, 30), np.uint8)
 DAMAGES = {
     "no file": lambda _: None,
@@ -105,10 +107,10 @@ def test_a_truth_that_does_not_fit_is_refused_before_anything_runs(tmp_path, nam
         tifffile.imwrite(truth, LABELS[:-1])
     movie = _movie(tmp_path, np.copy, truth)
     with pytest.raises(BadInput, match=str(truth)):
-        check_movies("own", [movie], None, lambda _path, _what, check: check(), gaps_filled=False)
+        check_movies("own", (movie,), {movie.noisy: RECORDING})
 
 
 def test_a_target_of_one_grey_value_is_refused_before_anything_runs(tmp_path):
     movie = _movie(tmp_path, lambda noisy: np.full_like(noisy, 7))
     with pytest.raises(BadInput, match="expected a target with structure, got one grey value, 7"):
-        check_movies("own", [movie], None, lambda _path, _what, check: check(), gaps_filled=False)
+        check_movies("own", (movie,), {movie.noisy: RECORDING})

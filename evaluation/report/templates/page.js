@@ -283,6 +283,6 @@
     for (const preview of document.querySelectorAll("details.moving")) preview.open = false;
   }
   window.addEventListener("beforeprint", () => {
-    for (const folded of document.querySelectorAll("details")) folded.open = true;
+    for (const folded of document.querySelectorAll("details:not(.record)")) folded.open = true;
   });
 })();

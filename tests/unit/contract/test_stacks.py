@@ -13,6 +13,7 @@ import pytest
 import tifffile
 
 from contract.errors import AlgorithmFailed, JobRefused
+from contract.headers import Header, create_empty, imagej_scales
 from contract.predictions import open_prediction
 from contract.stacks import open_stack
 
@@ -126,6 +127,24 @@ def test_imagej_metadata_and_resolution_survive(tmp_path):
         assert tiff.pages.first.tags["XResolution"].value == (2, 1)
 
 
+def test_rate_and_pixel_size_of_an_imagej_movie_survive_beyond_4_gigabytes(tmp_path):
+    properties, resolution = {"finterval": 0.1, "unit": "um"}, ((2, 1), (4, 1))
+    header = Header(
+        flavour="imagej",
+        axes="TYX",
+        shape=(4200, 512, 512),
+        properties=properties,
+        resolution=resolution,
+        scales=imagej_scales(properties, resolution),
+    )
+    create_empty(tmp_path / "p.tif", header, np.dtype(np.float32))  # a file of holes
+    with tifffile.TiffFile(tmp_path / "p.tif") as tiff:
+        assert tiff.series[0].shape == (4200, 512, 512)
+        pixels = tifffile.xml2dict(tiff.ome_metadata)["OME"]["Image"]["Pixels"]
+    assert pixels["TimeIncrement"] == 0.1
+    assert (pixels["PhysicalSizeX"], pixels["PhysicalSizeY"]) == (0.5, 0.25)
+
+
 def test_values_outside_the_input_dtype_are_rounded_clipped_and_counted_never_wrapped(tmp_path):
     tifffile.imwrite(tmp_path / "movie.tif", MOVIE[:2])
     values = np.full((2, 30, 41), 1.5)
@@ -221,6 +240,7 @@ COPY = """
 import resource, sys
 from pathlib import Path
 from contract.stacks import open_stack
+from contract.headers import Header, create_empty, imagej_scales
 from contract.predictions import open_prediction
 with open_stack(Path(sys.argv[1])) as stack, open_prediction(Path(sys.argv[2]), stack) as prediction:
     for block in stack.blocks(16):

@@ -227,7 +227,7 @@ def test_print_shows_all_pictures_and_no_controls(report):
 
 
 @pytest.mark.parametrize("pixels", [360, 1300, 1920])
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*PAGES, "long_page_file"])
 def test_everything_fits_at_three_widths(page, pixels, browser, request):
     browser.open(request.getfixturevalue(page))
     cut = "return [...document.querySelectorAll(arguments[0])].filter(e => e.scrollWidth > e.clientWidth + 1).length"

@@ -49,6 +49,23 @@ def test_the_best_value_of_a_column_follows_its_direction_and_may_be_a_control()
     assert best == {"noisy": [False, False], "identity": [False, False], "mean": [False, True], "n2v": [True, False]}
 
 
+def test_a_supervised_run_is_never_best_and_the_headline_calls_it_a_ceiling():
+    page = report(NOISY, MEAN, N2V, run("care", "supervised", 21.0, 0.1))
+    (table,) = tables_of(page)
+    best = {row.row.name: [cell.best for cell in row.cells] for row in table.rows}
+    assert best == {"noisy": [False, False], "mean": [False, True], "n2v": [True, False], "care": [False, False]}
+    assert table.rows[-1].role == "supervised"
+    (sentence,) = headline(page)
+    assert sentence.startswith("n2v improves PSNR")
+    assert "The supervised ceiling, care, reaches 21.00 dB (+9.00 dB): it learned from clean targets" in sentence
+
+
+def test_a_supervised_run_alone_is_no_subject_of_the_headline():
+    (sentence,) = headline(report(NOISY, MEAN, run("care", "supervised", 21.0)))
+    assert sentence.startswith("mean improves PSNR")
+    assert "The supervised ceiling, care" in sentence
+
+
 def test_the_gain_is_the_difference_of_means_unless_paired_gains_are_given():
     paired = {"psnr": score(17.5, gain=Summary(mean=5.5, sd=0.31, n=200, low=5.4, high=5.6)), "error": score(0.4)}
     (table,) = tables_of(report(NOISY, N2V, run("n2n", "algorithm", scores={TEST: paired})))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from evaluation.metrics import Summary
 from evaluation.study.verdict import exact_tolerance, judge, spread, trained_tolerance
@@ -24,7 +25,7 @@ GAIN = PublishedValue(
     decimals=6,
     table="table 1",
 )
-SSIM = replace(GAIN, metric="ssim", mean=0.484, sd=0.027, n=6500, over="frames", unit="1", decimals=3)
+SSIM = structs.replace(GAIN, metric="ssim", mean=0.484, sd=0.027, n=6500, over="frames", unit="1", decimals=3)
 
 
 def _runs(*means, sd=1.7, n=163):
@@ -56,13 +57,13 @@ def test_a_trained_number_may_shift_by_a_tenth_of_the_published_sd():
 
 
 def test_the_tolerance_is_at_most_half_of_the_distance_to_the_noisy_movie():
-    ours = replace(SSIM, metric="si_psnr", mean=23.496, sd=0.538, unit="dB")
-    noisy = replace(ours, mean=23.490)
+    ours = structs.replace(SSIM, metric="si_psnr", mean=23.496, sd=0.538, unit="dB")
+    noisy = structs.replace(ours, mean=23.490)
     assert trained_tolerance(ours, noisy).value == pytest.approx(0.003)  # half of 0.006
 
 
 def test_the_tolerance_is_never_below_half_of_the_last_digit():
-    assert trained_tolerance(SSIM, replace(SSIM, mean=0.484)).value == pytest.approx(0.0005)
+    assert trained_tolerance(SSIM, structs.replace(SSIM, mean=0.484)).value == pytest.approx(0.0005)
 
 
 def test_the_noisy_movie_itself_passes_for_no_trained_number_of_the_study():
@@ -95,7 +96,7 @@ def test_a_number_outside_the_interval_of_three_runs_deviates():
 
 
 def test_two_runs_state_no_spread_and_the_reason_says_how_to_measure_it():
-    found = judge(GAIN, _runs(2.0, 4.0), trained_tolerance(replace(GAIN, mean=3.5), None))
+    found = judge(GAIN, _runs(2.0, 4.0), trained_tolerance(structs.replace(GAIN, mean=3.5), None))
     assert found.verdict == "deviates"
     assert "--seeds 3 measures it" in found.reason
 

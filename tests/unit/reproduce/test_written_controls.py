@@ -61,6 +61,17 @@ def test_its_scores_are_those_of_its_frames_against_the_target(algorithms, writt
     assert scores.controls[CONTROL].splits["val"].keys() == scores.splits["val"].keys()
 
 
+@pytest.mark.parametrize("target", [True, False])
+def test_the_mean_shift_is_that_of_all_pixels_with_and_without_a_target(algorithms, written, target):
+    movie = written.record.movies[MOVIE]
+    if not target:
+        movie = replace(movie, target=None)
+        written = Run(folder=written.folder, record=replace(written.record, movies={MOVIE: movie}))
+    shift = tifffile.imread(written.folder.prediction(MOVIE)).mean() - tifffile.imread(movie.noisy).mean()
+    found = score_run(written, algorithms).splits["val"]["mean_shift"]
+    assert found.mean == pytest.approx(shift, abs=1e-4)
+
+
 def test_a_run_scored_before_its_control_was_declared_is_scored_anew(algorithms, written):
     unchanged = score_run(written, {})
     assert unchanged.controls == {}

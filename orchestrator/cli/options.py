@@ -1,0 +1,140 @@
+"""Options of commands, each written once; choices come from the types of the domain."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from orchestrator.domain import Device, EngineName, OutputDtype, Precision
+from orchestrator.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from orchestrator.records import Choice
+    from orchestrator.runs.plan import Settings
+
+PATH = click.Path(path_type=Path)
+ENGINES = get_args(EngineName)
+
+
+class FiniteRange(click.FloatRange):
+    """A number in a range; not "nan", which no comparison refuses, and not "inf"."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        """Return the number, as click declares it."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"expected a finite number, got {value}.", param, ctx)
+        return number
+
+
+class Given(click.ParamType[str]):
+    """A text that is not empty: an empty variable of a shell is a mistake, not a choice."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401
+        """Return the text, as click declares it."""
+        if not str(value).strip():
+            self.fail("expected a text, got an empty one.", param, ctx)
+        return str(value)
+
+
+engine = click.option(
+    "--engine", "engine_name", type=click.Choice(("auto", *ENGINES)), default="auto", show_default=True
+)
+device = click.option("--device", type=click.Choice(get_args(Device)), default="cpu", show_default=True)
+memory = click.option("--memory", "memory_gib", type=FiniteRange(0.1), help="[GiB; default: 90 % of the machine]")
+threads = click.option("--threads", type=click.IntRange(1), help="Results depend on it.  [default: all cores]")
+params = click.option(
+    "--param", "params", multiple=True, metavar="NAME=VALUE", help="Set a parameter; may be repeated."
+)
+_PRESETS = "smoke, quick, default or published; `calm list ALGORITHM` shows them."
+_PRIOR = "Prediction of another run, noise model, calibration stack or checkpoint, as `calm list ALGORITHM` says."
+_INPUT = "Your own movie: a file, a folder or a quoted pattern; may be repeated."
+_OF_INPUT = ("axes", "channel", "plane", "series", "inside", "frame_rate_hz")  # options that only --input needs
+_MOVIES = (
+    click.option("--data", "dataset", type=Given(), help="Dataset of the manifest (calm data list).  [default: demo]"),
+    click.option("--input", "inputs", multiple=True, type=PATH, help=_INPUT),
+    click.option("--axes", type=Given(), help="Axes of --input as stored, where the file does not say, such as TYX."),
+    click.option("--channel", type=click.IntRange(1), help="Which channel of --input, counted from 1."),
+    click.option("--plane", type=click.IntRange(1), help="Which plane of a volume of --input, counted from 1."),
+    click.option("--series", type=click.IntRange(1), help="Which image series in a file, counted from 1."),
+    click.option("--inside", type=Given(), help="Path of the movie inside an HDF5, NWB or Zarr --input."),
+    click.option("--frame-rate", "frame_rate_hz", type=FiniteRange(0, min_open=True), help="Of --input.  [Hz]"),
+)
+_SETTINGS = (
+    click.option("--preset", type=Given(), default="default", show_default=True, help=_PRESETS),
+    params,
+    click.option("--prior", multiple=True, type=PATH, help=_PRIOR),
+    click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=42, show_default=True),
+    threads,
+    device,
+    click.option("--precision", type=click.Choice(get_args(Precision)), default="float32", show_default=True),
+    click.option("--output-dtype", type=click.Choice(get_args(OutputDtype)), default="float32", show_default=True),
+    engine,
+    memory,
+)
+
+
+def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a run: its movies, its settings, and where it runs."""
+    for option in reversed((*_MOVIES, *_SETTINGS)):
+        command = option(command)
+    return command
+
+
+def settings_of(options: dict[str, Any]) -> Settings:
+    """Return the settings that options of a run choose."""
+    from orchestrator.runs.plan import Settings
+
+    return Settings(
+        preset=options["preset"],
+        overrides=overrides_of(options["params"]),
+        seed=options["seed"],
+        threads=threads_of(options["threads"]),
+        device=options["device"],
+        precision=options["precision"],
+        output_dtype=options["output_dtype"],
+    )
+
+
+def choice_of(options: dict[str, Any]) -> Choice:
+    """Return what options of a run say of its movies."""
+    from orchestrator.records import Choice
+
+    said = {name: options[name] for name in _OF_INPUT if name != "axes"}
+    return Choice(axes=options["axes"] and options["axes"].upper(), **said)
+
+
+def threads_of(given: int | None) -> int:
+    """Return the threads that were asked for, else one for each core that this process may use."""
+    return given or len(os.sched_getaffinity(0))
+
+
+def overrides_of(given: Sequence[str]) -> dict[str, str]:
+    """Read NAME=VALUE options."""
+    overrides = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            message = f"--param: expected NAME=VALUE, got {text}"
+            raise BadInput(message, "For instance --param num_epochs=20.")
+        overrides[name] = value
+    return overrides
+
+
+def check_one_source(options: dict[str, Any]) -> None:
+    """Refuse options that contradict each other: own files and a dataset, or what only own files need."""
+    if options["inputs"] and options["dataset"]:
+        message = f"expected --input or --data, got both ({options['dataset']})"
+        raise BadInput(message, "Give your own files, or the name of a dataset.")
+    asked = [f"--{name.removesuffix('_hz').replace('_', '-')}" for name in _OF_INPUT if options[name]]
+    if asked and not options["inputs"]:
+        message = f"expected {' and '.join(asked)} with --input only, got a dataset ({options['dataset'] or 'demo'})"
+        raise BadInput(message, "The manifest says it of a dataset.")
