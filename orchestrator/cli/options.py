@@ -89,6 +89,13 @@ def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def with_choice_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say what a movie of the user is."""
+    for option in reversed(_MOVIES[2:]):
+        command = option(command)
+    return command
+
+
 def settings_of(options: dict[str, Any]) -> Settings:
     """Return the settings that options of a run choose."""
     from orchestrator.runs.plan import Settings
