@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.options import PATH, choice_of, with_choice_options
+from orchestrator.cli.options import PATH, choice_of, with_choice
 from orchestrator.cli.root import main
+from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 
 @main.command()
 @click.argument("movie", metavar="MOVIE", type=PATH)
-@with_choice_options
-def inspect(movie: Path, **options: Any) -> None:  # noqa: ANN401 - click passes the options above
+@with_choice
+def inspect(movie: Path, **choice: Any) -> None:  # noqa: ANN401 - click passes the options above
     """Look at a raw movie: its noise, damage and motion, and which algorithms it rules out.
 
     \b
@@ -30,15 +31,17 @@ def inspect(movie: Path, **options: Any) -> None:  # noqa: ANN401 - click passes
     from evaluation.scores.score import StackFrames
     from orchestrator.data.movies import input_source
     from orchestrator.data.stacks import make_stacks
-    from orchestrator.errors import BadInput
     from orchestrator.paths import layout
 
-    (recording,) = input_source((movie.absolute(),), choice_of(options), layout()).recordings.values()
+    source = input_source((movie,), choice_of(choice), layout())
+    (recording,) = source.recordings.values()
+    for note in source.notes:
+        click.echo(note, err=True)
     if recording.shape[0] < 2:  # noqa: PLR2004 - noise shows between frames
         message = f"{movie}: expected a movie of at least 2 frames, got a single image"
         raise BadInput(message, "Noise is told from one frame to the next; give a movie of the same detector.")
-    make_stacks([recording], lambda line: click.echo(line, err=True))
-    with open_stack(recording.stack) as stack:
+    make_stacks((recording,), lambda line: click.echo(line, err=True))
+    with open_stack(recording.stack, recording.axes) as stack:
         found = look_at(StackFrames(stack))
         faults = find_faults(stack, gaps=False)
     click.echo("\n".join(facts(found)))
