@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.util
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-_FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+_BLOCK = re.DOTALL | re.MULTILINE
+_FENCED = re.compile(r"^```.*?^```", _BLOCK)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
@@ -44,6 +46,15 @@ def test_the_page_of_commands_is_what_the_commands_say_of_themselves():
     maker = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(maker)
     assert (ROOT / "docs" / "commands.md").read_text("utf-8") == maker.page(), "write it anew: make docs-commands"
+
+
+def test_the_example_of_evaluation_alone_works_as_it_is_printed(calm, movie):
+    done = calm("run", "identity", "--input", movie, "--engine", "venv")
+    assert done.returncode == 0, done.stderr
+    (program,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "architecture.md").read_text("utf-8"), _BLOCK)
+    program = program.replace("outputs/identity-movie-default/KEY", str(calm.run_folder("identity-movie-default")))
+    shown = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    assert shown.startswith("train/movie.tif 0.0\nMay I believe train/movie.tif?")
 
 
 def test_the_readme_fits_on_two_screens():
