@@ -78,7 +78,10 @@ lock: $(SETUP) ## Resolve the lock of calm itself (developers)
 	$(VENV)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
 		--no-emit-find-links --no-emit-trusted-host --no-header --extra dev -o requirements-dev.lock pyproject.toml
 
+docs-commands: $(SETUP) ## Write docs/commands.md from the commands themselves
+	$(VENV)/bin/python docs/make_commands.py
+
 clean: ## Delete environments, wheels and caches; runs and data stay
 	rm -rf $(VENV) .calm build *.egg-info
 
-.PHONY: help setup run reproduce sif build doctor check test test-fast test-training test-engines debug bench lock clean
+.PHONY: help setup run reproduce sif build doctor check test test-fast test-training test-engines debug bench lock docs-commands clean
