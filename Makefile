@@ -59,11 +59,10 @@ test-fast: $(SETUP) ## Those of them that take less than a minute together
 
 test-training: $(SETUP) ## What trainings reach, on one thread and with the instructions of an older processor
 	export ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=1; \
-	for folder in $(sort $(patsubst containers/%/tests,%,$(wildcard containers/*/tests))); do \
+	for folder in $$(grep -rl mark.training containers/*/tests | cut -d/ -f2 | sort -u); do \
 		taskset --cpu-list 0 $(VENV)/bin/python tests/folder_environment.py $$folder \
-			-m pytest -q -p no:cacheprovider -m training containers/$$folder/tests; \
-	done; \
-	taskset --cpu-list 0 $(VENV)/bin/pytest -m "training and not engine" tests $(ARGS)
+			-m pytest -q -p no:cacheprovider -m training containers/$$folder/tests $(ARGS); \
+	done
 
 test-engines: $(SETUP) ## Tests on container engines; those in REQUIRE_ENGINES must be there
 	$(VENV)/bin/pytest -m engine $(ARGS)
@@ -78,7 +77,10 @@ lock: $(SETUP) ## Resolve the lock of calm itself (developers)
 	$(VENV)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
 		--no-emit-find-links --no-emit-trusted-host --no-header --extra dev -o requirements-dev.lock pyproject.toml
 
+docs-commands: $(SETUP) ## Write docs/commands.md from the commands themselves
+	$(VENV)/bin/python docs/make_commands.py
+
 clean: ## Delete environments, wheels and caches; runs and data stay
 	rm -rf $(VENV) .calm build *.egg-info
 
-.PHONY: help setup run reproduce sif build doctor check test test-fast test-training test-engines debug bench lock clean
+.PHONY: help setup run reproduce sif build doctor check test test-fast test-training test-engines debug bench lock docs-commands clean

@@ -12,10 +12,11 @@ import tifffile
 from contract.job import to_document
 from orchestrator.algorithms import load_algorithms
 from orchestrator.data.checksums import Checksums
-from orchestrator.data.movies import input_source
+from orchestrator.data.movies import described_source
 from orchestrator.domain import Image, Movie
 from orchestrator.errors import BadInput
 from orchestrator.paths import layout
+from orchestrator.records import Choice
 from orchestrator.runs.plan import Settings, make_plan
 
 IMAGE = Image(
@@ -40,7 +41,7 @@ def source(tmp_path):
             )
         folder = tmp_path / split
         movies.append(Movie(split=split, noisy=folder / "noisy" / path.name, target=folder / "target" / path.name))
-    return replace(input_source([movies[0].noisy], None, None), movies=tuple(movies))
+    return described_source("pairs", movies, Choice(), replace(layout(), home=tmp_path / "home"))
 
 
 def _plan(name, source, tmp_path):

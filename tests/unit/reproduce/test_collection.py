@@ -7,7 +7,6 @@ import os
 
 import numpy as np
 import pytest
-import tifffile
 
 from evaluation.report import runs as module
 from evaluation.report.content import NOISY, STUDY
@@ -17,8 +16,10 @@ from evaluation.report.runs import entries_of, with_controls
 from evaluation.scores.score import score_run
 from evaluation.study.protocol import score_study
 from orchestrator.algorithms import in_environment, resolve_params
+from orchestrator.documents import convert, write_sealed
 from orchestrator.errors import AlgorithmFailed
 from orchestrator.experiments import PRESET
+from orchestrator.records import Scores
 from orchestrator.run import read_run
 
 MOVIE = "movie.tif"
@@ -136,7 +137,7 @@ def test_a_report_is_written_again_where_a_score_has_changed_though_its_time_has
     document = json.loads(scores.read_text())
     document["splits"]["val"]["si_psnr"]["mean"] = 99.0
     times = scores.stat()
-    scores.write_text(json.dumps(document))
+    write_sealed(scores, convert(document, Scores, "a test"))
     os.utime(scores, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert "99.00" in report(run)
 
@@ -151,8 +152,18 @@ def test_controls_are_looked_for_once_for_all_runs_on_the_same_movies(algorithms
 
 
 def test_a_prediction_that_the_study_could_not_cast_is_a_failure_of_the_algorithm(algorithms, run_of):
-    run = run_of("mean", "a")
-    path = run.folder.predictions("val") / MOVIE
-    tifffile.imwrite(path, tifffile.imread(path) * np.float32(1e9))
+    run = run_of("mean", "a", changed=lambda frames: frames * np.float32(1e9))
     with pytest.raises(AlgorithmFailed, match="cannot be scored as the study did"):  # Reproduction puts it in the table
         score_study(run, "movies", algorithms)
+
+
+def test_a_prediction_with_pixels_that_are_no_numbers_has_no_score(algorithms, run_of):
+    def holed(frames):
+        frames = frames.copy()
+        frames[3, 2, 2] = np.nan
+        return frames
+
+    run = run_of("mean", "a", changed=holed)
+    with pytest.raises(AlgorithmFailed, match="frame 3: expected finite numbers"):
+        score_run(run, algorithms)
+    assert not run.folder.scores.exists()
