@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,7 @@ atexit.register(lambda: open("held_bytes", "w").write(str(most[0])))
 _SMALL_HEAP = {  # mallopt(3): large arrays go back to the system at once, so that what is resident is held
     "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536",
 }  # fmt: skip
-_SHORT, _LONG, _SIDE = 48, 192, 64  # frames of the two movies, and pixels of a side
+_LENGTHS, _SIDE = (48, 192, 624, 768), 64  # frames of the movies, and pixels of a side; deepcad holds 8 tiles
 _MOVIE_SHARE = 0.6  # growth that is allowed, of the bytes that the long movie has more; holding it would take 1 or more
 
 
@@ -136,24 +137,32 @@ def check_resuming(environment, run, folder):
 
 
 def check_memory(environment, algorithm, run, folder):
-    """Predict a short and a long movie with the checkpoint of a finished run, and compare the memory that is held.
+    """Predict longer and longer movies with the checkpoint of a finished run, until the memory that is held stays.
 
-    A parameter in GiB says how much memory may be used, and is set to the least.
+    A parameter in GiB says how much memory may be used, and is set to the least. What is held may grow up to that, so
+    a movie is compared with the next longer one; a folder that holds the whole movie needs more at every length.
     """
     least = {param.name: param.range[0] for param in algorithm.params.values() if param.unit == "GiB"}
-    held = {}
-    for frames in (_SHORT, _LONG):
+    growths = []
+    for (few, shorter), (many, longer) in pairwise(_held_bytes(environment, least, run, folder)):
+        growths.append(round((longer - shorter) / ((many - few) * _SIDE**2 * 4), 2))  # float32
+        if growths[-1] < _MOVIE_SHARE:
+            return
+    message = f"memory grows by {growths} of the bytes that each longer movie has more"
+    raise AssertionError(message)
+
+
+def _held_bytes(environment, params, run, folder):
+    """Yield how many frames a movie has and how many bytes are held at most while it is predicted."""
+    for frames in _LENGTHS:
         path = folder / f"{frames}.tif"
-        pattern = np.random.default_rng(frames).poisson(200, (frames, _SIDE, _SIDE)).astype(np.float32)
-        tifffile.imwrite(path, pattern, photometric="minisblack", metadata={"axes": "TYX"})
+        noise = np.random.default_rng(frames).poisson(200, (frames, _SIDE, _SIDE)).astype(np.float32)
+        tifffile.imwrite(path, noise, photometric="minisblack", metadata={"axes": "TYX"})
         job = job_like(
-            run / "predict-train" / "job.json", folder / str(frames), run / "checkpoint", least, noisy=[path]
+            run / "predict-train" / "job.json", folder / str(frames), run / "checkpoint", params, noisy=[path]
         )
         assert environment.run("predict", job, _WATCH_MEMORY) == 0, _message(job)
-        held[frames] = int((job.parent / "held_bytes").read_text())
-    more = (_LONG - _SHORT) * _SIDE**2 * 4  # float32
-    growth = (held[_LONG] - held[_SHORT]) / more
-    assert growth < _MOVIE_SHARE, f"memory grows by {growth:.2f} of the bytes that a longer movie has more"
+        yield frames, int((job.parent / "held_bytes").read_text())
 
 
 def _events(job):
