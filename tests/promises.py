@@ -58,7 +58,7 @@ atexit.register(lambda: open("held_bytes", "w").write(str(most[0])))
 _SMALL_HEAP = {  # mallopt(3): large arrays go back to the system at once, so that what is resident is held
     "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536",
 }  # fmt: skip
-_SHORT, _LONG, _SIDE = 48, 144, 64  # frames of the two movies, and pixels of a side
+_SHORT, _LONG, _SIDE = 48, 192, 64  # frames of the two movies, and pixels of a side
 _MOVIE_SHARE = 0.6  # growth that is allowed, of the bytes that the long movie has more; holding it would take 1 or more
 
 
