@@ -78,7 +78,7 @@ lock: $(SETUP) ## Resolve the lock of calm itself (developers)
 	$(VENV)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
 		--no-emit-find-links --no-emit-trusted-host --no-header --extra dev -o requirements-dev.lock pyproject.toml
 
-docs-commands: $(SETUP) ## Write docs/commands.md from the commands themselves
+docs-commands: $(SETUP) ## Write docs/commands.md from the commands themselves (developers)
 	$(VENV)/bin/python docs/make_commands.py
 
 clean: ## Delete environments, wheels and caches; runs and data stay
