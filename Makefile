@@ -59,11 +59,10 @@ test-fast: $(SETUP) ## Those of them that take less than a minute together
 
 test-training: $(SETUP) ## What trainings reach, on one thread and with the instructions of an older processor
 	export ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=1; \
-	for folder in $(sort $(patsubst containers/%/tests,%,$(wildcard containers/*/tests))); do \
+	for folder in $$(grep -rl mark.training containers/*/tests | cut -d/ -f2 | sort -u); do \
 		taskset --cpu-list 0 $(VENV)/bin/python tests/folder_environment.py $$folder \
-			-m pytest -q -p no:cacheprovider -m training containers/$$folder/tests; \
-	done; \
-	taskset --cpu-list 0 $(VENV)/bin/pytest -m "training and not engine" tests $(ARGS)
+			-m pytest -q -p no:cacheprovider -m training containers/$$folder/tests $(ARGS); \
+	done
 
 test-engines: $(SETUP) ## Tests on container engines; those in REQUIRE_ENGINES must be there
 	$(VENV)/bin/pytest -m engine $(ARGS)
