@@ -12,11 +12,11 @@ import tifffile
 
 from orchestrator.cli import main
 
-DOCUMENTS = ("run.json", "scores.json", "checks.json", "frames.csv", "predictions/train/movie.tif")
+DOCUMENTS = ("run.json", "scores.json", "checks.json", "frames.csv", "predictions/train/damaged.tif")
 COMMANDS = ("evaluate", "report", "crate", "diff")
 NOT_READ = {  # what a command does not need is no business of it
     "crate": ("scores.json", "checks.json", "frames.csv"),
-    "diff": ("scores.json", "checks.json", "frames.csv", "predictions/train/movie.tif"),
+    "diff": ("scores.json", "checks.json", "frames.csv", "predictions/train/damaged.tif"),
     "evaluate": ("checks.json",),
 }
 
@@ -24,16 +24,16 @@ NOT_READ = {  # what a command does not need is no business of it
 @pytest.fixture(scope="module")
 def original(shared_calm, tmp_path_factory):
     """Return the folder of a finished and reported run of the control mean."""
-    movie = tmp_path_factory.mktemp("movies") / "movie.tif"
+    movie = tmp_path_factory.mktemp("movies") / "damaged.tif"
     tifffile.imwrite(movie, np.random.default_rng(1).poisson(100, (20, 32, 40)).astype(np.uint16))
     assert shared_calm("run", "mean", "--input", movie, "--engine", "venv").returncode == 0
-    return shared_calm.run_folder("mean-movie-default")
+    return shared_calm.run_folder("mean-damaged-default")
 
 
 @pytest.fixture
 def run(original, tmp_path):
     """Return a copy of that run, with its times."""
-    return shutil.copytree(original, tmp_path / "outputs" / "mean-movie-default" / original.name)
+    return shutil.copytree(original, tmp_path / "outputs" / "mean-damaged-default" / original.name)
 
 
 def _without_a_field(path):

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import tifffile
 
-PREDICTION = "predictions/train/movie.tif"
+PREDICTION = "predictions/train/tampered.tif"
 
 
 @pytest.fixture(scope="module")
 def original(shared_calm, tmp_path_factory):
     """Return a finished and reported run of the control mean, and its movie."""
-    movie = tmp_path_factory.mktemp("movies") / "movie.tif"
+    movie = tmp_path_factory.mktemp("movies") / "tampered.tif"
     tifffile.imwrite(movie, np.random.default_rng(0).poisson(100, (20, 32, 40)).astype(np.uint16))
     assert shared_calm("run", "mean", "--input", movie, "--engine", "venv").returncode == 0
     return shared_calm.outputs, movie
@@ -26,8 +26,9 @@ def original(shared_calm, tmp_path_factory):
 def run(calm, original):
     """Return the folder of a copy of that run, with its times, among the outputs of `calm`."""
     outputs, _ = original
-    shutil.copytree(outputs, calm.outputs)
-    return calm.run_folder("mean-movie-default")
+    for experiment in sorted(outputs.glob("*-tampered-default")):
+        shutil.copytree(experiment, calm.outputs / experiment.name)
+    return calm.run_folder("mean-tampered-default")
 
 
 @pytest.fixture

@@ -16,8 +16,10 @@ from evaluation.report.runs import entries_of, with_controls
 from evaluation.scores.score import score_run
 from evaluation.study.protocol import score_study
 from orchestrator.algorithms import in_environment, resolve_params
+from orchestrator.documents import convert, write_sealed
 from orchestrator.errors import AlgorithmFailed
 from orchestrator.experiments import PRESET
+from orchestrator.records import Scores
 from orchestrator.run import read_run
 
 MOVIE = "movie.tif"
@@ -135,7 +137,7 @@ def test_a_report_is_written_again_where_a_score_has_changed_though_its_time_has
     document = json.loads(scores.read_text())
     document["splits"]["val"]["si_psnr"]["mean"] = 99.0
     times = scores.stat()
-    scores.write_text(json.dumps(document))
+    write_sealed(scores, convert(document, Scores, "a test"))
     os.utime(scores, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert "99.00" in report(run)
 
