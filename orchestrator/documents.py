@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 from contract.files import write_json
 from orchestrator.errors import BadInput
@@ -46,6 +47,37 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     A subclass repeats `frozen=True, kw_only=True`, which neither msgspec nor mypy hands down.
     """
+
+
+class Sealed(Document, frozen=True, kw_only=True):
+    """A record that holds a digest of itself, so that one which was edited is not believed."""
+
+    digest: str = ""
+
+    def seal(self) -> str:
+        """Return the digest that belongs here: of everything but the digest."""
+        return digest_of(replace(self, digest=""))
+
+
+SealedT = TypeVar("SealedT", bound=Sealed)
+
+
+def read_sealed(path: Path, kind: type[SealedT], *, hint: str = _DAMAGED) -> SealedT:
+    """Read a record and compare it with its digest; parameters and errors as of `read_json`."""
+    record = read_json(path, kind, hint=hint)
+    if record.digest != record.seal():
+        got = f"one that says {record.digest}" if record.digest else "one without, as an older calm wrote it"
+        message = f"{path}: expected a document as calm wrote it, with the digest {record.seal()}, got {got}"
+        raise BadInput(message, hint)
+    return record
+
+
+def write_sealed(path: Path, record: SealedT) -> SealedT:
+    """Put its digest into a record and write it; the file appears complete or not at all."""
+    as_read = convert(plain(record), type(record), path)  # a whole number in the place of a float is a float then
+    sealed = replace(as_read, digest=as_read.seal())
+    write_json(path, plain(sealed))
+    return sealed
 
 
 def read_json(path: Path, kind: type[T], *, hint: str = _DAMAGED, limit_bytes: int = LIMIT_BYTES) -> T:

@@ -9,7 +9,19 @@ from typing import Annotated, Literal, NamedTuple, Self
 
 from msgspec import UNSET, Meta, UnsetType
 
-from orchestrator.documents import Count, Document, Hertz, Length, Name, Nanoseconds, Positive, Seconds, Sha256, plain
+from orchestrator.documents import (
+    Count,
+    Document,
+    Hertz,
+    Length,
+    Name,
+    Nanoseconds,
+    Positive,
+    Sealed,
+    Seconds,
+    Sha256,
+    plain,
+)
 from orchestrator.domain import Device, EngineName, OutputDtype, Precision, Upstream
 
 ParamValue = bool | int | float | str | None
@@ -36,9 +48,9 @@ class MovieName(NamedTuple):
 
 
 class FileRecord(Document, frozen=True, kw_only=True):
-    """One file that a job made: below the run folder for checkpoints, below `predictions/` for all others."""
+    """One file that a job made."""
 
-    path: Name
+    path: Name  # below the run folder for checkpoints, below `predictions/` for all others
     sha256: Sha256
     bytes: Count
     mtime_ns: Nanoseconds | UnsetType = UNSET  # when the run was finished; what an image writes has none
@@ -52,6 +64,7 @@ class JobRecord(Document, frozen=True, kw_only=True):
     peak_memory_bytes: Count
     peak_gpu_bytes: Count
     clipped_pixels: dict[str, Count]
+    documents: tuple[FileRecord, ...] = ()  # that reports read, below the run folder
 
 
 class Choice(Document, frozen=True, kw_only=True, omit_defaults=True):
@@ -181,7 +194,7 @@ class KeyParts(Document, frozen=True, kw_only=True):
         return hashlib.sha256(text.encode()).hexdigest()[:_KEY_DIGITS]
 
 
-class Record(Document, frozen=True, kw_only=True):
+class Record(Sealed, frozen=True, kw_only=True):
     """run.json, the provenance record of a finished run."""
 
     algorithm: Name
@@ -340,30 +353,34 @@ FileState = tuple[Path, Count, Nanoseconds]  # path, bytes, mtime in ns
 
 
 class ScoreBasis(Document, frozen=True, kw_only=True):
-    """What scores depend on beside the run itself."""
+    """What scores depend on: the run, by the digest of its record, and files that are not of the run."""
 
+    record: Sha256
     controls: tuple[str, ...]
     targets: dict[str, FileState]
     truths: dict[str, FileState]
     version: Count
 
 
-class Scores(ScoreTable, frozen=True, kw_only=True):
+class Scores(Sealed, frozen=True, kw_only=True):
     """scores.json: those of the predictions, and of each control that prediction wrote."""
 
     basis: ScoreBasis
     controls: dict[str, ScoreTable]
+    frames: dict[str, Sha256]  # of the tables of frames beside it, by name
+    movies: dict[str, MovieScores]
+    splits: dict[str, dict[str, Score]]
 
 
 class StudyBasis(Document, frozen=True, kw_only=True):
-    """What scores by the study's protocol depend on beside the run itself."""
+    """What scores by the study's protocol depend on."""
 
     scores: ScoreBasis
     protocol: Protocol
     version: Count
 
 
-class StudyScores(Document, frozen=True, kw_only=True):
+class StudyScores(Sealed, frozen=True, kw_only=True):
     """scores-study.json: by the study's protocol, by a corrected one, and the images that this leaves out."""
 
     basis: StudyBasis

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from orchestrator.documents import read_json
+from contract.files import sha256
+from orchestrator.documents import read_json, read_sealed
 from orchestrator.errors import BadInput
 from orchestrator.paths import RunFolder
 from orchestrator.records import DeclaredPlot, History, MovieName, Record, Scores, StudyScores
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from orchestrator.documents import Sealed
     from orchestrator.records import FileRecord, MovieRecord
 
-Kind = TypeVar("Kind")
+Kind = TypeVar("Kind", bound="Sealed")
 
 SCORES_VERSION = 4  # a change scores every run again
 STUDY_SCORES_VERSION = 2
@@ -68,6 +70,37 @@ class Run:
             folder = self.folder.path if name == "train" else self.folder.path / "predictions"
             for file in job.files:
                 yield folder / file.path, file
+            for file in job.documents:
+                yield self.folder.path / file.path, file
+
+    def made(self, path: Path) -> bool:
+        """Return whether a job of this run made a file."""
+        return any(path == one for one, _ in self.files())
+
+    def check(self, *, content: bool = False) -> None:
+        """Compare the files of the run with its record: sizes and times, and content where these differ.
+
+        Parameters
+        ----------
+        content : bool
+            Whether content is compared in any case.
+
+        Raises
+        ------
+        BadInput
+            With the first file that is missing or has other bytes.
+        """
+        for path, file in self.files():
+            if not path.is_file():
+                raise _changed(
+                    path, f"expected the file that this run made, got {'a folder' if path.is_dir() else 'none'}"
+                )
+            state = path.stat()
+            same = (state.st_size, state.st_mtime_ns) == (file.bytes, file.mtime_ns)
+            if (content or not same) and (state.st_size != file.bytes or sha256(path) != file.sha256):
+                raise _changed(
+                    path, f"expected the file that this run made, with sha256 {file.sha256}, got other bytes"
+                )
 
     @cached_property
     def scores(self) -> Scores:
@@ -89,19 +122,32 @@ class Run:
         return read_json(self.folder.history, History) if self.folder.history.exists() else None
 
 
+def _changed(path: Path, words: str) -> BadInput:
+    hint = (
+        "Put it back, or delete the run folder; the command that made the run makes it again. `calm verify` compares."
+    )
+    return BadInput(f"{path}: {words}", hint)
+
+
 def read_run(path: Path) -> Run:
     """Read the run in a folder.
 
     Raises
     ------
     BadInput
-        When the folder holds no finished run, or its record cannot be read.
+        When the folder holds no finished run, or its record cannot be read or was changed.
     """
     folder = RunFolder(path=path)
     if not folder.record.exists():
         message = f"{path}: expected a finished run with a run.json, got none"
         raise BadInput(message, "Give run folders, outputs/<experiment>/<key>.")
-    return Run(folder=folder, record=read_json(folder.record, Record, hint=_RECORD_HINT))
+    record = read_sealed(folder.record, Record, hint=_RECORD_HINT)
+    if record.key != record.key_parts.key:
+        message = (
+            f"{folder.record}: expected the key {record.key_parts.key} of its inputs and parameters, got {record.key}"
+        )
+        raise BadInput(message, _RECORD_HINT)
+    return Run(folder=folder, record=record)
 
 
 def read_scores(folder: RunFolder) -> Scores | None:
@@ -118,7 +164,7 @@ def read_versioned(path: Path, kind: type[Kind], version: int, hint: str) -> Kin
     """Return what a document with a basis holds; None where it is not there, or of another version."""
     if not path.exists() or read_json(path, _Versioned, hint=hint).basis.version != version:
         return None
-    return read_json(path, kind, hint=hint)
+    return read_sealed(path, kind, hint=hint)
 
 
 def read_figures(path: Path) -> tuple[DeclaredPlot, ...]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from contract import CONTRACT_VERSION
-from orchestrator.documents import convert, plain, write_record
+from orchestrator.documents import convert, plain, write_sealed
 from orchestrator.paths import RunFolder
 from orchestrator.records import Record, Scores, StudyScores
 from orchestrator.run import SCORES_VERSION, STUDY_SCORES_VERSION, Run
@@ -50,20 +52,24 @@ def record_with(**changes):
     return convert(plain(record) | {"key": record.key_parts.key}, Record, "a test")
 
 
+def file_of(path, below):
+    """Return the record of a file."""
+    content = path.read_bytes()
+    return {"path": str(path.relative_to(below)), "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+
+
 def write_run(path, **changes):
     """Write run.json into a folder, and return the run."""
     folder = RunFolder(path=path)
     path.mkdir(parents=True, exist_ok=True)
-    record = record_with(**changes)
-    write_record(folder.record, record)
-    return Run(folder=folder, record=record)
+    return Run(folder=folder, record=write_sealed(folder.record, record_with(**changes)))
 
 
 def write_scores(run, splits):
     """Write the same scores, by split and metric, for a run: its own, and by the study's protocol."""
-    basis = {"controls": [], "targets": {}, "truths": {}, "version": SCORES_VERSION}
-    own = {"basis": basis, "controls": {}, "movies": {}, "splits": splits}
-    write_record(run.folder.scores, convert(own, Scores, "a test"))
+    basis = {"record": run.record.digest, "controls": [], "targets": {}, "truths": {}, "version": SCORES_VERSION}
+    own = {"basis": basis, "controls": {}, "frames": {}, "movies": {}, "splits": splits}
+    write_sealed(run.folder.scores, convert(own, Scores, "a test"))
     study = {"scores": basis, "protocol": "movies", "version": STUDY_SCORES_VERSION}
     both = {"basis": study, "copies": [], "protocol": "movies", "corrected": splits, "study": splits}
-    write_record(run.folder.study_scores, convert(both, StudyScores, "a test"))
+    write_sealed(run.folder.study_scores, convert(both, StudyScores, "a test"))

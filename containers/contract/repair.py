@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from contract.job import Job
     from contract.stacks import Stack
 
+PARAMS = ("detector", "detector_gaps", "detector_back")
+"""Names of the parameters that are meant for this module."""
+
 _AWAY = (-2, 2, -4, 4, -1, 1)  # frames away that a value is taken from, in this order
 _DIRECTIONS = ((0, 1), (1, 0), (0, -1), (-1, 0), (1, 1), (-1, -1), (1, -1), (-1, 1))
 _TURN, _STEP = 7919, 104_729  # primes: which of its neighbours a pixel takes changes from frame to frame
@@ -59,11 +62,13 @@ def without_faults(job: Job, events: Events) -> Iterator[Job]:
     Yields
     ------
     Job
-        The same but for its inputs. Copies lie in the folder of the job as long as the block lasts.
+        The same but for its inputs, and without these parameters, which no algorithm needs to know. Copies lie in the
+        folder of the job as long as the block lasts.
     """
     mode = job.params.get("detector", "ignored")
+    own = replace(job, params={name: value for name, value in job.params.items() if name not in PARAMS})
     if mode == "ignored":
-        yield job
+        yield own
         return
     found = _faulty(job)
     hidden = mode == "repair"
@@ -71,7 +76,7 @@ def without_faults(job: Job, events: Events) -> Iterator[Job]:
         after = "hidden from the network, filled from neighbours" if hidden else "named only, as detector asks"
         events.message(f"{one.original.name}: faults of the detector ({after}): {one.faults.sentence()}")
     try:
-        yield _with_copies(job, found) if hidden else job
+        yield _with_copies(own, found) if hidden else own
         if hidden and job.command == "predict" and job.params["detector_back"] == "input":
             _put_back(job, found)
     finally:

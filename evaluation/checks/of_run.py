@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from contract.stacks import open_stack
 from evaluation.checks.lights import Verdict
 from evaluation.scores.score import StackFrames, state_of
-from orchestrator.documents import Count, Document, Sha256, write_record
+from orchestrator.documents import Count, Document, Sealed, Sha256, write_sealed
 from orchestrator.records import FileState
 from orchestrator.run import read_versioned
 
@@ -30,7 +30,7 @@ class ChecksBasis(Document, frozen=True, kw_only=True):
     version: Count
 
 
-class Checks(Document, frozen=True, kw_only=True):
+class Checks(Sealed, frozen=True, kw_only=True):
     """checks.json: by the name of the movie; single images, which have no time, are left out."""
 
     basis: ChecksBasis
@@ -55,6 +55,7 @@ def check_run(run: Run) -> dict[str, Verdict]:
     BadInput
         When a movie of the run is no longer where it was, or checks.json is damaged.
     """
+    run.check()
     basis = _basis(run)
     known = read_checks(run.folder)
     if known is not None and known.basis == basis:
@@ -64,7 +65,7 @@ def check_run(run: Run) -> dict[str, Verdict]:
         for name, movie in sorted(run.record.movies.items())
         if movie.shape[0] >= _LEAST_FRAMES
     }
-    write_record(run.folder.checks, Checks(basis=basis, movies=verdicts))
+    write_sealed(run.folder.checks, Checks(basis=basis, movies=verdicts))
     return verdicts
 
 

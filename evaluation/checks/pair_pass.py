@@ -199,7 +199,7 @@ def _share(powers: Floats) -> float:
     return float(residual / raw) if raw > 0 else float("nan")
 
 
-def _sample(movie: Frames) -> Floats:
+def sample(movie: Frames) -> Floats:
     """Return a few frames, evenly spread."""
     chosen = np.unique(np.linspace(0, len(movie) - 1, _LOOKED_AT).round().astype(int))
     return np.stack([np.asarray(movie[int(frame)], np.float32) for frame in chosen])
@@ -207,14 +207,14 @@ def _sample(movie: Frames) -> Floats:
 
 def _limits(raw: Frames) -> tuple[float, float, float]:
     """Return the lowest and highest value to expect, and by how much one must differ from the raw one to be odd."""
-    low, high = np.percentile(_sample(raw), _TAILS).tolist()
+    low, high = np.percentile(sample(raw), _TAILS).tolist()
     margin = _BEYOND * (high - low)
     return low - margin, high + margin, margin
 
 
 def _levels(denoised: Frames) -> float:
-    sample = _sample(denoised)
-    if not np.isfinite(sample).all() or not np.array_equal(sample, np.rint(sample)):
+    some = sample(denoised)
+    if not np.isfinite(some).all() or not np.array_equal(some, np.rint(some)):
         return float("inf")
-    low, high = np.percentile(sample, _TAILS)
+    low, high = np.percentile(some, _TAILS)
     return float(high - low + 1)

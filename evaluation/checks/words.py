@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evaluation.checks.lights import Light, Topic, worst
+from evaluation.checks.lights import Light, Topic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,26 +83,3 @@ def _block(name: str, verdict: Verdict) -> str:
     for row in light_rows(verdict):
         lines += [f"  {row.shape} {row.topic + ':':20}{row.light}", *(f"      {one}" for one in row.reasons)]
     return "\n".join(lines)
-
-
-def summary_rows(verdicts: Mapping[str, Verdict]) -> tuple[LightRow, ...]:
-    """Return one row for each light over all movies of a run: the worst, with its reasons and their movies.
-
-    Parameters
-    ----------
-    verdicts : mapping of str to Verdict
-        By the name of the movie; none where a run has single images only.
-
-    Returns
-    -------
-    tuple of LightRow
-        What stands at the head of a page.
-    """
-    return tuple(_summary(verdicts, topic) for topic in Topic)
-
-
-def _summary(verdicts: Mapping[str, Verdict], topic: Topic) -> LightRow:
-    light = worst(verdict.light(topic) for verdict in verdicts.values())
-    those = {name: verdict for name, verdict in sorted(verdicts.items()) if verdict.light(topic) is light}
-    reasons = tuple(f"{name}: {one}" for name, verdict in those.items() for one in _row(verdict, topic).reasons)
-    return LightRow(topic=topic.value, light=light, shape=SHAPES[light], reasons=reasons)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from contract.files import sha256
 from contract.stacks import open_stack
-from evaluation.scores.tables import MovieTable, finite, summaries_of, write_frames
-from evaluation.scores.truth import activity_of
-from orchestrator.documents import write_record
-from orchestrator.errors import BadInput
+from evaluation.scores.activity import activity_of
+from evaluation.scores.tables import MovieTable, check_frames, finite, summaries_of, write_frames
+from orchestrator.documents import write_sealed
+from orchestrator.errors import AlgorithmFailed, BadInput
 from orchestrator.records import ScoreBasis, Scores, ScoreTable
 from orchestrator.run import SCORES_VERSION, read_scores
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from contract.stacks import Stack
     from evaluation.metrics import MovieScores
     from orchestrator.domain import Algorithm
-    from orchestrator.records import FileState, MovieRecord
+    from orchestrator.records import FileState, MovieRecord, Record
     from orchestrator.run import Run
 
 FIT_EVERY = 10  # MicroSSIM is fitted to every 10th frame, as in the study
@@ -74,13 +75,17 @@ def score_run(run: Run, algorithms: Mapping[str, Algorithm]) -> Scores:
     Raises
     ------
     BadInput
-        When a movie of the run is no longer where it was, or scores.json is damaged.
+        When the run is not as it was made, a movie is no longer where it was, or scores.json is damaged.
+    AlgorithmFailed
+        When a prediction holds pixels that are not finite numbers.
     """
+    run.check()
     folder, record = run.folder, run.record
     controls = _controls(run, algorithms)
-    basis = _basis(record.movies, controls)
+    basis = _basis(record, controls)
     known = read_scores(folder)
     if known is not None and known.basis == basis:
+        check_frames(folder, known)
         return known
     from evaluation.metrics.workers import over_files  # noqa: PLC0415 - a scored run needs no SciPy
 
@@ -92,14 +97,11 @@ def score_run(run: Run, algorithms: Mapping[str, Algorithm]) -> Scores:
         return summaries_of(tables)
 
     own = scored({name: folder.prediction(name) for name in record.movies}, folder.frames)
-    scores = Scores(
-        movies=own.movies,
-        splits=own.splits,
-        basis=basis,
-        controls={name: scored(paths, folder.control_frames(name)) for name, paths in controls.items()},
-    )
-    write_record(folder.scores, scores)
-    return scores
+    beside = {name: scored(paths, folder.control_frames(name)) for name, paths in controls.items()}
+    tables = (folder.frames, *map(folder.control_frames, controls))
+    frames = {path.name: sha256(path) for path in tables}
+    scores = Scores(basis=basis, controls=beside, frames=frames, movies=own.movies, splits=own.splits)
+    return write_sealed(folder.scores, scores)
 
 
 def _controls(run: Run, algorithms: Mapping[str, Algorithm]) -> dict[str, dict[str, Path]]:
@@ -109,13 +111,15 @@ def _controls(run: Run, algorithms: Mapping[str, Algorithm]) -> dict[str, dict[s
     found = {}
     for control in declared:
         paths = {name: run.folder.control(control, name) for name in run.record.movies}
-        found[control] = {name: path for name, path in paths.items() if path.exists()}
+        found[control] = {name: path for name, path in paths.items() if run.made(path)}
     return {control: paths for control, paths in found.items() if paths}
 
 
-def _basis(movies: Mapping[str, MovieRecord], controls: Iterable[str]) -> ScoreBasis:
-    """Return what the scores depend on beside the run itself: targets and truths by path, size and time; controls."""
+def _basis(record: Record, controls: Iterable[str]) -> ScoreBasis:
+    """Return what the scores depend on: the run; targets and truths by path, size and time; controls."""
+    movies = record.movies
     return ScoreBasis(
+        record=record.digest,
         controls=tuple(sorted(controls)),
         targets={name: state_of(movie.target or movie.noisy) for name, movie in movies.items()},
         truths={name: state_of(movie.truth) for name, movie in movies.items() if movie.truth is not None},
@@ -135,6 +139,7 @@ def state_of(path: Path) -> FileState:
 
 def _score(path: Path, movie: MovieRecord, frame_rate_hz: float | None, threads: int) -> MovieTable:
     with open_stack(path) as prediction, open_stack(movie.noisy) as noisy:
+        _check_finite(prediction)
         if movie.target is None:
             return _without_target(noisy, prediction, frame_rate_hz)
         with open_stack(movie.target) as target:
@@ -142,6 +147,20 @@ def _score(path: Path, movie: MovieRecord, frame_rate_hz: float | None, threads:
             more = {} if movie.truth is None else finite(activity_of(movie.truth, target, prediction))
             more |= finite({"mean_shift": _mean(prediction) - _mean(noisy)})
     return replace(table, movie={**table.movie, **more})
+
+
+def _check_finite(prediction: Stack) -> None:
+    """Refuse a prediction with pixels that are no numbers: metrics leave such frames out, and praise the others."""
+    if prediction.dtype.kind != "f":
+        return
+    start = 0
+    for block in prediction.blocks(_BLOCK_FRAMES):
+        sound = np.isfinite(block).all(axis=(1, 2))
+        if not sound.all():
+            frame = start + int(np.argmin(sound))
+            message = f"{prediction.path}: frame {frame}: expected finite numbers, got pixels that are none"
+            raise AlgorithmFailed(message, "No score is defined for it; try another preset, parameter or seed.")
+        start += len(block)
 
 
 def _with_target(target: Stack, prediction: Stack, noisy: Stack, threads: int) -> MovieTable:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from contract.files import atomic
+from contract.files import atomic, sha256
 from orchestrator.documents import read_text
 from orchestrator.errors import BadInput
 from orchestrator.records import MovieName, MovieScores, Score, ScoreTable
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from evaluation.metrics import Summary
+    from orchestrator.paths import RunFolder
+    from orchestrator.records import Scores
 
 FRAMES_LIMIT_BYTES = 2**30  # ten million frames
 _HINT = "Delete it and scores.json beside it; `calm evaluate RUN` scores the run again."
@@ -63,6 +65,19 @@ def write_frames(path: Path, tables: Mapping[str, MovieTable]) -> None:
             writer.writerow([name, frame, *values])
     with atomic(path) as part:
         part.write_text(text.getvalue(), encoding="utf-8")
+
+
+def check_frames(folder: RunFolder, scores: Scores) -> None:
+    """Refuse tables of frames that are not those written with scores.json."""
+    for name, digest in scores.frames.items():
+        path = folder.path / name
+        if not path.is_file() or sha256(path) != digest:
+            message = f"{path}: expected the table that was written with scores.json, got {_instead(path)}"
+            raise BadInput(message, _HINT)
+
+
+def _instead(path: Path) -> str:
+    return "other bytes" if path.is_file() else "none"
 
 
 def read_frames(path: Path) -> dict[str, dict[str, list[float]]]:

@@ -10,7 +10,7 @@ from evaluation.metrics import STUDY_PROTOCOL, score_movie, si_psnr
 from evaluation.metrics.workers import over_files
 from evaluation.scores.score import StackFrames, score_run
 from evaluation.scores.tables import score_of
-from orchestrator.documents import write_record
+from orchestrator.documents import write_sealed
 from orchestrator.errors import AlgorithmFailed
 from orchestrator.records import MovieName, StudyBasis, StudyScores
 from orchestrator.run import STUDY_SCORES_VERSION, read_study_scores
@@ -77,8 +77,7 @@ def score_study(run: Run, protocol: ScoreProtocolName, algorithms: Mapping[str, 
         protocol=protocol,
         study=_splits(tables),
     )
-    write_record(run.folder.study_scores, scores)
-    return scores
+    return write_sealed(run.folder.study_scores, scores)
 
 
 def score_experiment(run: Run, experiment: Experiment, algorithms: Mapping[str, Algorithm]) -> None:

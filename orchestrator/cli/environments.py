@@ -102,6 +102,8 @@ def build(names: tuple[str, ...], engine_name: str, device: Device) -> None:
 def sif(name: str, archive: Path | None, device: Device) -> None:
     """Convert the image of an algorithm for Apptainer, and check that its content is that of the image.
 
+    The images of the controls, which every run is scored beside, are converted too; with --archive that one alone.
+
     \b
     Example:
         calm sif n2v
@@ -111,14 +113,15 @@ def sif(name: str, archive: Path | None, device: Device) -> None:
     from orchestrator.engines.image import prepare
 
     opened = session("apptainer")
-    found = algorithm(name)
-    image = opened.image(found, device)
     engine = apptainer_engine(opened.layout)
-    if archive is None and engine.find(image) is None:
-        prepare(found, image)
-    made = engine.convert(image, None if archive is None else archive.absolute())
-    click.echo(f"{made.path}")
-    click.echo(f"{made.entries} paths as in the image {made.identifier}; sha256 of the file {made.sha256}")
+    controls = [] if archive else [one for one in algorithms().values() if one.kind == "control" and one.name != name]
+    for found in (algorithm(name), *controls):  # a run of the algorithm needs theirs as well
+        image = opened.image(found, device if device in found.devices else "cpu")
+        if archive is None and engine.find(image) is None:
+            prepare(found, image)
+        made = engine.convert(image, None if archive is None else archive.absolute())
+        click.echo(f"{made.path}")
+        click.echo(f"{made.entries} paths as in the image {made.identifier}; sha256 of the file {made.sha256}")
 
 
 @main.command()

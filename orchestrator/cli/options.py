@@ -58,9 +58,11 @@ _PRESETS = "smoke, quick, default or published; `calm list ALGORITHM` shows them
 _PRIOR = "Prediction of another run, noise model, calibration stack or checkpoint, as `calm list ALGORITHM` says."
 _INPUT = "Your own movie: a file, a folder or a quoted pattern; may be repeated."
 _OF_INPUT = ("axes", "channel", "plane", "series", "inside", "frame_rate_hz")  # options that only --input needs
-_MOVIES = (
+_SOURCE = (
     click.option("--data", "dataset", type=Given(), help="Dataset of the manifest (calm data list).  [default: demo]"),
     click.option("--input", "inputs", multiple=True, type=PATH, help=_INPUT),
+)
+_CHOICE = (
     click.option("--axes", type=Given(), help="Axes of --input as stored, where the file does not say, such as TYX."),
     click.option("--channel", type=click.IntRange(1), help="Which channel of --input, counted from 1."),
     click.option("--plane", type=click.IntRange(1), help="Which plane of a volume of --input, counted from 1."),
@@ -84,7 +86,14 @@ _SETTINGS = (
 
 def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of a run: its movies, its settings, and where it runs."""
-    for option in reversed((*_MOVIES, *_SETTINGS)):
+    for option in reversed((*_SOURCE, *_CHOICE, *_SETTINGS)):
+        command = option(command)
+    return command
+
+
+def with_choice(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say how a movie is to be read."""
+    for option in reversed(_CHOICE):
         command = option(command)
     return command
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.options import PATH
-from orchestrator.cli.root import algorithm, algorithms, experiments, main, read_runs
+from orchestrator.cli.root import algorithm, algorithms, checked_runs, experiments, main
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ def crate(runs: tuple[Path, ...]) -> None:
     """  # noqa: D301 - click reads \b as "do not wrap"
     from orchestrator.runs.crate import write_crate
 
-    for one in read_runs(runs):
+    for one in checked_runs(runs):
         click.echo(write_crate(one, algorithm(one.record.full_name)))
 
 

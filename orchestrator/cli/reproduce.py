@@ -10,8 +10,8 @@ import click
 
 from orchestrator.cli import options
 from orchestrator.cli.data import BytesProgress
-from orchestrator.cli.options import PATH, overrides_of, threads_of
-from orchestrator.cli.root import absolute, experiments, main, session
+from orchestrator.cli.options import overrides_of, threads_of
+from orchestrator.cli.root import PagePath, absolute, experiments, main, session
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @options.device
 @options.engine
 @options.memory
-@click.option("--to", "target", type=PATH, help="HTML page.  [default: reproduced.html among the outputs]")
+@click.option("--to", "target", type=PagePath(), help="HTML page.  [default: reproduced.html among the outputs]")
 def reproduce(names: tuple[str, ...], *, from_csv: bool, **chosen: Any) -> None:  # noqa: ANN401 - click passes them
     """Run published experiments and compare every number; without names, list them.
 
@@ -115,7 +115,7 @@ def _show(
     click.echo()
     for line in reasons(page):
         click.echo(line)
-    path = (target or work.session.layout.reproduced).absolute()
+    path = target or work.session.layout.reproduced
     path.parent.mkdir(parents=True, exist_ok=True)
     write_page(page, path)
     click.echo(f"\nReport: {path}")

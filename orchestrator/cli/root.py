@@ -22,8 +22,39 @@ if TYPE_CHECKING:
     from orchestrator.run import Run
     from orchestrator.runs.session import Session
 
-
+check_option = click.option(
+    "--check", is_flag=True, help="Read every byte of finished runs, not only sizes and times of their files."
+)
 _WHOLE = 1000  # characters; more than any sentence has
+
+
+_PAGE_BEGINS = b"<!-- key of this page: "  # within the first bytes of every page that calm writes
+_PAGE_HEAD_BYTES = 200
+
+
+class PagePath(click.Path):
+    """Where a page is to be written: a name that is free, or a page of calm."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:  # noqa: ANN401
+        """Return the absolute path; nothing but a page of calm is ever replaced."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx))).absolute()
+        if path.suffix.lower() not in {".html", ".htm"}:
+            message = f"--to: expected a file named .html, got {value}"
+            raise BadInput(message, "A report is an HTML page; its tables are printed, and the page saves them as CSV.")
+        if path.exists() and not self._is_page(path):
+            message = f"{path}: expected a free name or a page that calm wrote, got something else"
+            raise BadInput(message, "Choose another name with --to; nothing was overwritten.")
+        return path
+
+    @staticmethod
+    def _is_page(path: Path) -> bool:
+        if not path.is_file():  # a folder or a device
+            return False
+        with path.open("rb") as stream:
+            return _PAGE_BEGINS in stream.read(_PAGE_HEAD_BYTES)
 
 
 class _Command(click.Command):
@@ -149,7 +180,15 @@ def absolute(paths: Sequence[Path]) -> tuple[Path, ...]:
 
 
 def read_runs(paths: Sequence[Path]) -> list[Run]:
-    """Return the runs that a user names."""
+    """Return the runs that a user names, as they are."""
     from orchestrator.run import read_run
 
     return [read_run(path) for path in absolute(paths)]
+
+
+def checked_runs(paths: Sequence[Path], *, content: bool = False) -> list[Run]:
+    """Return the runs that a user names, compared with their records; `content` as in `Run.check`."""
+    runs = read_runs(paths)
+    for one in runs:
+        one.check(content=content)
+    return runs

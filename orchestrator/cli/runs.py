@@ -8,8 +8,7 @@ import click
 
 from orchestrator.cli.data import BytesProgress
 from orchestrator.cli.options import PATH, check_one_source, choice_of, settings_of, with_run_options
-from orchestrator.cli.root import absolute, algorithm, algorithms, main, read_runs, session
-from orchestrator.errors import BadInput
+from orchestrator.cli.root import PagePath, absolute, algorithm, algorithms, check_option, checked_runs, main, session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,13 +17,12 @@ if TYPE_CHECKING:
     from orchestrator.data.movies import Source
     from orchestrator.run import Run
 
-_PAGES = (".html", ".htm")
-
 
 @main.command()
 @click.argument("name", metavar="ALGORITHM")
 @with_run_options
-def run(name: str, **options: Any) -> None:  # noqa: ANN401 - click passes the options above
+@check_option
+def run(name: str, *, check: bool, **options: Any) -> None:  # noqa: ANN401 - click passes the options above
     """Train, predict, score and report one algorithm, beside the controls.
 
     \b
@@ -40,14 +38,17 @@ def run(name: str, **options: Any) -> None:  # noqa: ANN401 - click passes the o
         opened.say(note)
     plans = opened.plans(algorithm(name), source, settings_of(options), absolute(options["prior"]))
     check_prior(plans[0])
-    outcomes = [opened.run(plan) for plan in plans]
+    outcomes = opened.run_all(plans)
+    for outcome in outcomes:
+        outcome.run.check(content=check)
     click.echo(f"{'Found' if outcomes[0].reused else 'Finished'}: {outcomes[0].run.folder.path}")
     _show([outcome.run for outcome in outcomes], None)
 
 
 @main.command()
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=PATH)
-def evaluate(runs: tuple[Path, ...]) -> None:
+@check_option
+def evaluate(runs: tuple[Path, ...], *, check: bool) -> None:
     """Score finished runs again where movies or metrics have changed, and print the scores.
 
     \b
@@ -56,12 +57,12 @@ def evaluate(runs: tuple[Path, ...]) -> None:
     """  # noqa: D301
     from evaluation.scores.score import score_run
 
-    for found in read_runs(runs):
+    for found in checked_runs(runs, content=check):
         scores = score_run(found, algorithms())
         name = found.folder.path.parent.name
-        named = {name: scores, **{f"{name} {control}": one for control, one in scores.controls.items()}}
-        for title, scored in named.items():
-            for split, metrics in scored.splits.items():
+        named = {name: scores.splits, **{f"{name} {control}": one.splits for control, one in scores.controls.items()}}
+        for title, splits in named.items():
+            for split, metrics in splits.items():
                 for metric, one in metrics.items():
                     mean, sd = ("none" if value is None else f"{value:.5g}" for value in (one.mean, one.sd))
                     click.echo(f"{title} {split} {metric}: mean {mean} sd {sd} n {one.n}")
@@ -69,8 +70,9 @@ def evaluate(runs: tuple[Path, ...]) -> None:
 
 @main.command()
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=PATH)
-@click.option("--to", "target", type=PATH, help="HTML file.  [default: report.html of the first run]")
-def report(runs: tuple[Path, ...], target: Path | None) -> None:
+@click.option("--to", "target", type=PagePath(), help="HTML file.  [default: report.html of the first run]")
+@check_option
+def report(runs: tuple[Path, ...], target: Path | None, *, check: bool) -> None:
     """Write one page about finished runs, beside the controls and what was published for such settings.
 
     \b
@@ -78,10 +80,7 @@ def report(runs: tuple[Path, ...], target: Path | None) -> None:
         calm report outputs/n2v-demo-quick/*
         calm report outputs/*/* --to all.html
     """  # noqa: D301
-    if target is not None and target.suffix.lower() not in _PAGES:
-        message = f"--to: expected a file named .html, got {target}"
-        raise BadInput(message, "A report is an HTML page; its tables are printed, and the page saves them as CSV.")
-    _show(read_runs(runs), None if target is None else target.absolute())
+    _show(checked_runs(runs, content=check), target)
 
 
 def _show(runs: Sequence[Run], target: Path | None) -> None:

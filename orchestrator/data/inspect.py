@@ -22,12 +22,14 @@ from orchestrator.data.readers.ome import narrowed
 from orchestrator.data.recording import Recording, Stated
 from orchestrator.documents import plain
 from orchestrator.errors import BadInput
+from orchestrator.truth import read_truth
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from contract.stacks import Stack
     from orchestrator.data.checksums import Checksums
     from orchestrator.data.readers.choose import Frames
     from orchestrator.data.readers.planes import Planes, Stored
@@ -195,7 +197,8 @@ def check_movies(name: str, movies: tuple[Movie, ...], recordings: dict[Path, Re
     Raises
     ------
     BadInput
-        For one frame where a movie is expected, two movies of one name, and a target of another shape than its movie.
+        For one frame where a movie is expected, two movies of one name, a target of another shape than its movie or of
+        one grey value, and a truth that does not fit.
     """
     for movie in movies:
         recording = recordings[movie.noisy]
@@ -204,6 +207,8 @@ def check_movies(name: str, movies: tuple[Movie, ...], recordings: dict[Path, Re
             raise BadInput(message, _one_frame_hint(recording))
         if movie.target is not None:
             _check_target(movie.target, movie, recording)
+        if movie.truth is not None:
+            read_truth(movie.truth, recording.shape)
     names = [f"{movie.split}/{movie.noisy.name}" for movie in movies]
     twice = sorted({one for one in names if names.count(one) > 1})
     if twice:
@@ -353,12 +358,25 @@ def _one_frame_hint(recording: Recording) -> str:
 def _check_target(path: Path, movie: Movie, recording: Recording) -> None:
     try:
         with open_stack(path) as target:
-            shape = target.shape
+            shape, value = target.shape, _one_value(target)
     except JobRefused as error:
         raise BadInput(str(error), "A target is a TIFF stack of the same frames as its movie.") from error
     if shape != recording.shape:
         message = f"{path}: expected the shape of {movie.noisy.name}, {recording.shape}, got {shape}"
         raise BadInput(message, "A target has the same frames and size as its noisy movie.")
+    if value is not None:
+        message = f"{path}: expected a target with structure, got one grey value, {value}"
+        raise BadInput(message, "No metric is defined against a constant target.")
+
+
+def _one_value(stack: Stack) -> float | None:
+    """Return the grey value of a stack that has only one; the first block tells of nearly every other."""
+    value = None
+    for block in stack.blocks(16):
+        value = block.flat[0] if value is None else value
+        if not (block == value).all():
+            return None
+    return None if value is None else float(value)
 
 
 def _check_shape(recording: Recording, shape: tuple[int, ...]) -> None:

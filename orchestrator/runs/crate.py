@@ -167,8 +167,7 @@ def _files(run: Run) -> Iterator[dict[str, Any]]:
                 "sha256": file.sha256,
                 "contentSize": str(file.bytes),
             }
-            several = name.startswith(("checkpoint/", "predictions/extra/"))  # formats
-            yield entity if several else {**entity, "encodingFormat": _TIFF}
+            yield {**entity, "encodingFormat": _TIFF} if path.suffix in {".tif", ".tiff"} else entity
     frames = sorted(path.name for path in folder.glob("frames*.csv"))
     for name in ("run.json", "scores.json", "scores-study.json", *frames, "report.html"):
         if (folder / name).exists():

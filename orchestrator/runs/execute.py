@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from contract.files import write_json
 from contract.job import to_document
 from orchestrator import errors
-from orchestrator.documents import parse_json, read_json, write_record
+from orchestrator.documents import parse_json, read_json, write_sealed
 from orchestrator.domain import Launch
 from orchestrator.engines.failures import Evidence, diagnose, diagnose_words
 from orchestrator.records import Event, Result
@@ -61,10 +61,21 @@ class Outcome:
 
 
 def finished(plan: Plan) -> Outcome | None:
-    """Return the run of a plan if it was finished before."""
+    """Return the run of a plan if it was finished before, compared with its record.
+
+    Raises
+    ------
+    BadInput
+        When its files are not those that it made.
+    """
     if not plan.folder.record.exists():
         return None
-    return Outcome(run=read_run(plan.folder.path), reused=True)
+    run = read_run(plan.folder.path)
+    if run.record.key != plan.key:
+        message = f"{plan.folder.path}: expected the run {plan.key}, got the record of {run.record.key}"
+        raise errors.BadInput(message, "Delete the folder; the same command makes the run again.")
+    run.check()
+    return Outcome(run=run, reused=True)
 
 
 def execute(plan: Plan, engine: Engine, progress: Progress, memory_bytes: int | None = None) -> Outcome:
@@ -105,7 +116,7 @@ def execute(plan: Plan, engine: Engine, progress: Progress, memory_bytes: int | 
                 shutil.rmtree(plan.folder.path)
             raise
         record = record_of(plan, engine, results, began_s=began, memory_bytes=limit)
-        write_record(plan.folder.record, record)
+        record = write_sealed(plan.folder.record, record)
     return Outcome(run=Run(folder=plan.folder, record=record), reused=False)
 
 

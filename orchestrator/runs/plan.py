@@ -16,6 +16,7 @@ from orchestrator.data.inspect import check_gaps, check_path
 from orchestrator.errors import BadInput, DeviceMissing
 from orchestrator.paths import existing_parent, free_bytes_at
 from orchestrator.records import KeyParts, MovieName
+from orchestrator.run import read_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -304,8 +305,16 @@ def _input_checksums(source: Source, prior: tuple[Path, ...], checksums: Checksu
         if not path.is_file():
             message = f"{path}: expected a prediction or a noise model, got no such file"
             raise BadInput(message, "Predictions lie in outputs/<experiment>/<key>/predictions.")
+        _check_origin(path)
         found[f"prior/{index}/{path.name}"] = checksums.of(path)
     return dict(sorted(found.items()))
+
+
+def _check_origin(path: Path) -> None:
+    """Refuse a file of a finished run that is not as that run made it."""
+    for folder in path.parents:
+        if (folder / "run.json").exists():
+            read_run(folder).check()
 
 
 def _recording_checksums(name: str, recording: Recording, checksums: Checksums) -> dict[str, str]:

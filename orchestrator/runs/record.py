@@ -8,10 +8,14 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from contract import CONTRACT_VERSION
+from contract.files import sha256
 from orchestrator.records import (
     DeviceRecord,
     EngineRecord,
+    FileRecord,
     HardwareRecord,
     ImageRecord,
     JobRecord,
@@ -22,10 +26,14 @@ from orchestrator.records import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from orchestrator.engines import Engine
+    from orchestrator.paths import RunFolder
     from orchestrator.records import Result
     from orchestrator.runs.plan import Plan
+
+_DOCUMENTS = ("history.json", "figures.json")  # of a job, which reports read
 
 
 def record_of(
@@ -38,20 +46,30 @@ def record_of(
         began_s=round(began_s, 3),
         command_line=tuple(sys.argv),
         contract=CONTRACT_VERSION,
-        jobs={name: _job(result) for name, result in results.items()},
+        jobs={name: _job(plan.folder, name, result) for name, result in results.items()},
         memory_limit_bytes=memory_bytes,
         network_parameters=results["train"].network_parameters,
         seconds=round(time.time() - began_s, 3),
     )
 
 
-def _job(result: Result) -> JobRecord:
+def _job(folder: RunFolder, name: str, result: Result) -> JobRecord:
+    below = folder.path if name == "train" else folder.path / "predictions"
+    documents = (folder.path / name / document for document in _DOCUMENTS)
     return JobRecord(
         seconds=result.seconds,
-        files=result.files,
+        files=tuple(replace(file, mtime_ns=(below / file.path).stat().st_mtime_ns) for file in result.files),
+        documents=tuple(_file(path, folder.path) for path in documents if path.exists()),
         peak_memory_bytes=result.peak_memory_bytes,
         peak_gpu_bytes=result.peak_gpu_bytes,
         clipped_pixels=result.clipped_pixels,
+    )
+
+
+def _file(path: Path, below: Path) -> FileRecord:
+    state = path.stat()
+    return FileRecord(
+        path=str(path.relative_to(below)), sha256=sha256(path), bytes=state.st_size, mtime_ns=state.st_mtime_ns
     )
 
 

@@ -17,7 +17,7 @@ from orchestrator.runs.execute import execute, finished
 from orchestrator.runs.plan import Plan, check_disk, check_writable, make_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from orchestrator.data.movies import Source
@@ -91,6 +91,14 @@ class Session:
         if algorithm.environment == SYSTEM:  # such a machine may have no other environment
             controls = (in_environment(one, SYSTEM) for one in controls)
         return ((algorithm, settings), *((one, plain) for one in controls))
+
+    def run_all(self, plans: Sequence[Plan]) -> tuple[Outcome, ...]:
+        """Run plans, or find them finished; every environment is built before the first job starts."""
+        found = [finished(plan) for plan in plans]
+        for plan, outcome in zip(plans, found, strict=True):
+            if outcome is None:
+                self.build(plan.algorithm, plan.image)
+        return tuple(outcome or self.run(plan) for plan, outcome in zip(plans, found, strict=True))
 
     def run(self, plan: Plan) -> Outcome:
         """Run a plan, or find it finished; the stacks that it reads are there afterwards, for scores and reports."""

@@ -27,7 +27,7 @@ def checkout(tmp_path_factory):
     """Return a copy of the checkout."""
     folder = tmp_path_factory.mktemp("copy") / "checkout"
     ignored = shutil.ignore_patterns("__pycache__", "files", ".*")
-    for name in ("orchestrator", "evaluation", "containers", "data", "tests"):
+    for name in ("orchestrator", "evaluation", "containers", "data", "docs", "tests"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     shutil.copyfile(ROOT / "pyproject.toml", folder / "pyproject.toml")
     return folder

@@ -121,7 +121,7 @@ def test_the_algorithms_that_are_named_go_in_each_in_its_environment_and_the_con
     known = load_algorithms(layout().containers)
     study = in_environment(known["n2v"], "study")
     names = [one.full_name for one in chosen(known, [known["deepcad"], study], "cpu")]
-    assert names == ["deepcad", "identity", "mean", "n2v@study"]
+    assert names == ["deepcad", "identity", "mean", "n2v@study", "svd"]
     everything = [one.full_name for one in chosen(known, [], "cuda")]
     assert {"n2v", "n2v@study", "cellmincer", "identity"} <= set(everything)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from run_records import JOB, write_run
+from run_records import JOB, file_of, write_run
 
 from orchestrator.algorithms import in_environment, load_algorithms, resolve_params
 from orchestrator.experiments import load_experiments
@@ -42,10 +42,18 @@ def run_of(tmp_path, algorithms):
     tifffile.imwrite(movies["noisy"], (100 * scene + 5 * generator.random(scene.shape)).astype(np.uint16))
 
     def write(name, key, params=None, environment="current", **more):
+        """Write the run of an algorithm; `changed`, and `controls` by name, make their frames of its prediction."""
         algorithm = in_environment(algorithms[name], environment)
         folder = RunFolder(path=tmp_path / "outputs" / f"{name}-mouseneu_lp-default" / key)
         folder.predictions("val").mkdir(parents=True)
-        tifffile.imwrite(folder.predictions("val") / MOVIE, (100 * scene + 1).astype(np.float32))
+        prediction = (100 * scene + 1).astype(np.float32)
+        tifffile.imwrite(folder.predictions("val") / MOVIE, more.pop("changed", np.copy)(prediction))
+        for control, made in more.pop("controls", {}).items():
+            path = folder.control(control, f"val/{MOVIE}")
+            path.parent.mkdir(parents=True)
+            tifffile.imwrite(path, made(prediction))
+        below = folder.path / "predictions"
+        files = [file_of(path, below) for path in sorted(below.rglob("*.tif"))]
         movie = {**movies, "truth": None, "shape": [12, 16, 16], "dtype": "uint16"}
         return write_run(
             folder.path,
@@ -53,7 +61,7 @@ def run_of(tmp_path, algorithms):
             environment=environment,
             experiment=folder.path.parent.name,
             frame_rate_hz=30.0,
-            jobs={"train": JOB, "predict-val": JOB},
+            jobs={"train": JOB, "predict-val": {**JOB, "files": files}},
             movies={f"val/{MOVIE}": movie},
             params=resolve_params(algorithm, "default", {}) if params is None else params,
             **{"dataset": "mouseneu_lp", "inputs": {f"val/{MOVIE}": "ab" * 32}, **more},

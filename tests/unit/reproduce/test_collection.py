@@ -7,7 +7,6 @@ import os
 
 import numpy as np
 import pytest
-import tifffile
 
 from evaluation.report import runs as module
 from evaluation.report.content import NOISY, STUDY
@@ -151,8 +150,18 @@ def test_controls_are_looked_for_once_for_all_runs_on_the_same_movies(algorithms
 
 
 def test_a_prediction_that_the_study_could_not_cast_is_a_failure_of_the_algorithm(algorithms, run_of):
-    run = run_of("mean", "a")
-    path = run.folder.predictions("val") / MOVIE
-    tifffile.imwrite(path, tifffile.imread(path) * np.float32(1e9))
+    run = run_of("mean", "a", changed=lambda frames: frames * np.float32(1e9))
     with pytest.raises(AlgorithmFailed, match="cannot be scored as the study did"):  # Reproduction puts it in the table
         score_study(run, "movies", algorithms)
+
+
+def test_a_prediction_with_pixels_that_are_no_numbers_has_no_score(algorithms, run_of):
+    def holed(frames):
+        frames = frames.copy()
+        frames[3, 2, 2] = np.nan
+        return frames
+
+    run = run_of("mean", "a", changed=holed)
+    with pytest.raises(AlgorithmFailed, match="frame 3: expected finite numbers"):
+        score_run(run, algorithms)
+    assert not run.folder.scores.exists()

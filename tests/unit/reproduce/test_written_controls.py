@@ -43,18 +43,9 @@ def page_about(runs, algorithms, experiments):
 @pytest.fixture
 def written(run_of):
     """Return a run whose control is nearer to its target than its prediction, which is noisier than the movie."""
-    run = run_of("cellmincer", "c")
-    prediction = tifffile.imread(run.folder.prediction(MOVIE))
-    noise = np.random.default_rng(2).normal(0, 20, prediction.shape).astype(np.float32)
-    _write_control(run, prediction + noise / 10)
-    tifffile.imwrite(run.folder.prediction(MOVIE), prediction + noise)
-    return run
-
-
-def _write_control(run, frames):
-    path = run.folder.control(CONTROL, MOVIE)
-    path.parent.mkdir(parents=True)
-    tifffile.imwrite(path, frames)
+    noise = np.random.default_rng(2).normal(0, 20, (12, 16, 16)).astype(np.float32)
+    controls = {CONTROL: lambda frames: frames + noise / 10}
+    return run_of("cellmincer", "c", changed=lambda frames: frames + noise, controls=controls)
 
 
 def test_its_scores_are_those_of_its_frames_against_the_target(algorithms, written):
@@ -140,8 +131,8 @@ def test_without_a_target_it_has_the_scores_that_need_none(algorithms, written):
 def test_beside_a_published_experiment_it_stands_where_our_protocol_scores(experiments, algorithms, run_of):
     experiment = experiments["MOUSENEU_LP_CELLMINCER_1"]
     algorithm = in_environment(algorithms["cellmincer"], experiment.environment)
-    run = run_of("cellmincer", "c", params=resolve_params(algorithm, PRESET, experiment.overrides))
-    _write_control(run, tifffile.imread(run.folder.prediction(MOVIE)))
+    params = resolve_params(algorithm, PRESET, experiment.overrides)
+    run = run_of("cellmincer", "c", params=params, controls={CONTROL: np.copy})
     score_study(run, experiment.protocol, algorithms)
     control, own = page_about([run], algorithms, experiments).rows
     assert (control.title, control.role) == (f"Trend alone (control of {experiment.name})", "control")
