@@ -84,7 +84,7 @@ class Session:
         return (*plans, *(self._plan(*control, source, checksums, ()) for control in controls))
 
     def with_controls(self, algorithm: Algorithm, settings: Settings) -> tuple[tuple[Algorithm, Settings], ...]:
-        """Return an algorithm and, after it, every control, each with its settings; controls take one thread everywhere."""
+        """Return an algorithm and, after it, every control, each with its settings; a control takes one thread."""
         plain = replace(settings, preset="default", overrides={}, device="cpu", precision="float32", threads=1)
         known = load_algorithms(self.layout.containers).values()
         controls = (one for one in known if one.kind == "control" and one.name != algorithm.name)
