@@ -68,7 +68,10 @@ def printed(checkout, shared_calm):
             path.write_text(step["text"])
         for command in (step["commands"] or "").splitlines():
             ended = _start(command, checkout, shared_calm)
-            assert ended.returncode == 0, f"{command}\n{ended.stdout[-3000:]}\n{ended.stderr[-3000:]}"
+            expected = (
+                1 if command.startswith("calm reproduce") else 0
+            )  # numbers that nobody published, as the page says
+            assert ended.returncode == expected, f"{command}\n{ended.stdout[-3000:]}\n{ended.stderr[-3000:]}"
             done[command] = ended.stdout
     return done
 
