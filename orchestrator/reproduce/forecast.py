@@ -18,7 +18,7 @@ from orchestrator.errors import CalmError
 from orchestrator.experiments import Attempt
 from orchestrator.reproduce.attempts import prior_files
 from orchestrator.reproduce.reproduce import used
-from orchestrator.run import read_run
+from orchestrator.run import runs_in
 from orchestrator.runs.execute import finished
 from orchestrator.runs.plan import check_writable, outlined_plan
 
@@ -219,9 +219,9 @@ def _seconds(plan: Plan, outputs: Path) -> tuple[float, float] | None:
     """
     pixels = sum(facts.pixels for facts in plan.facts.values())
     bounds = [
-        _bounds(record.jobs, pixels / _pixels(record))
-        for path in sorted(outputs.glob(f"{plan.algorithm.folder_name}-*/*/run.json"))
-        if _is_alike(record := read_run(path.parent).record, plan)
+        _bounds(run.record.jobs, pixels / _pixels(run.record))
+        for run in runs_in(outputs, f"{plan.algorithm.folder_name}-*")
+        if _is_alike(run.record, plan)
     ]
     if not bounds:
         return None
