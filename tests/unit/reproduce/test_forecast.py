@@ -65,8 +65,7 @@ def test_private_data_that_are_not_here_are_planned_and_the_owners_named(plan):
 def test_what_the_manifest_does_not_tell_is_unknown_and_said_to_be(plan):
     text = plan("NIDDL_N2V_1", "--seeds", 3)
     runs = [line.split() for line in text.splitlines() if line.startswith("NIDDL_N2V_1")]
-    svd = ("42", "unknown")  # the one control that no experiment asks for; it runs once
-    assert [(run[2], run[-1]) for run in runs] == [svd, ("42", "unknown"), ("43", "unknown"), ("44", "unknown")]
+    assert [(run[2], run[-1]) for run in runs] == [("42", "unknown"), ("43", "unknown"), ("44", "unknown")]
     assert "the manifest does not tell the size of its movies" in text
     assert "20ms_20%_[0-9][0-9][0-9].tif (32 of 32 files)" in text
 
@@ -75,7 +74,7 @@ def test_a_disk_that_is_too_small_is_a_warning_beside_the_estimate(plan, tmp_pat
     with small_disk(tmp_path / "small", "size=1m") as small:
         text = plan("MOUSENEU_LP_N2N_1", CALM_OUTPUTS=str(small / "outputs"))
         assert f"Disk at {small}: 50.2 GB needed, 0.0 GB free" in text  # 4 runs of 12.6 GB
-        assert "Warning: 37.7 GB too little; free some, or choose another disk with CALM_OUTPUTS." in text
+        assert "Warning: 50.2 GB too little; free some, or choose another disk with CALM_OUTPUTS." in text
 
 
 def test_an_output_folder_that_cannot_be_written_is_a_warning_too(plan, tmp_path):
