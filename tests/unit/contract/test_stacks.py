@@ -242,7 +242,7 @@ from pathlib import Path
 from contract.stacks import open_stack
 from contract.headers import Header, create_empty, imagej_scales
 from contract.predictions import open_prediction
-from contract.result import peak_memory_bytes
+from contract.result import _peak_memory_bytes as peak_memory_bytes
 with open_stack(Path(sys.argv[1])) as stack, open_prediction(Path(sys.argv[2]), stack) as prediction:
     for block in stack.blocks(16):
         prediction.write(block)
