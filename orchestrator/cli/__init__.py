@@ -4,6 +4,7 @@ from orchestrator.cli import (  # noqa: F401 - importing them adds their command
     bundle,
     compare,
     data,
+    denoise,
     environments,
     provenance,
     reproduce,

@@ -58,8 +58,10 @@ _PRIOR = "Prediction of another run, noise model, calibration stack or checkpoin
 _MOVIES = (
     click.option("--data", "dataset", type=Given(), help="Dataset of the manifest (calm data list).  [default: demo]"),
     click.option("--input", "inputs", multiple=True, type=PATH, help="Your own TIFF stack; may be repeated."),
-    click.option("--axes", type=Given(), help="Axes of --input as stored, where the file does not say, such as ZYX."),
-    click.option("--frame-rate", "frame_rate_hz", type=FiniteRange(0, min_open=True), help="Of --input.  [Hz]"),
+)
+_OWN_MOVIES = (
+    click.option("--axes", type=Given(), help="Axes of your own stack where the file does not say, such as ZYX."),
+    click.option("--frame-rate", "frame_rate_hz", type=FiniteRange(0, min_open=True), help="Of your own stack.  [Hz]"),
 )
 _SETTINGS = (
     click.option("--preset", type=Given(), default="default", show_default=True, help=_PRESETS),
@@ -77,7 +79,14 @@ _SETTINGS = (
 
 def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of a run: its movies, its settings, and where it runs."""
-    for option in reversed((*_MOVIES, *_SETTINGS)):
+    for option in reversed((*_MOVIES, *_OWN_MOVIES, *_SETTINGS)):
+        command = option(command)
+    return command
+
+
+def with_own_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that is given movies as arguments the other options of a run."""
+    for option in reversed((*_OWN_MOVIES, *_SETTINGS)):
         command = option(command)
     return command
 
