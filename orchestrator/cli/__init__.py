@@ -6,6 +6,7 @@ from orchestrator.cli import (  # noqa: F401 - importing them adds their command
     data,
     denoise,
     environments,
+    export,
     provenance,
     reproduce,
     runs,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import json
+
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 ENGINE = ("--engine", "venv", "--threads", 1)
 
@@ -93,3 +97,50 @@ def test_a_folder_without_movies_and_a_file_for_several_are_refused(calm, folder
     assert (done.returncode, "with files named .tif or .tiff, got none" in done.stderr) == (2, True)
     done = calm("denoise", folder, "-o", tmp_path / "one.tif", *ENGINE)
     assert (done.returncode, "-o: expected a folder for 2 movies" in done.stderr) == (2, True)
+
+
+@pytest.fixture
+def mean_run(calm, movie):
+    """Return a finished run of control mean, with identity beside it."""
+    done = calm("run", "mean", "--input", movie, "--frame-rate", 10, *ENGINE)
+    assert done.returncode == 0, done.stderr
+    return calm.run_folder("mean-movie-default")
+
+
+def _exported(calm, run, target):
+    done = calm("export", run, "--to", target)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == str(target)
+    return target
+
+
+def test_every_export_opens_in_another_library_and_holds_what_the_movies_hold(calm, mean_run, movie, tmp_path):
+    frames = tifffile.imread(movie)
+    with _exported(calm, mean_run, tmp_path / "new" / "table.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    scores = json.loads((mean_run / "scores.json").read_text())["splits"]["train"]
+    found = {row["metric"]: float(row["mean"]) for row in rows if row["role"] == "control"}
+    assert found == {name: one["mean"] for name, one in scores.items() if one["mean"] is not None}
+    with _exported(calm, mean_run, tmp_path / "my-traces.csv").open() as stream:
+        traces = [row for row in csv.DictReader(stream) if (row["region"], row["stack"]) == ("0", "noisy")]
+    assert [float(row["value"]) for row in traces] == pytest.approx(frames.mean(axis=(1, 2)))
+    assert [float(row["time_s"]) for row in traces[:3]] == pytest.approx([0.0, 0.1, 0.2])
+    with Image.open(_exported(calm, mean_run, tmp_path / "figure.png")) as figure:
+        assert (figure.format, figure.size[0] >= 2 * frames.shape[2]) == ("PNG", True)
+    with Image.open(_exported(calm, mean_run, tmp_path / "preview.gif")) as preview:
+        assert (preview.format, preview.n_frames) == ("GIF", len(frames))
+
+
+@pytest.mark.parametrize("name", ["scores.csv", "figure.svg", "table"])
+def test_export_refuses_a_name_whose_format_it_does_not_know(calm, mean_run, tmp_path, name):
+    done = calm("export", mean_run, "--to", tmp_path / name)
+    assert done.returncode == 2
+    assert f"--to: expected a name that ends in table.csv, traces.csv, .png, .gif, got {name}" in done.stderr
+    assert not (tmp_path / name).exists()
+
+
+def test_export_leaves_a_file_of_somebody_else_alone(calm, mean_run, tmp_path):
+    foreign = tmp_path / "table.csv"
+    foreign.write_text("mine\n")
+    done = calm("export", mean_run, "--to", foreign)
+    assert (done.returncode, foreign.read_text()) == (2, "mine\n")
