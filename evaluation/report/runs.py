@@ -10,6 +10,7 @@ from orchestrator.algorithms import in_environment, resolve_params
 from orchestrator.domain import CURRENT, SYSTEM
 from orchestrator.errors import BadInput
 from orchestrator.experiments import ANCHOR, PRESET, Attempt
+from orchestrator.records import TRAINED
 from orchestrator.run import Run, read_run
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Entry:
     @property
     def movies(self) -> object:
         """What tells whether two entries are on the same files."""
-        return tuple(sorted(self.runs[0].record.inputs.items())) if self.runs else self.dataset
+        return _movies(self.runs[0]) if self.runs else self.dataset
 
     @property
     def own(self) -> bool:
@@ -177,4 +178,5 @@ def _finished(run: Run, name: str) -> Iterator[Run]:
 
 
 def _movies(run: Run) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(run.record.inputs.items()))
+    """Return what tells whether two runs are on the same files; whose training was used does not."""
+    return tuple(sorted(item for item in run.record.inputs.items() if not item[0].startswith(TRAINED)))

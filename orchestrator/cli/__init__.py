@@ -7,6 +7,7 @@ from orchestrator.cli import (  # noqa: F401 - importing them adds their command
     denoise,
     environments,
     export,
+    predict,
     provenance,
     reproduce,
     runs,

@@ -124,13 +124,19 @@ def _work(
     opened: Session, chosen: Algorithm, movies: Sequence[Path], targets: dict[Path, Path], options: dict[str, Any]
 ) -> Work:
     from orchestrator.data.movies import input_source
-    from orchestrator.records import MovieName
     from orchestrator.runs.plan import check_prior
 
     axes = options["axes"] and options["axes"].upper()
     source = input_source(movies, axes, options["frame_rate_hz"])
     plans = opened.plans(chosen, source, settings_of(options), absolute(options["prior"]))
     check_prior(plans[0])
+    return work_of(source, plans, targets)
+
+
+def work_of(source: Source, plans: tuple[Plan, ...], targets: dict[Path, Path]) -> Work:
+    """Put plans beside where their denoised movies go."""
+    from orchestrator.records import MovieName
+
     names = {str(MovieName(movie.split, movie.noisy.name)): targets[movie.noisy] for movie in source.movies}
     return Work(source=source, plans=plans, targets=names)
 

@@ -91,6 +91,13 @@ def with_own_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def with_prediction_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that trains nothing the options of movies and of where it runs."""
+    for option in reversed((*_OWN_MOVIES, engine, memory)):
+        command = option(command)
+    return command
+
+
 def settings_of(options: dict[str, Any]) -> Settings:
     """Return the settings that options of a run choose."""
     from orchestrator.runs.plan import Settings

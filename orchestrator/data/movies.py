@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from orchestrator.data.datasets import Split
     from orchestrator.data.fetch import Progress
     from orchestrator.paths import Layout
 
@@ -55,7 +56,9 @@ class Source:
         return tuple(sorted((m for m in self.movies if m.split == split), key=lambda movie: movie.noisy.name))
 
 
-def input_source(paths: Sequence[Path], axes: str | None, frame_rate_hz: float | None) -> Source:
+def input_source(
+    paths: Sequence[Path], axes: str | None, frame_rate_hz: float | None, split: Split = "train"
+) -> Source:
     """Take the user's own movies: they are trained on and predicted, and there is no clean target.
 
     Parameters
@@ -66,6 +69,8 @@ def input_source(paths: Sequence[Path], axes: str | None, frame_rate_hz: float |
         Axes as stored.
     frame_rate_hz : float or None
         Frames per second.
+    split : str
+        "test" where a finished training predicts them.
 
     Raises
     ------
@@ -76,7 +81,7 @@ def input_source(paths: Sequence[Path], axes: str | None, frame_rate_hz: float |
     if len(set(names)) != len(names):
         message = f"--input: expected files of different names, got {', '.join(sorted(names))}"
         raise BadInput(message, "Predictions keep the names of their inputs; rename one of them.")
-    movies = tuple(Movie(split="train", noisy=path.absolute()) for path in paths)
+    movies = tuple(Movie(split=split, noisy=path.absolute()) for path in paths)
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", paths[0].stem)
     return Source(name=name, movies=movies, axes=axes, frame_rate_hz=frame_rate_hz)
 

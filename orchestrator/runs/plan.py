@@ -14,7 +14,7 @@ from orchestrator.algorithms import resolve_params
 from orchestrator.data.inspect import check_movies, check_path
 from orchestrator.errors import BadInput, DeviceMissing
 from orchestrator.paths import existing_parent, free_bytes_at
-from orchestrator.records import KeyParts, MovieName
+from orchestrator.records import TRAINED, KeyParts, MovieName
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from orchestrator.data.movies import Source
     from orchestrator.domain import Algorithm, Command, Device, Image, OutputDtype, Precision
     from orchestrator.paths import Layout, RunFolder
+    from orchestrator.records import Record
+    from orchestrator.run import Run
 
 _DRAFT = "not-known-yet-"  # the key of a run is known when its files are
 _FLOAT32_BYTES = 4
@@ -87,6 +89,8 @@ class Plan:
         The run folder.
     prior : tuple of Path
         Predictions of another experiment, or a noise model.
+    trained : Run or None
+        The finished run whose training is used; None for a run that trains itself.
     """
 
     algorithm: Algorithm
@@ -100,6 +104,7 @@ class Plan:
     key: str
     folder: RunFolder
     prior: tuple[Path, ...] = ()
+    trained: Run | None = None
 
     @property
     def axes(self) -> str:
@@ -160,6 +165,7 @@ def make_plan(  # noqa: PLR0913 - everything a run depends on
     layout: Layout,
     checksums: Checksums,
     prior: tuple[Path, ...] = (),
+    trained: Run | None = None,
 ) -> Plan:
     """Check every input and decide the run; nothing is written.
 
@@ -180,7 +186,7 @@ def make_plan(  # noqa: PLR0913 - everything a run depends on
     params = resolve_params(algorithm, settings.preset, dict(settings.overrides))
     gaps_filled = params.get("detector_gaps") == "fill" and params.get("detector") == "repair"
     facts = check_movies(source.name, source.movies, source.axes, checksums.checked, gaps_filled=gaps_filled)
-    inputs = _input_checksums(source, prior, checksums, targets=algorithm.supervised)
+    inputs = _input_checksums(source, prior, checksums, targets=algorithm.supervised) | _training(trained, image)
     experiment = f"{algorithm.folder_name}-{source.name}-{settings.preset}"
     key = _key(image, params, inputs, settings, source)
     check_path(layout.outputs)
@@ -196,6 +202,7 @@ def make_plan(  # noqa: PLR0913 - everything a run depends on
         key=key,
         folder=layout.run(experiment, key),
         prior=prior,
+        trained=trained,
     )
 
 
@@ -298,6 +305,31 @@ def _input_checksums(source: Source, prior: tuple[Path, ...], checksums: Checksu
             raise BadInput(message, "Predictions lie in outputs/<experiment>/<key>/predictions.")
         found[f"prior/{index}/{path.name}"] = checksums.of(path)
     return dict(sorted(found.items()))
+
+
+def _training(trained: Run | None, image: Image) -> dict[str, str]:
+    """Return the checksums of the checkpoint that is used in place of a training, by `trained/<file>`."""
+    if trained is None:
+        return {}
+    if trained.record.image.digest != image.digest:
+        message = (
+            f"{trained.folder.path}: expected a training by the {image.algorithm} that is here, got one by another"
+        )
+        raise BadInput(message, "Check out the version of calm that made it, or train again.")
+    return {f"{TRAINED}{file.path}": file.sha256 for file in trained.record.jobs["train"].files}
+
+
+def settings_of(record: Record) -> Settings:
+    """Return the settings that a run was made with, every parameter among them."""
+    return Settings(
+        preset=record.preset,
+        overrides=record.params,
+        seed=record.seed,
+        threads=record.threads,
+        precision=record.precision,
+        output_dtype=record.output_dtype,
+        device=record.device.asked,
+    )
 
 
 def _key(image: Image, params: Mapping[str, Any], inputs: Mapping[str, str], settings: Settings, source: Source) -> str:

@@ -144,3 +144,26 @@ def test_export_leaves_a_file_of_somebody_else_alone(calm, mean_run, tmp_path):
     foreign.write_text("mine\n")
     done = calm("export", mean_run, "--to", foreign)
     assert (done.returncode, foreign.read_text()) == (2, "mine\n")
+
+
+def test_predict_gives_what_the_same_run_would_have_predicted_and_names_its_training(calm, mean_run, folder, tmp_path):
+    target = tmp_path / "denoised.tif"
+    done = calm("predict", mean_run, folder / "a.tif", "-o", target, "--engine", "venv")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"Denoised: {target}"
+    assert calm("run", "mean", "--input", folder / "a.tif", "--frame-rate", 10, *ENGINE).returncode == 0
+    (same,) = calm.outputs.glob("mean-a-default/*/predictions/train/a.tif")
+    assert target.read_bytes() == same.read_bytes()
+    records = [json.loads(path.read_text()) for path in calm.outputs.glob("mean-a-default/*/run.json")]
+    (record,) = [one for one in records if "trained" in one]
+    assert record["trained"] == str(mean_run)
+    assert record["jobs"]["train"] == json.loads((mean_run / "run.json").read_text())["jobs"]["train"]
+
+
+def test_a_prediction_can_be_verified_and_reported(calm, mean_run, folder, tmp_path):
+    done = calm("predict", mean_run, folder / "a.tif", "-o", tmp_path / "denoised.tif", "--engine", "venv")
+    assert done.returncode == 0, done.stderr
+    run = calm.run_folder("mean-a-default")
+    verified = calm("verify", run, "--engines", "venv")
+    assert verified.returncode == 0, verified.stderr
+    assert "venv: the same predictions, byte for byte" in verified.stdout
