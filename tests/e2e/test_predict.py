@@ -35,5 +35,5 @@ def test_a_training_predicts_another_movie_as_its_own_run_did_and_a_changed_chec
     (run / "checkpoint" / "network.pt").write_bytes(b"other")
     done = calm("predict", run, a, "-o", calm.outputs / "other.tif", "--engine", "venv")
     assert done.returncode == 2
-    assert "expected the checkpoint as its training left it, got other bytes" in done.stderr
+    assert f"Error: {run / 'checkpoint' / 'network.pt'}: expected " in done.stderr
     assert not (calm.outputs / "other.tif").exists()
