@@ -150,7 +150,7 @@ def _outlined(work: Reproduction, experiment: Experiment, outline: Outline, seen
             )
             if plan.folder.path not in seen:
                 seen.add(plan.folder.path)
-                estimate = _estimate(experiment, plan, session.layout.outputs, state)
+                estimate = estimate_of(experiment.name, plan, session.layout.outputs, state)
                 found.append(estimate if outline.is_sized else replace(estimate, seconds=None, disk_bytes=None))
     return found
 
@@ -188,13 +188,14 @@ def _runs(
             if one.folder.path not in seen:
                 seen.add(one.folder.path)
                 state = FINISHED if is_finished else TO_RUN
-                found.append(_estimate(experiment, one, work.session.layout.outputs, state))
+                found.append(estimate_of(experiment.name, one, work.session.layout.outputs, state))
     return found, Attempt(experiment=experiment, runs=tuple(runs), reason="it has not run yet")
 
 
-def _estimate(experiment: Experiment, plan: Plan, outputs: Path, state: str) -> Estimate:
+def estimate_of(name: str, plan: Plan, outputs: Path, state: str) -> Estimate:
+    """Estimate what a plan needs, which is nothing where it is finished; runs are timed by those among the outputs."""
     estimate = Estimate(
-        experiment=experiment.name,
+        experiment=name,
         algorithm=plan.algorithm.full_name,
         seed=plan.settings.seed,
         jobs=(),
