@@ -33,6 +33,9 @@ $(SETUP): pyproject.toml requirements-dev.lock
 run: $(SETUP) ## Run ALGO on the demo, or on INPUT=movie.tif (PRESET, ENGINE, DEVICE, DATA, ARGS)
 	$(CALM) run $(ALGO) $(if $(INPUT),--input "$(INPUT)",--data $(DATA)) --preset $(PRESET) --engine $(ENGINE) --device $(DEVICE) $(ARGS)
 
+denoise: $(SETUP) ## Denoise your own INPUT=movie.tif with ALGO and check the result (PRESET, ENGINE, DEVICE, ARGS)
+	$(CALM) denoise "$(INPUT)" --algorithm $(ALGO) --preset $(PRESET) --engine $(ENGINE) --device $(DEVICE) $(ARGS)
+
 reproduce: $(SETUP) ## Run published experiments EXP="A B" and compare every number (SEEDS, ENGINE, DEVICE)
 	$(CALM) reproduce $(EXP) --seeds $(SEEDS) --engine $(ENGINE) --device $(DEVICE) $(ARGS)
 
@@ -77,10 +80,10 @@ lock: $(SETUP) ## Resolve the lock of calm itself (developers)
 	$(VENV)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
 		--no-emit-find-links --no-emit-trusted-host --no-header --extra dev -o requirements-dev.lock pyproject.toml
 
-docs-commands: $(SETUP) ## Write docs/commands.md from the commands themselves
+docs-commands: $(SETUP) ## Write docs/commands.md from the commands themselves (developers)
 	$(VENV)/bin/python docs/make_commands.py
 
 clean: ## Delete environments, wheels and caches; runs and data stay
 	rm -rf $(VENV) .calm build *.egg-info
 
-.PHONY: help setup run reproduce sif build doctor check test test-fast test-training test-engines debug bench lock docs-commands clean
+.PHONY: help setup run denoise reproduce sif build doctor check test test-fast test-training test-engines debug bench lock docs-commands clean

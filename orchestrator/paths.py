@@ -75,6 +75,11 @@ class Layout:
         return self.outputs / "reproduced.html"
 
     @property
+    def delivered(self) -> Path:
+        """Checksums of the files that calm wrote where a user asked for them, by path."""
+        return self.outputs / ".delivered.json"
+
+    @property
     def checksums(self) -> Path:
         """Checksums of files seen before, by path, size and time."""
         return self.home / "checksums.json"

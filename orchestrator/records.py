@@ -28,6 +28,7 @@ ParamValue = bool | int | float | str | None
 Status = Literal["ok", "failed", "refused", "out of memory", "device missing", "did not converge", "interrupted"]
 Protocol = Literal["movies", "images"]
 
+TRAINED = "trained/"  # begins the names of the files of a checkpoint among the inputs of a run
 _KEY_DIGITS = 16
 
 
@@ -226,6 +227,7 @@ class Record(Sealed, frozen=True, kw_only=True):
     seconds: Seconds
     seed: Count
     threads: Count
+    trained: Path | UnsetType = UNSET  # the run whose training this one uses; what trains itself has none
     upstream: Upstream
     versions: dict[str, str]
 

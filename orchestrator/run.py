@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
@@ -148,6 +149,20 @@ def read_run(path: Path) -> Run:
         )
         raise BadInput(message, _RECORD_HINT)
     return Run(folder=folder, record=record)
+
+
+def runs_in(outputs: Path, experiment: str) -> Iterator[Run]:
+    """Yield the finished runs of experiments that a pattern names, but for those that nobody named and cannot be read.
+
+    An older calm, or a damaged disk, may have left them; a command that is not about them goes on without them.
+    """
+    for path in sorted(outputs.glob(f"{experiment}/*/run.json")):
+        try:
+            run = read_run(path.parent)
+        except BadInput as error:
+            logging.getLogger(__name__).info("passed over: %s", error.message)
+        else:
+            yield run
 
 
 def read_scores(folder: RunFolder) -> Scores | None:

@@ -6,6 +6,7 @@ Shared with n2v-tf.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 import zipfile
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 NETWORK = "network"  # the part that is a compiled Keras model
 _RECORD = "calm.json"  # a member of the archive that Keras does not look at
-_METADATA = "metadata.json"
+_TEXTS = ("config.json", "metadata.json")  # members that hold what is another in every process
+_OBJECT = re.compile(rb'("shared_object_id": )(\d+)')
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip file can hold: equal states are equal files
 
 
@@ -72,7 +74,7 @@ def write_network(path: Path, network: keras.Model, record: Mapping[str, Any] | 
         with atomic(path) as part, zipfile.ZipFile(saved) as source, zipfile.ZipFile(part, "w") as archive:
             for name in sorted(source.namelist()):
                 with source.open(name) as member, archive.open(zipfile.ZipInfo(name, _EPOCH), "w") as copy:
-                    copy.write(_undated(member.read())) if name == _METADATA else shutil.copyfileobj(member, copy)
+                    copy.write(_timeless(member.read())) if name in _TEXTS else shutil.copyfileobj(member, copy)
             if record is not None:
                 archive.writestr(zipfile.ZipInfo(_RECORD, _EPOCH), json.dumps(record, sort_keys=True))
 
@@ -83,7 +85,10 @@ def _read_record(path: Path) -> dict[str, Any]:
     return record
 
 
-def _undated(metadata: bytes) -> bytes:
-    fields = json.loads(metadata)
-    del fields["date_saved"]
+def _timeless(text: bytes) -> bytes:
+    """Leave the date out, and number objects in order of appearance instead of by their address in memory."""
+    found: dict[bytes, bytes] = {}
+    text = _OBJECT.sub(lambda match: match[1] + found.setdefault(match[2], b"%d" % len(found)), text)
+    fields = json.loads(text)
+    fields.pop("date_saved", None)
     return json.dumps(fields, sort_keys=True).encode()

@@ -141,7 +141,7 @@ def train_network(job: Job, events: Events, recipe: Recipe, normalisation: Norma
         validate_every=recipe.steps_per_epoch,
         store=KerasStore(),
     )
-    trained = keras.models.clone_model(training.network)  # the same names of layers, without the optimiser
+    trained = keras.models.clone_model(training.network)  # the same names of layers in every process
     trained.set_weights(training.network.get_weights())
     write_network(job.checkpoint / "network.keras", trained)
     write_json(

@@ -10,7 +10,7 @@ from orchestrator.algorithms import in_environment, resolve_params
 from orchestrator.domain import CURRENT, SYSTEM
 from orchestrator.errors import BadInput
 from orchestrator.experiments import ANCHOR, PRESET, Attempt
-from orchestrator.run import Run, read_run
+from orchestrator.run import Run, runs_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -169,8 +169,7 @@ def _algorithm(run: Run, algorithms: Mapping[str, Algorithm]) -> Algorithm:
 
 def _finished(run: Run, name: str) -> Iterator[Run]:
     """Yield the first finished run of a control on the movies of a run, if there is one."""
-    for path in sorted(run.folder.path.parents[1].glob(f"{name}-{run.record.dataset}-default/*/run.json")):
-        control = read_run(path.parent)
+    for control in runs_in(run.folder.path.parents[1], f"{name}-{run.record.dataset}-default"):
         if _movies(control) == _movies(run):
             yield control
             return

@@ -98,6 +98,20 @@ def with_choice(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def with_own_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that is given movies as arguments the other options of a run."""
+    for option in reversed((*_CHOICE, *_SETTINGS)):
+        command = option(command)
+    return command
+
+
+def with_prediction_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that trains nothing the options of movies and of where it runs."""
+    for option in reversed((*_CHOICE, engine, memory)):
+        command = option(command)
+    return command
+
+
 def settings_of(options: dict[str, Any]) -> Settings:
     """Return the settings that options of a run choose."""
     from orchestrator.runs.plan import Settings

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from orchestrator.data.datasets import Split
     from orchestrator.data.fetch import Progress
     from orchestrator.data.recording import Recording
     from orchestrator.paths import Layout
@@ -65,7 +66,7 @@ class Source:
         return tuple(sorted((m for m in self.movies if m.split == split), key=lambda movie: movie.noisy.name))
 
 
-def input_source(inputs: Sequence[Path], choice: Choice, layout: Layout) -> Source:
+def input_source(inputs: Sequence[Path], choice: Choice, layout: Layout, *, split: Split = "train") -> Source:
     """Take the user's own movies: they are trained on and predicted, and there is no clean target.
 
     Parameters
@@ -76,6 +77,8 @@ def input_source(inputs: Sequence[Path], choice: Choice, layout: Layout) -> Sour
         What the user says of them.
     layout : Layout
         Where caches are.
+    split : str
+        "test" where a finished training predicts them.
 
     Raises
     ------
@@ -89,7 +92,7 @@ def input_source(inputs: Sequence[Path], choice: Choice, layout: Layout) -> Sour
         found.setdefault(frozenset(recording.files), recording)  # files of one recording, named one by one
     recordings = tuple(found.values())
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", recordings[0].stack.stem).strip("_") or "movie"
-    movies = tuple(Movie(split="train", noisy=recording.stack) for recording in recordings)
+    movies = tuple(Movie(split=split, noisy=recording.stack) for recording in recordings)
     return _source(name, movies, recordings, choice)
 
 

@@ -61,7 +61,7 @@ class Request:
             preset="default" if control else self.preset or PRESET,
             overrides={**published, **self._params(experiment)},
             seed=seed,
-            threads=self.threads,
+            threads=1 if control else self.threads,
             device="cpu" if control else self.device,
         )
 

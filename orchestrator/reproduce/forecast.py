@@ -18,7 +18,7 @@ from orchestrator.errors import CalmError
 from orchestrator.experiments import Attempt
 from orchestrator.reproduce.attempts import prior_files
 from orchestrator.reproduce.reproduce import used
-from orchestrator.run import read_run
+from orchestrator.run import runs_in
 from orchestrator.runs.execute import finished
 from orchestrator.runs.plan import check_writable, outlined_plan
 
@@ -150,7 +150,7 @@ def _outlined(work: Reproduction, experiment: Experiment, outline: Outline, seen
             )
             if plan.folder.path not in seen:
                 seen.add(plan.folder.path)
-                estimate = _estimate(experiment, plan, session.layout.outputs, state)
+                estimate = estimate_of(experiment.name, plan, session.layout.outputs, state)
                 found.append(estimate if outline.is_sized else replace(estimate, seconds=None, disk_bytes=None))
     return found
 
@@ -188,13 +188,14 @@ def _runs(
             if one.folder.path not in seen:
                 seen.add(one.folder.path)
                 state = FINISHED if is_finished else TO_RUN
-                found.append(_estimate(experiment, one, work.session.layout.outputs, state))
+                found.append(estimate_of(experiment.name, one, work.session.layout.outputs, state))
     return found, Attempt(experiment=experiment, runs=tuple(runs), reason="it has not run yet")
 
 
-def _estimate(experiment: Experiment, plan: Plan, outputs: Path, state: str) -> Estimate:
+def estimate_of(name: str, plan: Plan, outputs: Path, state: str) -> Estimate:
+    """Estimate what a plan needs, which is nothing where it is finished; runs are timed by those among the outputs."""
     estimate = Estimate(
-        experiment=experiment.name,
+        experiment=name,
         algorithm=plan.algorithm.full_name,
         seed=plan.settings.seed,
         jobs=(),
@@ -219,9 +220,9 @@ def _seconds(plan: Plan, outputs: Path) -> tuple[float, float] | None:
     """
     pixels = sum(facts.pixels for facts in plan.facts.values())
     bounds = [
-        _bounds(record.jobs, pixels / _pixels(record))
-        for path in sorted(outputs.glob(f"{plan.algorithm.folder_name}-*/*/run.json"))
-        if _is_alike(record := read_run(path.parent).record, plan)
+        _bounds(run.record.jobs, pixels / _pixels(run.record))
+        for run in runs_in(outputs, f"{plan.algorithm.folder_name}-*")
+        if _is_alike(run.record, plan)
     ]
     if not bounds:
         return None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from filelock import FileLock, Timeout
 
-from contract.files import write_json
+from contract.files import sha256, write_json
 from contract.job import to_document
 from orchestrator import errors
 from orchestrator.documents import parse_json, read_json, write_sealed
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from contract.job import Job
     from orchestrator.domain import Exit
     from orchestrator.engines import Engine
+    from orchestrator.paths import RunFolder
     from orchestrator.runs.plan import Plan
 
 _MEMORY_SHARE = 0.9  # of the machine, where the user sets no limit: the machine itself must live on
@@ -110,6 +111,8 @@ def execute(plan: Plan, engine: Engine, progress: Progress, memory_bytes: int | 
         if there is not None:  # another process made it while this one waited
             return there
         try:
+            if plan.trained is not None:
+                _adopt(plan.trained, plan.folder)
             results = {job.folder.name: _run_job(plan, job, engine, progress, limit) for job in plan.jobs()}
         except errors.BadInput:
             if fresh:
@@ -118,6 +121,32 @@ def execute(plan: Plan, engine: Engine, progress: Progress, memory_bytes: int | 
         record = record_of(plan, engine, results, began_s=began, memory_bytes=limit)
         record = write_sealed(plan.folder.record, record)
     return Outcome(run=Run(folder=plan.folder, record=record), reused=False)
+
+
+def _adopt(trained: Run, folder: RunFolder) -> None:
+    """Put the checkpoint and the finished train job of another run into a run folder, in place of a training.
+
+    Raises
+    ------
+    BadInput
+        When a file of that checkpoint is missing or has other bytes than when it was made.
+    """
+    theirs = trained.folder
+    for file in trained.record.jobs["train"].files:
+        path = theirs.path / file.path
+        if not path.is_file() or sha256(path) != file.sha256:
+            message = f"{path}: expected the checkpoint as its training left it, got {_other(path)}"
+            raise errors.BadInput(message, "Put the file back, or train again with `calm run`.")
+    for source, target in ((theirs.checkpoint, folder.checkpoint), (theirs.job("train"), folder.job("train"))):
+        if source.exists() and not target.exists():
+            part = target.with_name(f"{target.name}.part")
+            shutil.rmtree(part, ignore_errors=True)
+            shutil.copytree(source, part)
+            part.replace(target)
+
+
+def _other(path: Path) -> str:
+    return "other bytes" if path.exists() else "no such file"
 
 
 def _run_job(plan: Plan, job: Job, engine: Engine, progress: Progress, limit: int) -> Result:

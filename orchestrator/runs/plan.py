@@ -15,7 +15,7 @@ from orchestrator.algorithms import resolve_params
 from orchestrator.data.inspect import check_gaps, check_path
 from orchestrator.errors import BadInput, DeviceMissing
 from orchestrator.paths import existing_parent, free_bytes_at
-from orchestrator.records import KeyParts, MovieName
+from orchestrator.records import TRAINED, KeyParts, MovieName
 from orchestrator.run import read_run
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from orchestrator.data.recording import Facts, Recording
     from orchestrator.domain import Algorithm, Command, Device, Image, OutputDtype, Precision
     from orchestrator.paths import Layout, RunFolder
+    from orchestrator.records import Record
+    from orchestrator.run import Run
 
 _DRAFT = "not-known-yet-"  # the key of a run is known when its files are
 _FLOAT32_BYTES = 4
@@ -88,6 +90,8 @@ class Plan:
         The run folder.
     prior : tuple of Path
         Predictions of another experiment, or a noise model.
+    trained : Run or None
+        The finished run whose training is used; None for a run that trains itself.
     """
 
     algorithm: Algorithm
@@ -101,6 +105,7 @@ class Plan:
     key: str
     folder: RunFolder
     prior: tuple[Path, ...] = ()
+    trained: Run | None = None
 
     @property
     def axes(self) -> str | None:
@@ -161,6 +166,7 @@ def make_plan(  # noqa: PLR0913 - everything a run depends on
     layout: Layout,
     checksums: Checksums,
     prior: tuple[Path, ...] = (),
+    trained: Run | None = None,
 ) -> Plan:
     """Check every input and decide the run; nothing is written.
 
@@ -182,7 +188,7 @@ def make_plan(  # noqa: PLR0913 - everything a run depends on
     gaps_filled = params.get("detector_gaps") == "fill" and params.get("detector") == "repair"
     if not gaps_filled:
         check_gaps(source.recordings.values())
-    inputs = _input_checksums(source, prior, checksums, targets=algorithm.supervised)
+    inputs = _input_checksums(source, prior, checksums, targets=algorithm.supervised) | _training(trained, image)
     experiment = f"{algorithm.folder_name}-{source.name}-{settings.preset}"
     key = _key(image, params, inputs, settings, source)
     check_path(layout.outputs)
@@ -198,6 +204,7 @@ def make_plan(  # noqa: PLR0913 - everything a run depends on
         key=key,
         folder=layout.run(experiment, key),
         prior=prior,
+        trained=trained,
     )
 
 
@@ -325,6 +332,31 @@ def _recording_checksums(name: str, recording: Recording, checksums: Checksums) 
     root = Path(os.path.commonpath([path.parent for path in recording.files]))
     paths = (path.relative_to(root).as_posix() for path in recording.files)
     return {f"{name}/{path}": digest for path, digest in zip(paths, sums, strict=True)}
+
+
+def _training(trained: Run | None, image: Image) -> dict[str, str]:
+    """Return the checksums of the checkpoint that is used in place of a training, by `trained/<file>`."""
+    if trained is None:
+        return {}
+    if trained.record.image.digest != image.digest:
+        message = (
+            f"{trained.folder.path}: expected a training by the {image.algorithm} that is here, got one by another"
+        )
+        raise BadInput(message, "Check out the version of calm that made it, or train again.")
+    return {f"{TRAINED}{file.path}": file.sha256 for file in trained.record.jobs["train"].files}
+
+
+def settings_of(record: Record) -> Settings:
+    """Return the settings that a run was made with, every parameter among them."""
+    return Settings(
+        preset=record.preset,
+        overrides=record.params,
+        seed=record.seed,
+        threads=record.threads,
+        precision=record.precision,
+        output_dtype=record.output_dtype,
+        device=record.device.asked,
+    )
 
 
 def _key(image: Image, params: Mapping[str, Any], inputs: Mapping[str, str], settings: Settings, source: Source) -> str:

@@ -8,6 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from contract import CONTRACT_VERSION
@@ -50,6 +51,7 @@ def record_of(
         memory_limit_bytes=memory_bytes,
         network_parameters=results["train"].network_parameters,
         seconds=round(time.time() - began_s, 3),
+        trained=UNSET if plan.trained is None else plan.trained.folder.path,
     )
 
 

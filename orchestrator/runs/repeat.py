@@ -15,9 +15,10 @@ from orchestrator.engines import engine_named
 from orchestrator.engines.image import image_of
 from orchestrator.errors import BadInput, EngineMissing
 from orchestrator.records import MovieName
+from orchestrator.run import read_run
 from orchestrator.runs.compare import first_difference, is_untouched, prediction_sums
 from orchestrator.runs.execute import execute
-from orchestrator.runs.plan import Plan, Settings, make_plan
+from orchestrator.runs.plan import Plan, make_plan, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -97,15 +98,7 @@ def plan_of(record: Record, layout: Layout) -> Plan:
         Movie(split=MovieName.of(name).split, noisy=movie.given, target=movie.target, truth=movie.truth)
         for name, movie in sorted(record.movies.items())
     )
-    settings = Settings(
-        preset=record.preset,
-        overrides=record.params,
-        seed=record.seed,
-        threads=record.threads,
-        precision=record.precision,
-        output_dtype=record.output_dtype,
-        device=record.device.asked,
-    )
+    settings = settings_of(record)
     plan = make_plan(
         algorithm,
         image_of(algorithm, settings.device, layout),
@@ -114,6 +107,7 @@ def plan_of(record: Record, layout: Layout) -> Plan:
         layout=layout,
         checksums=Checksums(layout.checksums),
         prior=record.prior,
+        trained=read_run(record.trained) if isinstance(record.trained, Path) else None,
     )
     if plan.key != record.key:
         message = f"{record.experiment}/{record.key}: expected the inputs and code of that run, got others"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from orchestrator.algorithms import in_environment, load_algorithms
+from orchestrator.algorithms import algorithm_named, in_environment, load_algorithms
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.stacks import make_stacks
 from orchestrator.domain import SYSTEM
@@ -14,7 +14,7 @@ from orchestrator.engines.hardware import check_device
 from orchestrator.engines.image import image_of, prepare
 from orchestrator.errors import BadInput
 from orchestrator.runs.execute import execute, finished
-from orchestrator.runs.plan import Plan, check_disk, check_writable, make_plan
+from orchestrator.runs.plan import Plan, check_disk, check_writable, make_plan, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from orchestrator.domain import Algorithm, Device, Image
     from orchestrator.engines import Engine
     from orchestrator.paths import Layout
+    from orchestrator.run import Run
     from orchestrator.runs.execute import Outcome, Progress
     from orchestrator.runs.plan import Settings
 
@@ -83,9 +84,29 @@ class Session:
         plans = [self._plan(*first, source, checksums, prior)]
         return (*plans, *(self._plan(*control, source, checksums, ()) for control in controls))
 
+    def plans_with_training(self, trained: Run, source: Source) -> tuple[Plan, ...]:
+        """Plan the prediction of other movies by a finished training and, after it, every control on them.
+
+        Raises
+        ------
+        BadInput, DeviceMissing
+            For whatever cannot be used, such as a training by another version of the code; nothing is written.
+        """
+        settings = settings_of(trained.record)
+        checksums = Checksums(self.layout.checksums)
+        one, *controls = self.with_controls(algorithm_named(self.layout.containers, trained.record.full_name), settings)
+        plans = (
+            self._plan(*one, source, checksums, (), trained=trained),
+            *(self._plan(*control, source, checksums, ()) for control in controls),
+        )
+        check_device(settings.device)
+        check_writable(self.layout.outputs)
+        check_disk(plans, self.layout.outputs)
+        return plans
+
     def with_controls(self, algorithm: Algorithm, settings: Settings) -> tuple[tuple[Algorithm, Settings], ...]:
-        """Return an algorithm and, after it, every control, each with its settings."""
-        plain = replace(settings, preset="default", overrides={}, device="cpu", precision="float32")
+        """Return an algorithm and, after it, every control, each with its settings; a control takes one thread."""
+        plain = replace(settings, preset="default", overrides={}, device="cpu", precision="float32", threads=1)
         known = load_algorithms(self.layout.containers).values()
         controls = (one for one in known if one.kind == "control" and one.name != algorithm.name)
         if algorithm.environment == SYSTEM:  # such a machine may have no other environment
@@ -134,13 +155,15 @@ class Session:
         """Describe the image of an algorithm for a device."""
         return image_of(algorithm, device, self.layout)
 
-    def _plan(
+    def _plan(  # noqa: PLR0913 - everything a run depends on
         self,
         algorithm: Algorithm,
         settings: Settings,
         source: Source,
         checksums: Checksums,
         prior: tuple[Path, ...],
+        *,
+        trained: Run | None = None,
     ) -> Plan:
         return make_plan(
             algorithm,
@@ -150,4 +173,5 @@ class Session:
             layout=self.layout,
             checksums=checksums,
             prior=prior,
+            trained=trained,
         )

@@ -8,7 +8,6 @@ real parameters and the real experiments, and a run takes a second.
 from __future__ import annotations
 
 import importlib.util
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -185,9 +184,9 @@ def test_every_experiment_runs_through_to_the_verdict_table(study, name, tmp_pat
     assert set().union(*_verdicts(attempts, experiments).values()) == {"not comparable"}  # changed, and 20 frames
     assert passed(attempts, experiments)
     assert any(line.startswith(f"{name}") for line in reasons(page))
-    record = json.loads(attempts[-1].runs[0].record.read_text())
-    assert (record["algorithm"], record["environment"]) == (experiment.algorithm, experiment.environment)
-    assert record["upstream"]["name"] != "calm"  # no stand-in
+    record = attempts[-1].runs[0].record
+    assert (record.algorithm, record.environment) == (experiment.algorithm, experiment.environment)
+    assert record.upstream.name != "calm"  # no stand-in
     write_page(page, tmp_path / "page.html")
     assert (tmp_path / "page.html").stat().st_size > 10_000
 
@@ -197,9 +196,9 @@ def test_careamics_experiments_run_in_the_environment_of_the_study_and_the_table
     for name in names:  # found finished, where the tests above made them
         experiment = load_experiments(study.containers)[name]
         attempts, experiments = _run(study, (name,), overrides=_quick(experiment))
-        run = json.loads(attempts[-1].runs[0].record.read_text())
-        assert run["upstream"]["version"] == "0.0.5"
-        assert run["network_parameters"] == 509_217
+        record = attempts[-1].runs[0].record
+        assert record.upstream.version == "0.0.5"
+        assert record.network_parameters == 509_217
         page = _page(attempts, experiments, study)
         row = next(one for one in page.rows if one.title == name)
         assert row.environment.endswith("careamics 0.0.5, environment study")
@@ -208,15 +207,15 @@ def test_careamics_experiments_run_in_the_environment_of_the_study_and_the_table
 def test_a_prior_runs_first_and_its_predictions_are_inputs_of_the_next(reproduce):
     attempts, experiments = reproduce("REFINED_HDN_3")
     assert [one.experiment.name for one in attempts] == ["REFINED_N2V_3", "REFINED_HDN_3"]
-    prior = attempts[0].runs[0].predictions("train")
-    record = (attempts[1].runs[0].path / "run.json").read_text()
+    prior = attempts[0].runs[0].folder.predictions("train")
+    record = attempts[1].runs[0].folder.record.read_text()
     assert all(str(path) in record for path in sorted(prior.glob("*.tif")))
     assert _verdicts(attempts, experiments)["REFINED_HDN_3"] == {"not comparable"}  # pictures only
 
 
 def test_only_the_named_files_are_trained_on(reproduce):
     attempts, _ = reproduce("REFINED_CELLMINCER_2")
-    record = yaml.safe_load((attempts[-1].runs[0].path / "run.json").read_text())
+    record = yaml.safe_load(attempts[-1].runs[0].folder.record.read_text())
     assert sorted(record["inputs"]) == [
         "test/20ms_20%_Yoda1_009.tif",
         "train/20ms_20%_Yoda1_005.tif",

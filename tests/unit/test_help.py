@@ -26,7 +26,8 @@ COMMANDS = dict(_commands(main))
 @pytest.mark.parametrize("path", COMMANDS, ids=lambda path: " ".join(("calm", *path)))
 def test_help_of_every_command_shows_an_example_of_it(path):
     command = COMMANDS[path]
-    text = command.get_help(click.Context(command, info_name=" ".join(("calm", *path))))
+    context = click.Context(command, info_name=" ".join(("calm", *path)), **main.context_settings)
+    text = command.get_help(context)
     _, heading, example = text.partition("Example:")
     assert heading, text
     assert f"  {' '.join(('calm', *path))}" in example

@@ -7,7 +7,18 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-GROUND = {"algorithms", "declaration", "documents", "domain", "errors", "experiments", "paths", "records", "run"}
+GROUND = {
+    "algorithms",
+    "declaration",
+    "documents",
+    "domain",
+    "errors",
+    "experiments",
+    "paths",
+    "records",
+    "run",
+    "truth",
+}
 
 
 def _house():

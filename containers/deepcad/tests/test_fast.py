@@ -25,8 +25,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from movies import clean_movie, do, expected_grey, make_job, noisy_movie, psnr_db, write
 
 PARAMS = {
-    "mode": "fast", "fmap": 8, "patch_t": 16, "patch_y": 16, "patch_x": 16, "n_epochs": 1, "train_datasets_size": 200,
-    "lr": 2e-3,
+    "mode": "fast", "fmap": 8, "patch_t": 16, "patch_y": 16, "patch_x": 16, "n_epochs": 2, "train_datasets_size": 200,
+    "lr": 1e-3, "b1": 0.9,
 }  # fmt: skip
 CLEAN = clean_movie((72, 48, 48))
 NOISY = noisy_movie(CLEAN)
@@ -35,7 +35,7 @@ TRUTH = expected_grey(CLEAN)
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Train for some 370 steps on a movie of known truth."""
+    """Train for some 740 steps on a movie of known truth."""
     folder = tmp_path_factory.mktemp("fast")
     job = make_job(folder / "train", "train", [write(folder / "m.tif", NOISY)], PARAMS)
     do(job)
@@ -54,7 +54,7 @@ def predict(folder: Path, checkpoint: Path, movie: np.ndarray, params: dict | No
 def test_prediction_gains_over_the_noisy_movie_and_over_the_running_mean(
     tmp_path: Path, checkpoint: Path, record_property: Callable[[str, float], None]
 ) -> None:
-    """Measured when written: noisy 25.4 dB, mean of 5 frames 30.8 dB, prediction 33.5 dB."""
+    """Gains over the noisy movie, 25.4 dB: mean of 5 frames 5.4 dB; prediction 9.4 dB, sd 1.0 dB over three seeds."""
     found = predict(tmp_path, checkpoint, NOISY)
     means = np.stack([NOISY[max(0, t - 2) : t + 3].mean(axis=0) for t in range(len(NOISY))])
     record_property("gain_db", psnr_db(TRUTH, found) - psnr_db(TRUTH, NOISY))

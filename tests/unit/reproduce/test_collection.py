@@ -8,13 +8,13 @@ import os
 import numpy as np
 import pytest
 
-from evaluation.report import runs as module
 from evaluation.report.content import NOISY, STUDY
 from evaluation.report.gather import page_of
 from evaluation.report.report import report_runs
 from evaluation.report.runs import entries_of, with_controls
 from evaluation.scores.score import score_run
 from evaluation.study.protocol import score_study
+from orchestrator import run as records
 from orchestrator.algorithms import in_environment, resolve_params
 from orchestrator.documents import convert, write_sealed
 from orchestrator.errors import AlgorithmFailed
@@ -146,9 +146,17 @@ def test_controls_are_looked_for_once_for_all_runs_on_the_same_movies(algorithms
     runs = [run_of("n2v", f"k{index}", seed=index) for index in range(6)]
     run_of("mean", "m")
     reads = []
-    monkeypatch.setattr(module, "read_run", lambda path: reads.append(path) or read_run(path))
+    monkeypatch.setattr(records, "read_run", lambda path: reads.append(path) or read_run(path))
     assert len(with_controls(runs, algorithms)) == 7
     assert len(reads) == 1
+
+
+def test_a_control_of_an_older_calm_that_nobody_named_is_passed_over(algorithms, run_of):
+    old = run_of("mean", "a").folder.record
+    old.write_text(json.dumps({"algorithm": "mean"}))
+    run_of("mean", "b")
+    found = with_controls([run_of("n2v", "c")], algorithms)
+    assert [run.folder.path.name for run in found if run.record.algorithm == "mean"] == ["b"]
 
 
 def test_a_prediction_that_the_study_could_not_cast_is_a_failure_of_the_algorithm(algorithms, run_of):

@@ -73,8 +73,8 @@ def test_what_the_manifest_does_not_tell_is_unknown_and_said_to_be(plan):
 def test_a_disk_that_is_too_small_is_a_warning_beside_the_estimate(plan, tmp_path):
     with small_disk(tmp_path / "small", "size=1m") as small:
         text = plan("MOUSENEU_LP_N2N_1", CALM_OUTPUTS=str(small / "outputs"))
-        assert f"Disk at {small}: 37.7 GB needed, 0.0 GB free" in text  # 3 runs of 12.6 GB
-        assert "Warning: 37.7 GB too little; free some, or choose another disk with CALM_OUTPUTS." in text
+        assert f"Disk at {small}: 50.2 GB needed, 0.0 GB free" in text  # 4 runs of 12.6 GB
+        assert "Warning: 50.2 GB too little; free some, or choose another disk with CALM_OUTPUTS." in text
 
 
 def test_an_output_folder_that_cannot_be_written_is_a_warning_too(plan, tmp_path):

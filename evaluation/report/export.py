@@ -1,0 +1,120 @@
+"""What a page shows as files for other programs: tables as CSV, a figure as PNG, a preview as GIF."""
+
+from __future__ import annotations
+
+import csv
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from evaluation.report.content import NOISY
+from evaluation.report.movie import Movie, open_movie
+from evaluation.report.pictures import GAP, beside, intensity_window, levels, thinning
+from evaluation.report.regions import peak_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from evaluation.report.content import MovieContent, Page
+    from evaluation.report.pictures import Window
+
+_EDGE = 512  # pixels of the longer side of a picture
+_LABEL = 14  # pixels above a picture, for its name
+_PREVIEW_FRAMES = 200
+_FRAME_MS = 50
+_SCORES = ("movies", "protocol", "row", "role", "metric", "unit", "mean", "sd", "n", "low", "high")
+_TRACES = ("movies", "movie", "region", "y", "x", "radius", "frame", "time_s", "stack", "value")
+
+
+def write_table(page: Page, path: Path) -> None:
+    """Write every score: mean, sample sd (ddof 1), n, and the bounds of the mean with 95 % confidence."""
+    _write(path, _SCORES, _scores(page))
+
+
+def write_traces(page: Page, path: Path) -> None:
+    """Write the mean of every frame, as region 0, and of the most active regions, of every stack, in grey levels."""
+    _write(path, _TRACES, (row for content in page.movies for row in _traces(content)))
+
+
+def write_figure(page: Page, path: Path) -> None:
+    """Draw a row for each movie: the frame of its brightest transient, noisy and as every run predicts it."""
+    strips = [_strip(content) for content in page.movies]
+    width = max(strip.shape[1] for strip in strips)
+    padded = [np.pad(one, ((0, GAP), (0, width - one.shape[1])), constant_values=255) for one in strips]
+    Image.fromarray(np.concatenate(padded)).save(path, "PNG")
+
+
+def write_preview(page: Page, path: Path) -> None:
+    """Animate the first movie, noisy beside its first prediction: at most 200 frames from the first on."""
+    with open_movie(page.movies[0]) as movie:
+        names = list(movie.stacks)[:2]
+        window = _window(movie, names, 0)
+        frames = range(min(movie.shape[0], _PREVIEW_FRAMES))
+        first, *others = [Image.fromarray(_panels(movie, names, index, window)) for index in frames]
+        first.save(path, "GIF", save_all=True, append_images=others, duration=_FRAME_MS, loop=0)
+
+
+def _write(path: Path, head: Sequence[str], rows: Iterator[Sequence[object]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(head)
+        writer.writerows(rows)
+
+
+def _scores(page: Page) -> Iterator[Sequence[object]]:
+    units = {metric.name: metric.unit for metric in page.metrics}
+    for row in page.rows:
+        for part, scores in row.scores.items():
+            where = (part.movies if part.own else f"{part.movies} {part.split}", part.protocol)
+            for metric, score in scores.items():
+                one = score.value
+                if one is not None:
+                    numbers = (_known(one.mean), _known(one.sd), one.n, _known(one.low), _known(one.high))
+                    yield (*where, row.name, row.role, metric, units.get(metric, ""), *numbers)
+
+
+def _traces(content: MovieContent) -> Iterator[Sequence[object]]:
+    part = content.part
+    with open_movie(content) as movie:
+        regions = movie.regions(movie.projection(movie.reference))
+        places = [(0, "", "", ""), *((index, one.y, one.x, one.radius) for index, one in enumerate(regions, start=1))]
+        for name in movie.stacks:
+            traces = movie.traces(name, regions)
+            for place, trace in zip(places, (traces.frame, *traces.regions), strict=True):
+                for frame, value in enumerate(trace):
+                    time_s = "" if content.frame_rate_hz is None else frame / content.frame_rate_hz
+                    yield (part.movies, content.name, *place, frame, time_s, name, _known(float(value)))
+
+
+def _known(value: float) -> float | str:
+    """Return a number; an empty cell where it is not defined."""
+    return value if math.isfinite(value) else ""
+
+
+def _strip(content: MovieContent) -> np.ndarray:
+    with open_movie(content) as movie:
+        regions = movie.regions(movie.projection(movie.reference))
+        traces = movie.traces(movie.reference, regions)
+        index = peak_frame(traces.regions[0] if len(regions) else traces.frame, movie.clean)
+        names = list(movie.stacks)
+        return _panels(movie, names, index, _window(movie, names, index))
+
+
+def _window(movie: Movie, names: Sequence[str], index: int) -> Window:
+    return intensity_window([movie.frame(name, index) for name in names])
+
+
+def _panels(movie: Movie, names: Sequence[str], index: int, window: Window) -> np.ndarray:
+    """Put a frame of several stacks side by side, each with its name above, on one scale of grey levels."""
+    step = thinning(movie.shape[1:], _EDGE)
+    return beside([_labelled(levels(movie.frame(name, index)[::step, ::step], window), name) for name in names])
+
+
+def _labelled(picture: np.ndarray, name: str) -> np.ndarray:
+    image = Image.new("L", (picture.shape[1], picture.shape[0] + _LABEL), 255)
+    image.paste(Image.fromarray(picture), (0, _LABEL))
+    ImageDraw.Draw(image).text((1, 1), "noisy" if name == NOISY else name, fill=0)
+    return np.asarray(image)

@@ -1,0 +1,81 @@
+"""Files that a user asks for, at places of their own: nothing is overwritten that calm did not write there itself."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from contract.files import atomic, sha256, write_json
+from orchestrator.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+_FOREIGN_HINT = "Choose another name, or move that file away."
+
+
+def check_targets(targets: Sequence[Path], written: Path) -> None:
+    """Refuse places that are no new file and no file that calm wrote there and nobody has changed since.
+
+    Parameters
+    ----------
+    targets : sequence of Path
+        Where files shall lie; a folder that does not exist is made later.
+    written : Path
+        The memory of what calm wrote.
+
+    Raises
+    ------
+    BadInput
+        With the first place that cannot be used.
+    """
+    known = _known(written)
+    for index, target in enumerate(targets):
+        if target in targets[:index]:
+            message = f"{target}: expected one file for each movie, got the same name for two"
+            raise BadInput(message, "Rename one of the movies, or give them to two commands.")
+        _check(target, known)
+
+
+@contextmanager
+def delivering(target: Path, written: Path) -> Iterator[Path]:
+    """Give a temporary sibling of a place to write to, then put it there and remember that it is calm's."""
+    check_targets([target], written)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(target) as part:
+        yield part
+        digest = sha256(part)
+    with FileLock(written.with_suffix(".lock")):
+        write_json(written, _known(written) | {str(target): digest})
+
+
+def deliver(source: Path, target: Path, written: Path) -> None:
+    """Copy a file of a run to a place of the user."""
+    with delivering(target, written) as part:
+        shutil.copyfile(source, part)
+
+
+def _check(target: Path, known: dict[str, str]) -> None:
+    blocked = next((one for one in target.parents if one.exists() and not one.is_dir()), None)
+    if blocked is not None:
+        message = f"{target}: expected a place in a folder, got the file {blocked} above it"
+        raise BadInput(message, "Name a folder, or one that can be made.")
+    if target.exists() and not target.is_file():
+        message = f"{target}: expected the name of a file, got {'a folder' if target.is_dir() else 'a device'}"
+        raise BadInput(message, "Name a file, which may not exist yet.")
+    if target.is_symlink() or (target.exists() and known.get(str(target)) != sha256(target)):
+        message = f"{target}: expected no file, or one as calm wrote it, got another one"
+        raise BadInput(message, _FOREIGN_HINT)
+
+
+def _known(written: Path) -> dict[str, str]:
+    try:
+        known: dict[str, str] = json.loads(written.read_text())
+    except (OSError, ValueError):
+        return {}
+    return known

@@ -1,0 +1,39 @@
+"""A finished training on another movie: the bytes that the run itself predicted, and no checkpoint of other bytes."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+
+
+@pytest.fixture(scope="module")
+def movies(tmp_path_factory):
+    """Return two small movies."""
+    folder = tmp_path_factory.mktemp("movies")
+    for seed, name in enumerate("ab"):
+        frames = np.random.default_rng(seed).poisson(50, (24, 64, 64)).astype(np.uint16)
+        tifffile.imwrite(folder / f"{name}.tif", frames)
+    return folder
+
+
+@pytest.mark.timeout(300)
+def test_a_training_predicts_another_movie_as_its_own_run_did_and_a_changed_checkpoint_is_refused(calm, movies):
+    a, b = (movies / "a.tif", movies / "b.tif")
+    options = ("--preset", "smoke", "--engine", "venv", "--threads", 1)
+    done = calm("run", "n2v", "--input", a, "--input", b, *options)
+    assert done.returncode == 0, done.stderr
+    run = calm.run_folder("n2v-a-smoke")
+    target = calm.outputs / "denoised.tif"
+    done = calm("predict", run, b, "-o", target, "--engine", "venv")
+    assert done.returncode == 0, done.stderr
+    assert target.read_bytes() == (run / "predictions" / "train" / "b.tif").read_bytes()
+    predicted = json.loads((calm.run_folder("n2v-b-smoke") / "run.json").read_text())
+    assert predicted["trained"] == str(run)
+    (run / "checkpoint" / "network.pt").write_bytes(b"other")
+    done = calm("predict", run, a, "-o", calm.outputs / "other.tif", "--engine", "venv")
+    assert done.returncode == 2
+    assert f"Error: {run / 'checkpoint' / 'network.pt'}: expected " in done.stderr
+    assert not (calm.outputs / "other.tif").exists()

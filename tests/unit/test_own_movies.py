@@ -1,0 +1,193 @@
+"""Commands on a user's own movies, on tiny movies and with controls, which need no training."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+ENGINE = ("--engine", "venv", "--threads", 1)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a folder with two small movies, and a file that is none."""
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    for seed, name in enumerate(("a.tif", "b.tiff")):
+        frames = np.random.default_rng(seed).poisson(50, (12, 24, 24)).astype(np.uint16)
+        tifffile.imwrite(folder / name, frames)
+    (folder / "notes.txt").write_text("no movie")
+    return folder
+
+
+def test_denoise_says_costs_first_and_ends_with_the_lights_and_the_path_of_the_denoised_movie(calm, movie, tmp_path):
+    target = tmp_path / "new" / "denoised.tif"
+    done = calm("denoise", movie, "--algorithm", "mean", "-o", target, *ENGINE)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "One movie: it is trained on itself."
+    assert lines[1].split() == ["experiment", "algorithm", "seed", "jobs", "state", "time", "memory", "disk"]
+    assert lines[-1] == f"Denoised: {target}"
+    assert all(f"{topic}:" in done.stdout for topic in ("amplitude", "time", "invented structure"))
+    run = calm.run_folder("mean-movie-default")
+    assert target.read_bytes() == (run / "predictions" / "train" / "movie.tif").read_bytes()
+
+
+def test_denoise_writes_its_own_file_again_and_refuses_one_that_was_changed(calm, movie, tmp_path):
+    target = tmp_path / "denoised.tif"
+    arguments = ("denoise", movie, "-o", target, *ENGINE)
+    assert calm(*arguments, "--algorithm", "mean").returncode == 0
+    first = target.read_bytes()
+    assert calm(*arguments, "--algorithm", "identity").returncode == 0
+    assert target.read_bytes() != first
+    target.write_bytes(first)
+    done = calm(*arguments, "--algorithm", "identity")
+    assert done.returncode == 2
+    assert f"Error: {target}: expected no file, or one as calm wrote it, got another one" in done.stderr
+    assert target.read_bytes() == first
+
+
+def test_denoise_never_writes_over_the_movie_itself(calm, movie):
+    before = movie.read_bytes()
+    assert calm("denoise", movie, "--algorithm", "mean", "-o", movie.parent, *ENGINE).returncode == 2
+    assert movie.read_bytes() == before
+    assert not calm.outputs.exists()
+
+
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        ("/dev/null", "expected a file named .tif or .tiff, or a folder"),
+        ("denoised.avi", "expected a name that ends in .tif or .tiff, or a folder, got denoised.avi"),
+        ("movie.tif/denoised.tif", "got the file"),
+    ],
+)
+def test_denoise_refuses_an_output_that_is_no_place_for_a_movie_before_it_starts(calm, movie, output, told):
+    done = calm("denoise", movie, "--algorithm", "mean", "-o", movie.parent / output, *ENGINE)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert not calm.outputs.exists()
+
+
+def test_every_movie_gets_a_run_and_a_line_in_one_table(calm, folder, tmp_path):
+    done = calm(
+        "denoise", folder / "a.tif", folder / "b.tiff", "--algorithm", "mean", "-o", tmp_path / "denoised", *ENGINE
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("2 movies, each trained on itself; --together trains once on all.\n")
+    assert [line.split()[0] for line in done.stdout.splitlines()[-3:]] == ["movie", "a.tif", "b.tiff"]
+    assert {path.name for path in calm.outputs.glob("mean-*")} == {"mean-a-default", "mean-b-default"}
+    assert {path.name for path in (tmp_path / "denoised").iterdir()} == {"a.tif", "b.tiff"}
+
+
+def test_movies_together_are_one_run(calm, folder, tmp_path):
+    movies = (folder / "a.tif", folder / "b.tiff")
+    done = calm("denoise", *movies, "--algorithm", "mean", "--together", "-o", tmp_path / "denoised", *ENGINE)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("2 movies together: one training sees them all.\n")
+    run = calm.run_folder("mean-a-default")
+    assert {path.name for path in (run / "predictions" / "train").iterdir()} == {"a.tif", "b.tiff"}
+
+
+def test_a_file_for_several_movies_is_refused(calm, folder, tmp_path):
+    done = calm("denoise", folder / "a.tif", folder / "b.tiff", "-o", tmp_path / "one.tif", *ENGINE)
+    assert (done.returncode, "-o: expected a folder for 2 movies" in done.stderr) == (2, True)
+
+
+def test_a_folder_of_one_recording_is_denoised_as_one_movie_named_like_the_folder(calm, tmp_path):
+    recording = tmp_path / "day1"
+    recording.mkdir()
+    frames = np.random.default_rng(0).poisson(50, (12, 24, 24)).astype(np.uint16)
+    for index, half in enumerate(np.split(frames, 2)):
+        tifffile.imwrite(recording / f"{index}.tif", half)
+    done = calm("denoise", recording, "--algorithm", "identity", "-o", tmp_path / "denoised", *ENGINE)
+    assert done.returncode == 0, done.stderr
+    assert np.array_equal(tifffile.imread(tmp_path / "denoised" / "day1.tif"), frames)
+
+
+@pytest.fixture
+def mean_run(calm, movie):
+    """Return a finished run of control mean, with identity beside it."""
+    done = calm("run", "mean", "--input", movie, "--frame-rate", 10, *ENGINE)
+    assert done.returncode == 0, done.stderr
+    return calm.run_folder("mean-movie-default")
+
+
+def _exported(calm, run, target):
+    done = calm("export", run, "--to", target)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == str(target)
+    return target
+
+
+def test_every_export_opens_in_another_library_and_holds_what_the_movies_hold(calm, mean_run, movie, tmp_path):
+    frames = tifffile.imread(movie)
+    with _exported(calm, mean_run, tmp_path / "new" / "table.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    scores = json.loads((mean_run / "scores.json").read_text())["splits"]["train"]
+    found = {row["metric"]: float(row["mean"]) for row in rows if row["row"] == "mean"}
+    assert found == {name: one["mean"] for name, one in scores.items() if one["mean"] is not None}
+    with _exported(calm, mean_run, tmp_path / "my-traces.csv").open() as stream:
+        traces = [row for row in csv.DictReader(stream) if (row["region"], row["stack"]) == ("0", "noisy")]
+    assert [float(row["value"]) for row in traces] == pytest.approx(frames.mean(axis=(1, 2)))
+    assert [float(row["time_s"]) for row in traces[:3]] == pytest.approx([0.0, 0.1, 0.2])
+    with Image.open(_exported(calm, mean_run, tmp_path / "figure.png")) as figure:
+        assert (figure.format, figure.size[0] >= 2 * frames.shape[2]) == ("PNG", True)
+    with Image.open(_exported(calm, mean_run, tmp_path / "preview.gif")) as preview:
+        assert (preview.format, preview.n_frames) == ("GIF", len(frames))
+
+
+@pytest.mark.parametrize("name", ["scores.csv", "figure.svg", "table"])
+def test_export_refuses_a_name_whose_format_it_does_not_know(calm, mean_run, tmp_path, name):
+    done = calm("export", mean_run, "--to", tmp_path / name)
+    assert done.returncode == 2
+    assert f"--to: expected a name that ends in table.csv, traces.csv, .png, .gif, got {name}" in done.stderr
+    assert not (tmp_path / name).exists()
+
+
+def test_export_without_a_form_or_a_file_says_what_to_give(calm, mean_run):
+    done = calm("export", mean_run)
+    assert (done.returncode, "expected --form or --to, got neither" in done.stderr) == (2, True)
+
+
+def test_export_in_a_form_writes_to_the_run_or_to_a_folder(calm, mean_run, tmp_path):
+    for option in ((), ("--to", tmp_path / "forms")):
+        done = calm("export", mean_run, "--form", "imagej", *option)
+        assert done.returncode == 0, done.stderr
+    written = (tmp_path / "forms" / "train" / "movie.tif").read_bytes()
+    assert (mean_run / "exports" / "train" / "movie.tif").read_bytes() == written
+
+
+def test_export_leaves_a_file_of_somebody_else_alone(calm, mean_run, tmp_path):
+    foreign = tmp_path / "table.csv"
+    foreign.write_text("mine\n")
+    done = calm("export", mean_run, "--to", foreign)
+    assert (done.returncode, foreign.read_text()) == (2, "mine\n")
+
+
+def test_predict_gives_what_the_same_run_would_have_predicted_and_names_its_training(calm, mean_run, folder, tmp_path):
+    target = tmp_path / "denoised.tif"
+    done = calm("predict", mean_run, folder / "a.tif", "-o", target, "--engine", "venv")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"Denoised: {target}"
+    assert calm("run", "mean", "--input", folder / "a.tif", "--frame-rate", 10, *ENGINE).returncode == 0
+    (same,) = calm.outputs.glob("mean-a-default/*/predictions/train/a.tif")
+    assert target.read_bytes() == same.read_bytes()
+    records = [json.loads(path.read_text()) for path in calm.outputs.glob("mean-a-default/*/run.json")]
+    (record,) = [one for one in records if "trained" in one]
+    assert record["trained"] == str(mean_run)
+    assert record["jobs"]["train"] == json.loads((mean_run / "run.json").read_text())["jobs"]["train"]
+
+
+def test_a_prediction_can_be_verified_and_reported(calm, mean_run, folder, tmp_path):
+    done = calm("predict", mean_run, folder / "a.tif", "-o", tmp_path / "denoised.tif", "--engine", "venv")
+    assert done.returncode == 0, done.stderr
+    run = calm.run_folder("mean-a-default")
+    verified = calm("verify", run, "--engines", "venv")
+    assert verified.returncode == 0, verified.stderr
+    assert "venv: the same predictions, byte for byte" in verified.stdout
