@@ -21,6 +21,7 @@ PARAMS: dict[str, Any] = {
     "mode": "exact", "patch_t": 8, "patch_y": 8, "patch_x": 8, "overlap_factor": 0.25, "test_overlap_factor": 0.6,
     "train_datasets_size": 40, "select_img_num": 1000, "n_epochs": 2, "batch_size": 1, "fmap": 4, "lr": 1e-3,
     "b1": 0.5, "b2": 0.999, "memory_gib": 1.0,
+    "detector": "named", "detector_gaps": "refuse", "detector_back": "predicted",
 }  # fmt: skip
 
 

@@ -86,7 +86,7 @@ def test_a_training_killed_and_started_again_predicts_from_its_checkpoint_alone(
     [
         ({"params": {"patch_t": 40}}, (2, "refused"), "patch_t, patch_y, patch_x of at most (16, 28, 30) fit"),
         ({"device": "cuda"}, (4, "device missing"), "device cuda was asked for"),
-        ({"params": {"lr": 1e30}}, (5, "did not converge"), "the loss of step"),
+        ({"params": {"lr": 1.0, "b2": 0.0}}, (5, "did not converge"), "the loss of step"),
     ],
 )
 def test_a_job_that_cannot_work_ends_with_its_reason(
