@@ -81,7 +81,7 @@ class Silence:
 
 def _stand_in(folder, target, mean):
     document = yaml.safe_load((folder / "algorithm.yaml").read_text())
-    document["params"]["window"] = mean["params"]["window"]
+    document["params"] |= mean["params"]
     document |= {"devices": ["cpu"], "shares": [], "environments": {}}
     target.mkdir()
     for name in STAND_IN:
@@ -226,7 +226,7 @@ def test_only_the_named_files_are_trained_on(reproduce):
 def test_three_seeds_make_three_runs_and_the_noisy_movie_one(reproduce):
     attempts, _ = reproduce("MOUSENEU_LP_DEEPCAD_1", seeds=3)
     assert [len(one.runs) for one in attempts] == [1, 3]
-    assert len({run.path for run in attempts[1].runs}) == 3
+    assert len({run.folder.path for run in attempts[1].runs}) == 3
 
 
 @pytest.mark.parametrize(
