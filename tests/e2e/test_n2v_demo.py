@@ -75,6 +75,6 @@ def test_n2v_runs_on_real_movies_with_simple_scores(fresh_calm, real_movie, name
     path = real_movie(name)
     done = fresh_calm("run", "n2v", "--input", path, "--preset", "smoke", "--engine", "venv")
     assert done.returncode == 0, done.stderr
-    assert "Residual sd" in done.stdout
+    assert "Removed, sd" in done.stdout
     scores = _scores(fresh_calm.run_folder(f"n2v-{path.stem}-smoke"), "train")
     assert scores["residual_sd"]["mean"] > 0  # something was removed

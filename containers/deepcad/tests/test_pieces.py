@@ -6,10 +6,10 @@ import math
 import os
 import sys
 import tracemalloc
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import numpy as np
@@ -38,7 +38,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 import oracle
 from movies import PARAMS, make_job, write
 
-SETTINGS = Settings(**PARAMS)
+
+def _settings(**changed: Any) -> Settings:
+    """Return the settings of the tests' jobs, with some changed; faults of the detector are the contract's."""
+    return Settings(**{one.name: (PARAMS | changed)[one.name] for one in fields(Settings)})
+
+
+SETTINGS = _settings()
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32"])
@@ -76,12 +82,12 @@ def test_training_patches_are_upstreams(
             expected = oracle.training_grid(movie, params, movies)
         except ZeroDivisionError:
             with pytest.raises(JobRefused, match=r"expected (\d+) to (\d+) patches") as refused:
-                training_grid([stack] * movies, Settings(**params))
+                training_grid([stack] * movies, _settings(**params))
             least, most = map(int, str(refused.value).split("expected ")[1].split(" patches")[0].split(" to "))
             for size in (least, most):
-                assert training_grid([stack] * movies, Settings(**params | {"train_datasets_size": size})).coordinates
+                assert training_grid([stack] * movies, _settings(**params | {"train_datasets_size": size})).coordinates
         else:
-            found = training_grid([stack] * movies, Settings(**params))
+            found = training_grid([stack] * movies, _settings(**params))
             assert found.coordinates == expected
             assert found.stack_index == sorted(found.stack_index)
 
