@@ -36,9 +36,9 @@ def source(tmp_path):
         for role in ("noisy", "target"):
             path = tmp_path / split / role / f"{split}.tif"
             path.parent.mkdir(parents=True)
-            tifffile.imwrite(
-                path, np.full((8, 16, 16), number, np.uint16), photometric="minisblack", metadata={"axes": "TYX"}
-            )
+            movie = np.full((8, 16, 16), number, np.uint16)
+            movie[:, ::2] += 1  # no target is of one grey value
+            tifffile.imwrite(path, movie, photometric="minisblack", metadata={"axes": "TYX"})
         folder = tmp_path / split
         movies.append(Movie(split=split, noisy=folder / "noisy" / path.name, target=folder / "target" / path.name))
     return described_source("pairs", movies, Choice(), replace(layout(), home=tmp_path / "home"))
