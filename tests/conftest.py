@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -49,10 +50,16 @@ def pytest_configure_node(node):
     node.workerinput["slowness"] = node.config.calm_slowness
 
 
+@pytest.hookimpl(tryfirst=True)  # before a worker reads the groups
 def pytest_collection_modifyitems(config, items):
-    """Scale limits of time with the machine, and call a test slow that starts programs."""
+    """Scale limits of time with the machine, call a test slow that starts programs, and keep files on one worker.
+
+    Tests of one file share what its fixtures made; a file that shares by something smaller names its groups itself.
+    """
     default_s = float(config.getini("timeout"))
     for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(ROOT).as_posix()))
         if STARTS_PROGRAMS & {*item.fixturenames}:
             item.add_marker(pytest.mark.slow)
         own = item.get_closest_marker("timeout")
@@ -101,10 +108,11 @@ class Calm:
     def environment(self, **more):
         return os.environ | {"CALM_OUTPUTS": str(self.outputs), "CALM_DATA": str(self.data)} | more
 
-    def run_folder(self, experiment):
-        """Return the one finished run of an experiment."""
-        (record,) = sorted((self.outputs / experiment).glob("*/run.json"))
-        return record.parent
+    def run_folder(self, experiment, seed=42):
+        """Return the one finished run of an experiment with a seed; other seeds lie beside it in shared outputs."""
+        records = sorted((self.outputs / experiment).glob("*/run.json"))
+        (folder,) = [path.parent for path in records if json.loads(path.read_text())["seed"] == seed]
+        return folder
 
 
 @pytest.fixture
