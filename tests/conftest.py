@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +19,8 @@ from orchestrator.paths import layout
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(Path(__file__).parent))  # importlib mode does not let tests import the helpers beside this
+from command import Calm  # noqa: E402 - it lies there
+
 TEST_DATA = Path(os.environ.get("CALM_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
@@ -88,31 +87,6 @@ def pytest_runtest_setup(item):
             (pytest.fail if required else pytest.skip)(
                 f"engine {name}: {error.message}; tests/engines/provision/{name}.sh installs it on Debian"
             )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Calm:
-    """The command, in a world of its own but for the shared cache of wheels and environments."""
-
-    outputs: Path
-    data: Path
-
-    def __call__(self, *arguments, **environment):
-        return subprocess.run(
-            self.command(*arguments), capture_output=True, text=True, check=False, env=self.environment(**environment)
-        )
-
-    def command(self, *arguments):
-        return [sys.executable, "-c", "from orchestrator.cli import main; main()", *map(str, arguments)]
-
-    def environment(self, **more):
-        return os.environ | {"CALM_OUTPUTS": str(self.outputs), "CALM_DATA": str(self.data)} | more
-
-    def run_folder(self, experiment, seed=42):
-        """Return the one finished run of an experiment with a seed; other seeds lie beside it in shared outputs."""
-        records = sorted((self.outputs / experiment).glob("*/run.json"))
-        (folder,) = [path.parent for path in records if json.loads(path.read_text())["seed"] == seed]
-        return folder
 
 
 @pytest.fixture
