@@ -18,8 +18,9 @@ from orchestrator.domain import CURRENT, EngineName
 from orchestrator.engines import engine_named, process
 from orchestrator.engines.hardware import gpus
 from orchestrator.engines.kernel import allows_user_namespaces
-from orchestrator.engines.locks import python, read_lock
+from orchestrator.engines.locks import read_lock
 from orchestrator.engines.machine import FAST_FLAGS, NEEDED_FLAGS, SUBIDS, processor_flags, subordinate_ids
+from orchestrator.engines.python import VERSION, found_python
 from orchestrator.errors import CalmError
 from orchestrator.paths import existing_parent, free_bytes_at
 
@@ -70,7 +71,8 @@ def examine(layout: Layout) -> tuple[Finding, ...]:
 
 def _python(_: Layout) -> Finding:
     try:
-        return Finding(check="python", severity="ok", message=str(python()))
+        found = found_python() or f"Python {VERSION} for the environments will be downloaded"
+        return Finding(check="python", severity="ok", message=str(found))
     except CalmError as error:
         return Finding(check="python", severity="error", message=error.message, remedy=error.hint)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -16,13 +15,13 @@ from urllib.parse import unquote, urlparse
 from contract.files import atomic, sha256
 from orchestrator.engines import process
 from orchestrator.engines.failures import diagnose_words
+from orchestrator.engines.python import python
 from orchestrator.errors import AlgorithmFailed, BadInput, CalmError
 
 if TYPE_CHECKING:
     from orchestrator.domain import Algorithm, Device
     from orchestrator.engines.failures import Failure
 
-PYTHON = (3, 11)  # the one Python of every environment, so that one lock serves all engines
 NO_DEPS = "# no-deps"
 # The CPU wheels of torch are published here and not on the default index; asked only when that lacks one.
 _CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
@@ -42,24 +41,6 @@ class Pin:
     def line(self) -> str:
         """The pin as a line of a lock."""
         return f"{self.name}=={self.version} --hash=sha256:{self.sha256}"
-
-
-def python() -> Path:
-    """Return a Python of the version the locks are for.
-
-    Raises
-    ------
-    BadInput
-        When there is none.
-    """
-    if sys.version_info[:2] == PYTHON:
-        return Path(sys.executable)
-    name = "python{}.{}".format(*PYTHON)
-    found = shutil.which(name)
-    if found is None:
-        message = f"expected {name} on the PATH, got none; the locks are for this version"
-        raise BadInput(message, f"Install {name} with its venv module (on Debian 12: python3 and python3-venv).")
-    return Path(found)
 
 
 def read_lock(path: Path) -> tuple[Pin, ...]:
@@ -182,10 +163,12 @@ def _write_wheel_lock(lock: Path, folder: Path) -> None:
 
 
 def pip(*arguments: str) -> str:
-    """Run pip of the Python that environments are made with; its failures say what to look at."""
+    """Run pip for the Python that environments are made with; its failures say what to look at."""
     environment = os.environ | {"SOURCE_DATE_EPOCH": _SOURCE_DATE_EPOCH, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     try:
-        return process.run([str(python()), "-m", "pip", *arguments], environment=environment)
+        return process.run(
+            [sys.executable, "-m", "pip", "--python", str(python()), *arguments], environment=environment
+        )
     except AlgorithmFailed as error:
         full = _no_space(error)
         if full is not None:

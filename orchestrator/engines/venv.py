@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 import tempfile
 from pathlib import Path
@@ -15,7 +14,7 @@ from orchestrator.domain import Exit
 from orchestrator.engines import process
 from orchestrator.engines.failures import image_missing
 from orchestrator.engines.kernel import kernel_kills
-from orchestrator.engines.locks import python as locked_python
+from orchestrator.engines.python import VERSION, found_python, python, uv, version_of
 from orchestrator.engines.system import search_path
 from orchestrator.errors import BadInput, EngineMissing
 
@@ -39,10 +38,10 @@ class VenvEngine:
     def check(self) -> str:
         """Return the version of Python that environments are made with."""
         try:
-            locked_python()
+            found = found_python()
         except BadInput as error:
             raise EngineMissing(error.message, error.hint) from error
-        return f"Python {platform.python_version()}"
+        return f"Python {version_of(found) if found else VERSION}"
 
     def ready(self, image: Image) -> str:  # noqa: ARG002 - of the interface
         """Return the version; Python and wheels are all it needs."""
@@ -80,8 +79,10 @@ class VenvEngine:
         with FileLock(folder.with_suffix(".lock")):
             if not (folder / _COMPLETE).exists():
                 shutil.rmtree(folder, ignore_errors=True)
-                process.run([str(locked_python()), "-m", "venv", str(folder)])
-                process.run(_install_command(folder, image), environment=os.environ | {"PIP_CONFIG_FILE": os.devnull})
+                with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".uv-") as made:
+                    cache = Path(made)
+                    uv("venv", "--python", str(python()), str(folder), cache=cache)
+                    uv("pip", "install", "--python", str(folder), *_from_wheelhouse(image.wheelhouse), cache=cache)
                 (folder / _COMPLETE).touch()
         return str(folder)
 
@@ -109,9 +110,7 @@ class VenvEngine:
         return self._layout.envs / image.wheelhouse.name
 
 
-def _install_command(folder: Path, image: Image) -> list[str]:
-    # pip looks into the folders of its own configuration too, where 2.13.0+cpu outranks the 2.13.0 of a cuda lock.
-    pip = [str(folder / "bin" / "python"), "-I", "-m", "pip", "--isolated", "install", "--quiet"]
-    pip.append("--disable-pip-version-check")
-    source = ["--no-index", "--find-links", str(image.wheelhouse), "--no-deps", "--require-hashes"]
-    return [*pip, *source, "-r", str(image.wheelhouse / "requirements.lock")]
+def _from_wheelhouse(wheelhouse: Path) -> list[str]:
+    """Return the options that install what a wheelhouse holds, and nothing from anywhere else."""
+    source = ["--no-index", "--find-links", str(wheelhouse), "--no-deps", "--require-hashes"]
+    return [*source, "-r", str(wheelhouse / "requirements.lock")]
