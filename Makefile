@@ -93,10 +93,13 @@ lock: $(SETUP) ## Resolve the locks of calm itself, for every Python and system 
 	echo "setuptools>=77" | $(LOCK) requirements.lock - pyproject.toml
 	echo "setuptools>=77" | $(LOCK) requirements-dev.lock --constraint requirements.lock --extra dev - pyproject.toml
 
+docs: $(TOOLS) ## Build the documentation as a site in build/site, without network
+	$(VENV)/bin/python docs/make_site.py
+
 docs-commands: $(TOOLS) ## Write docs/commands.md from the commands themselves (developers)
 	$(VENV)/bin/python docs/make_commands.py
 
 clean: ## Delete environments, wheels and caches; runs and data stay
 	rm -rf $(VENV) .calm build *.egg-info
 
-.PHONY: help setup tools run denoise reproduce sif build doctor check test test-fast test-training test-engines debug bench lock docs-commands clean
+.PHONY: help setup tools run denoise reproduce sif build doctor check test test-fast test-training test-engines debug bench lock docs docs-commands clean

@@ -126,20 +126,27 @@ def sif(name: str, archive: Path | None, device: Device) -> None:
 
 @main.command()
 @click.argument("names", metavar="ALGORITHM...", nargs=-1, required=True)
-def lock(names: tuple[str, ...]) -> None:
+@click.option("--elsewhere", is_flag=True, help="Locks for the other platforms, with the versions of the one for here.")
+def lock(names: tuple[str, ...], *, elsewhere: bool) -> None:
     """Resolve requirements.in of algorithms into locks (for developers of an algorithm).
 
     \b
     Example:
         calm lock n2v
         calm lock n2v@study
+        calm lock n2v --elsewhere
     """  # noqa: D301
     from orchestrator.engines.locks import make_lock
+    from orchestrator.engines.platforms import OTHERS, make_lock_elsewhere
 
     for name in names:
         found = algorithm(name)
-        for variant in found.devices:
-            click.echo(make_lock(found, variant))
+        if elsewhere:
+            for target in OTHERS:
+                click.echo(make_lock_elsewhere(found, target))
+        else:
+            for variant in found.devices:
+                click.echo(make_lock(found, variant))
 
 
 @main.command()

@@ -137,7 +137,7 @@ def choice_of(options: dict[str, Any]) -> Choice:
 
 def threads_of(given: int | None) -> int:
     """Return the threads that were asked for, else one for each core that this process may use."""
-    return given or len(os.sched_getaffinity(0))
+    return given or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 def overrides_of(given: Sequence[str]) -> dict[str, str]:

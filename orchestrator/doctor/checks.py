@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from orchestrator.algorithms import in_environment, load_algorithms
+from orchestrator.doctor.known_faults import faulty_locks
 from orchestrator.doctor.nvidia import QUERY, CudaBuild, cuda_build, misfit, read_gpus
 from orchestrator.doctor.old_images import leftovers
 from orchestrator.domain import CURRENT, EngineName
@@ -65,6 +66,7 @@ def examine(layout: Layout) -> tuple[Finding, ...]:
         _gpu,
         _cuda,
         _cdi,
+        _known_faults,
     )
     return tuple(check(layout) for check in checks)
 
@@ -241,6 +243,15 @@ def _cdi(_: Layout) -> Finding:
         return Finding(check="cdi", severity="ok" if found else "note", message=", ".join(found) or "no specification")
     remedy = "podman needs it for --device cuda: nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
     return Finding(check="cdi", severity="warning", message="no specification for the GPU", remedy=remedy)
+
+
+def _known_faults(layout: Layout) -> Finding:
+    found = faulty_locks(layout.containers)
+    if not found:
+        return Finding(check="known faults", severity="ok", message="no lock holds a release of known_faults.yaml")
+    message = "; ".join(f"{sentence} in {', '.join(locks)}" for sentence, locks in found.items())
+    remedy = "Raise the version in requirements.in of that folder and run `calm lock`; results will differ in bits."
+    return Finding(check="known faults", severity="warning", message=message, remedy=remedy)
 
 
 def _text(path: str) -> str:

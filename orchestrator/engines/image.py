@@ -15,6 +15,7 @@ import contract
 from contract.files import sha256, write_json
 from orchestrator.domain import SYSTEM, Image
 from orchestrator.engines.locks import fill_wheelhouse
+from orchestrator.engines.platforms import host, lock_for
 from orchestrator.engines.system import packages, system_python
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def image_of(algorithm: Algorithm, variant: Device, layout: Layout) -> Image:
     Image
         Its digest covers the lock, the contract package and the code of the algorithm.
     """
-    lock = algorithm.lock(variant)
+    lock = lock_for(algorithm, variant, host())
     digest = hashlib.sha256()
     for name, path in _code(algorithm):
         digest.update(f"{name} {sha256(path)}\n".encode())
