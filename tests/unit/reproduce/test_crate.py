@@ -14,9 +14,9 @@ from run_records import JOB, write_run
 from orchestrator.algorithms import load_algorithms
 from orchestrator.data.datasets import Dataset
 from orchestrator.data.manifest import load_manifest
-from orchestrator.experiments import load_experiments
 from orchestrator.paths import layout
 from orchestrator.reproduce.cite import citations
+from orchestrator.reproduce.published import load_experiments
 from orchestrator.runs.crate import write_crate
 
 ROOT = Path(__file__).parents[3]
