@@ -68,7 +68,16 @@ class Paper(Document, frozen=True, kw_only=True):
     """The publication of an algorithm."""
 
     doi: str
-    cite: str
+    authors: str  # as BibTeX has them: family name first, joined by "and"; "others" ends a list that goes on
+    title: str
+    venue: str
+    year: int
+
+    @property
+    def cite(self) -> str:
+        """The publication in one sentence: family names, title, venue, year."""
+        names = [name.partition(",")[0].replace("others", "et al.") for name in self.authors.split(" and ")]
+        return f"{', '.join(names).rstrip('.')}. {self.title}. {self.venue} {self.year}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

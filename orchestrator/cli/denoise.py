@@ -125,7 +125,7 @@ def _how(count: int, *, together: bool) -> str:
 def _work(
     opened: Session, chosen: Algorithm, source: Source, targets: dict[Path, Path], options: dict[str, Any]
 ) -> Work:
-    from orchestrator.runs.plan import check_prior
+    from orchestrator.runs.needs import check_prior
 
     plans = opened.plans(chosen, source, settings_of(options), absolute(options["prior"]))
     check_prior(plans[0])
@@ -145,7 +145,7 @@ def show_costs(works: Sequence[Work], layout: Layout) -> None:
     from orchestrator.cli.forecast import text_of
     from orchestrator.reproduce.forecast import FINISHED, TO_RUN, Forecast, estimate_of
     from orchestrator.runs.execute import finished
-    from orchestrator.runs.plan import check_disk
+    from orchestrator.runs.needs import check_disk
 
     estimates = [
         estimate_of(work.source.name, plan, layout.outputs, FINISHED if finished(plan) else TO_RUN)

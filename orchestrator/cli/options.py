@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from orchestrator.records import Choice
-    from orchestrator.runs.plan import Settings
+    from orchestrator.runs.settings import Settings
 
 PATH = click.Path(path_type=Path)
 ENGINES = get_args(EngineName)
@@ -114,7 +114,7 @@ def with_prediction_options(command: Callable[..., None]) -> Callable[..., None]
 
 def settings_of(options: dict[str, Any]) -> Settings:
     """Return the settings that options of a run choose."""
-    from orchestrator.runs.plan import Settings
+    from orchestrator.runs.settings import Settings
 
     return Settings(
         preset=options["preset"],

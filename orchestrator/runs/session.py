@@ -14,7 +14,9 @@ from orchestrator.engines.hardware import check_device
 from orchestrator.engines.image import image_of, prepare
 from orchestrator.errors import BadInput
 from orchestrator.runs.execute import execute, finished
-from orchestrator.runs.plan import Plan, check_disk, check_writable, make_plan, settings_of
+from orchestrator.runs.needs import check_disk, check_writable
+from orchestrator.runs.plan import Plan, make_plan
+from orchestrator.runs.settings import settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from orchestrator.paths import Layout
     from orchestrator.run import Run
     from orchestrator.runs.execute import Outcome, Progress
-    from orchestrator.runs.plan import Settings
+    from orchestrator.runs.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
