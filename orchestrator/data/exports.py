@@ -162,4 +162,5 @@ def _as_int16(path: Path, block: NDArray[np.generic]) -> bytes:
         message = f"{path}: expected values of {limits.min} to {limits.max}, which suite2p stores, got "
         message += f"{rounded.min():g} to {rounded.max():g}"
         raise BadInput(message, "Export it with --form ome-zarr, or give suite2p the TIFF, which it halves.")
-    return rounded.astype("<i2").tobytes()
+    data: bytes = rounded.astype("<i2").tobytes()
+    return data

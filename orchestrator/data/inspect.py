@@ -132,11 +132,11 @@ class Inspector:
             stack=self.stacks / content / _stack_name(given, stored),
             copied=True,
         )
+        self._check_pages(content, planes)
         direct = _direct(recording, stored, frames)
         if direct is not None:
             self._check_output(content, direct, header_of_file(direct))
             return direct
-        self._check_pages(content, planes)
         self._check_output(content, recording, header_for(recording, stored, frames))
         return recording
 

@@ -15,6 +15,7 @@ from contract.headers import Header, imagej_scales, kept_properties
 from orchestrator.data.readers.ome import master_of, read_ome
 from orchestrator.data.readers.planes import Stored, squeezed
 from orchestrator.data.readers.scanimage import is_scanimage, read_scanimage
+from orchestrator.data.readers.spans import directory_spans, pages_after
 from orchestrator.data.readers.tiff_pages import BlockPlanes, Kind, TiffPlanes, kind_of, open_tiff, reported
 from orchestrator.data.recording import Part, Stated
 from orchestrator.errors import BadInput
@@ -136,6 +137,15 @@ def _counted(path: Path, stored: Stored, counted: int, who: str) -> Stored:
     return replace(stored, axes="I", lengths=(pages,), doubt=doubt)
 
 
+def _ended(path: Path, tiff: tifffile.TiffFile, stored: Stored) -> Stored:
+    """Doubt a directory that ends where its file goes on: nothing else of such a file counts its pages."""
+    more = pages_after(tiff)
+    if more < 1 or tiff.is_micromanager or tiff.pages.first.subifds:
+        return stored
+    message = f"{path}: expected {stored.planes} pages, as its directory lists, got a file with room for {more} more"
+    return replace(stored, doubt=BadInput(message, f"Copy the file again from its source; or {_TAKE_PAGES}"))
+
+
 def _imagej(path: Path, tiff: tifffile.TiffFile) -> Opened:
     found = dict(tiff.imagej_metadata or {})
     pages, page = len(tiff.pages), tiff.pages.first
@@ -165,7 +175,8 @@ def _imagej(path: Path, tiff: tifffile.TiffFile) -> Opened:
     )
     stored = _counted(path, stored, images, "its ImageJ description")
     if virtual:
-        return BlockPlanes(stored, page.dataoffsets[0], np.dtype(page.dtype).newbyteorder(tiff.byteorder))
+        dtype = np.dtype(page.dtype).newbyteorder(tiff.byteorder)
+        return BlockPlanes(stored, page.dataoffsets[0], dtype, directory_spans(page))
     return _all_pages(path, tiff, stored)
 
 
@@ -319,7 +330,7 @@ def _scanimage(path: Path, tiff: tifffile.TiffFile, texts: Sequence[str]) -> Tif
         interval_s=_stated(said.interval_s, "the ScanImage header"),
         notes=tuple(notes),
     )
-    return _all_pages(path, tiff, stored)
+    return _all_pages(path, tiff, _ended(path, tiff, stored))
 
 
 def _other(path: Path, tiff: tifffile.TiffFile, choice: Choice) -> Opened:
@@ -333,13 +344,10 @@ def _other(path: Path, tiff: tifffile.TiffFile, choice: Choice) -> Opened:
     one_block = chosen.dataoffset is not None and kind.samples == 1
     if chosen.kind in _PLAIN_KINDS and len(found) == 1 and not (one_block and len(tiff.pages) == 1):
         stored = _counted(path, replace(stored, planes=len(tiff.pages)), planes, "its description")
-        return _all_pages(path, tiff, stored)
+        return _all_pages(path, tiff, _ended(path, tiff, stored))
     if one_block:
-        end_bytes = int(chosen.dataoffset) + stored.planes * chosen.keyframe.nbytes
-        if end_bytes > path.stat().st_size:
-            message = f"{path}: truncated: its pixels need {end_bytes} bytes, the file has {path.stat().st_size}"
-            raise BadInput(message, "Copy the file again from its source and compare checksums.")
-        return BlockPlanes(stored, int(chosen.dataoffset), np.dtype(chosen.dtype).newbyteorder(tiff.byteorder))
+        dtype = np.dtype(chosen.dtype).newbyteorder(tiff.byteorder)
+        return BlockPlanes(stored, int(chosen.dataoffset), dtype, directory_spans(chosen.keyframe))
     places = [(0, int(page.index)) for page in chosen.pages if page is not None]
     stored = replace(stored, planes=len(places))
     return _planes_of(_counted(path, stored, planes, "its description"), places, kind, path)
