@@ -34,6 +34,7 @@ SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".ome.tif", ".lsm", ".stk")
 _TAKE_PAGES = "--axes TYX takes the pages that are there, in their order."
 _RGB = 3
 _FRAME_AXES = 2
+_LOSSY = ("JPEG", "OJPEG", "WEBP")  # compressions that change values
 _PLAIN_KINDS = ("uniform", "generic", "shaped")
 
 
@@ -318,6 +319,10 @@ def _scanimage(path: Path, tiff: tifffile.TiffFile, texts: Sequence[str]) -> Tif
             f"{path.name}: its ScanImage settings ask for {said.asked} pages{part}, the file holds {pages}; "
             f"all {pages} are taken."
         )
+    if said.has_regions:
+        notes.append(
+            f"{path.name}: its ScanImage regions (mROI) lie below each other in each frame, as they are stored."
+        )
     stored = Stored(
         format="ScanImage TIFF",
         parts=(Part(file=path, planes=pages),),
@@ -337,8 +342,8 @@ def _other(path: Path, tiff: tifffile.TiffFile, choice: Choice) -> Opened:
     """Open what tifffile makes sense of: plain pages, and formats of other vendors."""
     with reported(path):
         found: list[Any] = list(tiff.series) if not tiff.is_ome else list(_plain(path))
-        if tiff.is_shaped and len(found) > 1:  # written frame by frame, each with metadata of its own
-            found = list(_plain(path))
+        if tiff.is_shaped and len(found) > 1 and len({kind_of(one.keyframe) for one in found}) == 1:
+            found = list(_plain(path))  # written frame by frame, each with metadata of its own
     chosen = found[_chosen_series(path, [f"{one.axes} {one.shape} {one.dtype}" for one in found], choice)]
     stored, planes, kind = _series(path, tiff, chosen), _said(tiff, chosen, found), kind_of(chosen.keyframe)
     one_block = chosen.dataoffset is not None and kind.samples == 1
@@ -361,6 +366,7 @@ def _series(path: Path, tiff: tifffile.TiffFile, chosen: Any) -> Stored:  # noqa
     leading = [(one, int(n)) for one, n in zip(letters, chosen.shape, strict=True) if one not in "YXS"]
     lengths = tuple(length for _, length in leading)
     kind, scales = kind_of(chosen.keyframe), _plain_scales(tiff)
+    lossy = f"{path.name}: its compression {kind.compression} loses information, so the noise is not the detector's."
     return Stored(
         format="TIFF",
         parts=(Part(file=path, planes=math.prod(lengths)),),
@@ -371,17 +377,18 @@ def _series(path: Path, tiff: tifffile.TiffFile, chosen: Any) -> Stored:  # noqa
         dtype=kind.dtype,
         interval_s=scales[0],
         pixel_um=scales[1],
+        notes=(lossy,) if kind.compression in _LOSSY else (),
     )
 
 
 def _said(tiff: Any, chosen: Any, found: list[Any]) -> int:  # noqa: ANN401 - tifffile has no types
     """Return how many planes the description counts: tifffile itself passes over a shape that does not fit."""
-    text = str(tiff.pages.first.description)
+    text, kind = str(tiff.pages.first.description), kind_of(chosen.keyframe)
     if text.startswith('{"shape"') and len(found) == 1:
         with suppress(ValueError):
             shape = json.loads(text).get("shape", ())
-            if len(shape) > _FRAME_AXES and tuple(shape[-2:]) == kind_of(chosen.keyframe).frame:
-                return math.prod(shape[:-2])
+            if len(shape) > _FRAME_AXES and tuple(shape[-2:]) == kind.frame:
+                return int(math.prod(shape[:-2])) // kind.samples  # samples in planes of their own are an axis of it
     return math.prod(int(length) for one, length in zip(chosen.axes, chosen.shape, strict=True) if one not in "YXS")
 
 
