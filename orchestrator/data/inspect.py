@@ -46,6 +46,7 @@ _TIFF_NAMES = (".tif", ".tiff")
 _READABLE = ("TIFF", "ImageJ TIFF", "OME-TIFF")  # formats whose own metadata a prediction keeps
 _SAME_RATE = 0.01  # instruments measure the rate of each recording
 _DIGITS = re.compile(r"\d+")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")  # how Python keeps bytes that are no UTF-8
 
 
 def check_path(path: Path) -> None:
@@ -54,8 +55,13 @@ def check_path(path: Path) -> None:
     Raises
     ------
     BadInput
-        For a comma (breaks mounts of Docker, Podman and Apptainer) or a colon (breaks those of Apptainer).
+        For a comma (breaks mounts of Docker, Podman and Apptainer), a colon (breaks those of Apptainer), and bytes that
+        are no UTF-8, which no record can hold.
     """
+    if _SURROGATE.search(str(path)):
+        shown = str(path).encode(errors="backslashreplace").decode()
+        message = f"{shown}: expected a path in UTF-8, got other bytes"
+        raise BadInput(message, "Rename the file.")
     for character in ",:":
         if character in str(path):
             message = f"{path}: expected a path without '{character}', which container engines cannot mount"
