@@ -38,6 +38,7 @@ def runs(shared_calm, tmp_path_factory):
     return {name: shared_calm.run_folder(experiments.get(name, f"{name}-verified-default")) for name in ALGORITHMS}
 
 
+@pytest.mark.timeout(2700)  # where there are none yet, images and a SIF are made first; those on TensorFlow are large
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_one_command_shows_the_same_sha256_on_all_four_engines(shared_calm, runs, name):
     done = shared_calm("verify", runs[name], "--engines", "all")

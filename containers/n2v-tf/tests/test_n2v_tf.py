@@ -71,6 +71,11 @@ def test_first_weights_are_as_large_as_those_of_torch(patch_size_z):
     assert len(alike) == len({one.tobytes() for one in alike}) > 1
 
 
+def test_the_network_learns_as_many_numbers_as_that_of_n2v():
+    network = build_unet(shape_of({"patch_size_z": None}))
+    assert sum(np.prod(one.shape) for one in network.trainable_variables) == 333_729  # tests/contract has it of n2v
+
+
 @pytest.mark.parametrize("name", ["requirements-cpu.lock", "requirements-cuda.lock"])
 def test_the_lock_is_that_of_care_so_that_both_are_one_environment(name):
     assert (FOLDER / name).read_bytes() == (CONTAINERS / "care" / name).read_bytes()
