@@ -60,6 +60,13 @@ class Outcome:
     run: Run
     reused: bool
 
+    def sentence(self) -> str:
+        """Say where the run is and, where it was found, which engine made it: that need not be the one asked for."""
+        engine = self.run.record.engine
+        if not self.reused:
+            return f"Finished: {self.run.folder.path}"
+        return f"Found: {self.run.folder.path}\nIt was made by engine {engine.name} {engine.version}."
+
 
 def finished(plan: Plan) -> Outcome | None:
     """Return the run of a plan if it was finished before, compared with its record.

@@ -11,7 +11,7 @@ from orchestrator.data.stacks import make_stacks
 from orchestrator.domain import SYSTEM
 from orchestrator.engines import chosen_engine
 from orchestrator.engines.hardware import check_device
-from orchestrator.engines.image import image_of, prepare
+from orchestrator.engines.image import check_caches, image_of, prepare
 from orchestrator.errors import BadInput
 from orchestrator.runs.execute import execute, finished
 from orchestrator.runs.plan import Plan, check_disk, check_writable, make_plan, settings_of
@@ -144,10 +144,11 @@ class Session:
             )
             raise BadInput(message, "Leave out --engine, or @system.")
         engine = chosen_engine("venv" if image.python else self.engine_name, self.layout, image, self.say)
+        check_caches(image, self.layout)
         if engine.find(image) is None:
             what = f"{algorithm.full_name} ({image.variant})"
             self.say(f"Building the {engine.name} environment of {what}; once for each lock.")
-            prepare(algorithm, image)
+            prepare(algorithm, image, self.layout)
             engine.build(image)
         return engine
 
