@@ -117,9 +117,11 @@ def _faults_of_wheels(folder: Path, locks: Mapping[str, Path]) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as scratch:
         for wheels in sorted((folder / "wheels").glob("*")):
             lock = locks.get(wheels.name)
-            fault = "extra" if lock is None else altered(lock, wheels, Path(scratch) / f"{wheels.name}.json")
-            if fault is not None:
-                yield f"wheels/{wheels.name}/{fault}, by {lock or 'the locks of this checkout'}"
+            if lock is None:
+                yield f"wheels/{wheels.name}: extra; expected wheels of the images that are listed"
+                continue
+            for fault in altered(lock, wheels, Path(scratch) / f"{wheels.name}.json"):
+                yield f"wheels/{wheels.name}/{fault}, by {lock}"
 
 
 def _check_file(packed: Packed) -> None:

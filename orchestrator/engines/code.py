@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchestrator.engines.settings import LABEL
-from orchestrator.engines.stamps import difference
+from orchestrator.engines.stamps import changes
 from orchestrator.engines.tree import read_archive
 from orchestrator.errors import BadInput
 
@@ -57,7 +57,7 @@ def check_code(where: Path, tree: Mapping[str, Entry], image: Image) -> None:
         for path, entry in tree.items()
         if path == ENTRY or (path.startswith(f"{CODE}/") and entry.kind != "folder")
     }
-    changed = difference(expected, found)
+    changed = next(changes(expected, found), None)
     if changed is not None:
         message = f"{where}: expected the code of this checkout, got other code: {changed}"
         raise BadInput(message, "Do not use it: it was changed since calm made it. Make it again from this checkout.")

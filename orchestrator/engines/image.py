@@ -16,7 +16,7 @@ from filelock import FileLock
 import contract
 from contract.files import sha256
 from orchestrator.domain import SYSTEM, Image
-from orchestrator.engines.stamps import difference, files_below
+from orchestrator.engines.stamps import changes, files_below
 from orchestrator.engines.system import packages, system_python
 from orchestrator.engines.wheelhouse import check_wheelhouse, fill_wheelhouse
 from orchestrator.errors import EngineFailed
@@ -99,7 +99,8 @@ def check_caches(image: Image, layout: Layout) -> None:
         return
     for compiled in image.context.rglob("__pycache__"):  # Python would believe it, and makes it anew
         shutil.rmtree(compiled, ignore_errors=True)
-    found = difference(image.files, {name: sha256(path) for name, path in files_below(image.context).items()})
+    there = {name: sha256(path) for name, path in files_below(image.context).items()}
+    found = next(changes(image.files, there), None)
     if found is not None:
         message = f"{image.context}: expected the code of this checkout, got other code: {found}"
         hint = f"Delete it: rm -r {shlex.quote(str(image.context))}; the same command makes it again."

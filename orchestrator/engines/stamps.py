@@ -5,17 +5,18 @@ A stamp saves time and proves nothing by itself: what files should hold is known
 
 from __future__ import annotations
 
+import os
 import stat
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from contract.files import atomic, sha256
+from contract.files import sha256
 from orchestrator.documents import parse_json
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 
@@ -47,10 +48,14 @@ def read_stamp(stamp: Path) -> dict[str, State] | None:
 
 
 def write_stamp(stamp: Path, states: Mapping[str, State]) -> None:
-    """Write a stamp; it appears complete or not at all."""
+    """Write a stamp; it appears complete or not at all, also where several processes write it at once."""
     stamp.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(stamp) as part:
+    part = stamp.with_name(f".{stamp.name}.{os.getpid()}")
+    try:
         part.write_bytes(msgspec.json.encode(dict(sorted(states.items()))))
+        part.replace(stamp)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def states_of(files: Mapping[str, Path], known: Mapping[str, State]) -> dict[str, State]:
@@ -67,16 +72,15 @@ def sums(stamp: Path, files: Mapping[str, Path]) -> dict[str, str]:
     return {name: state.sha256 for name, state in found.items()}
 
 
-def difference(expected: Mapping[str, str], found: Mapping[str, str]) -> str | None:
-    """Return in words the first file of which content and expectation differ, None where all are as expected."""
+def changes(expected: Mapping[str, str], found: Mapping[str, str]) -> Iterator[str]:
+    """Say in words of each file whose content is not as expected what is wrong with it, in the order of names."""
     for name in sorted({*expected, *found}):
         if name not in found:
-            return f"{name}: missing"
-        if name not in expected:
-            return f"{name}: extra"
-        if expected[name] != found[name]:
-            return f"{name}: altered; expected sha256 {expected[name][:12]}, got {found[name][:12]}"
-    return None
+            yield f"{name}: missing"
+        elif name not in expected:
+            yield f"{name}: extra"
+        elif expected[name] != found[name]:
+            yield f"{name}: altered; expected sha256 {expected[name][:12]}, got {found[name][:12]}"
 
 
 def _state(path: Path, known: State | None) -> State:

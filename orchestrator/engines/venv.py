@@ -18,7 +18,7 @@ from orchestrator.engines.failures import image_missing
 from orchestrator.engines.image import check_caches
 from orchestrator.engines.kernel import kernel_kills
 from orchestrator.engines.locks import python as locked_python
-from orchestrator.engines.stamps import difference, files_below, read_stamp, states_of, write_stamp
+from orchestrator.engines.stamps import changes, files_below, read_stamp, states_of, write_stamp
 from orchestrator.engines.system import search_path
 from orchestrator.engines.wheelhouse import LOCK
 from orchestrator.errors import BadInput, EngineFailed, EngineMissing
@@ -79,7 +79,7 @@ class VenvEngine:
         if known is None:
             return None
         found = states_of(files_below(folder), known)
-        changed = difference(_contents(known), _contents(found))
+        changed = next(changes(_contents(known), _contents(found)), None)
         if changed is not None:
             message = f"{folder}: expected the environment as it was installed, got another: {changed}"
             raise EngineFailed(

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.engines.locks import Pin, no_space, pip, read_lock
-from orchestrator.engines.stamps import difference, sums
+from orchestrator.engines.stamps import changes, files_below, sums
 from orchestrator.errors import CalmError, EngineFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from orchestrator.domain import Image
     from orchestrator.paths import Layout
@@ -49,15 +49,16 @@ def check_wheelhouse(image: Image, layout: Layout) -> None:
         With the first file that is missing, extra or altered.
     """
     if not image.python and image.wheelhouse.exists():
-        found = altered(image.lock, image.wheelhouse, layout.stamps / f"{image.wheelhouse.name}.json")
+        stamp = layout.stamps / f"{image.wheelhouse.name}.json"
+        found = next(altered(image.lock, image.wheelhouse, stamp), None)
         if found is not None:
             message = f"{image.wheelhouse}: expected the wheels of {image.lock}, got others: {found}"
             hint = f"Delete it: rm -r {shlex.quote(str(image.wheelhouse))}; the same command downloads it again."
             raise EngineFailed(message, hint)
 
 
-def altered(lock: Path, wheelhouse: Path, stamp: Path) -> str | None:
-    """Say in words where a wheelhouse differs from a lock, None where it does not.
+def altered(lock: Path, wheelhouse: Path, stamp: Path) -> Iterator[str]:
+    """Say in words of each file of a wheelhouse that is not as a lock says what is wrong with it.
 
     A wheel must have the hash of its pin. One that was built here has another; its source, which has the hash of the
     pin, lies beside it, and the wheel must hold files of that source and nothing else.
@@ -71,22 +72,18 @@ def altered(lock: Path, wheelhouse: Path, stamp: Path) -> str | None:
     stamp : Path
         Remembers the contents.
     """
-    files = {str(path.relative_to(wheelhouse)): path for path in sorted(wheelhouse.rglob("*")) if not path.is_dir()}
-    found = sums(stamp, files)
-    expected = dict(found)
+    found = sums(stamp, files_below(wheelhouse))
     pins = {pin.name: pin for pin in read_lock(lock)}
     pinned = {pin.sha256 for pin in pins.values()}
+    expected = {name: digest for name, digest in found.items() if Path(name).parent == _SOURCES and digest in pinned}
     for name in [name for name in found if name.endswith(".whl")]:
         pin = pins.pop(_package(name), None)
-        if pin is None:
-            return f"{name}: extra"
-        expected[name] = _expected(name, pin, wheelhouse, found)
-    if pins:
-        return f"{min(pins)}: missing"
-    expected[LOCK] = hashlib.sha256(_wheel_lock(lock, expected).encode()).hexdigest()
-    wanted = {name: digest for name, digest in expected.items() if name == LOCK or name.endswith(".whl")}
-    sources = {name: digest for name, digest in found.items() if Path(name).parent == _SOURCES and digest in pinned}
-    return difference(wanted | sources, found)
+        if pin is not None:
+            expected[name] = _expected(name, pin, wheelhouse, found)
+    yield from (f"{name}: missing" for name in sorted(pins))
+    if not pins:
+        expected[LOCK] = hashlib.sha256(_wheel_lock(lock, expected).encode()).hexdigest()
+        yield from changes(expected, found)
 
 
 def _expected(wheel: str, pin: Pin, wheelhouse: Path, found: Mapping[str, str]) -> str:
