@@ -65,6 +65,7 @@ class ApptainerEngine:
     sources: tuple[Source, ...]
 
     name: Literal["apptainer"] = "apptainer"
+    unusable: str = ""
 
     def check(self) -> str:
         """Return the version of the program."""

@@ -51,6 +51,10 @@ class Server(Protocol):
     def name(self) -> EngineName:
         """Name of the engine."""
 
+    @property
+    def unusable(self) -> str:
+        """Characters that break its mounts."""
+
     def client(self) -> DockerClient:
         """Return a client whose server answers; EngineMissing where none does."""
 
@@ -69,6 +73,11 @@ class ContainerEngine:
     def name(self) -> EngineName:
         """Name on the command line."""
         return self.server.name
+
+    @property
+    def unusable(self) -> str:
+        """Characters that break its mounts."""
+        return self.server.unusable
 
     def check(self) -> str:
         """Return the version of the server."""

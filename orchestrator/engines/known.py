@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from filelock import FileLock
+
 from orchestrator.documents import Sealed, read_sealed, write_sealed
 from orchestrator.engines.failures import image_changed
 
@@ -22,7 +24,8 @@ class _Known(Sealed, frozen=True, kw_only=True):
 def remember(path: Path, identifier: str) -> str:
     """Add an identifier to those that are known, and return it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_sealed(path, _Known(identifiers=tuple(sorted({*_identifiers(path), identifier}))))
+    with FileLock(path.with_suffix(".lock")):
+        write_sealed(path, _Known(identifiers=tuple(sorted({*_identifiers(path), identifier}))))
     return identifier
 
 

@@ -35,6 +35,7 @@ class VenvEngine:
     """Runs images as virtual environments, one for each lock, shared by all images of that lock."""
 
     name: Literal["venv"] = "venv"
+    unusable = ""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout

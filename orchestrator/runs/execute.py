@@ -180,7 +180,6 @@ def _run_job(plan: Plan, job: Job, engine: Engine, progress: Progress, limit: in
 
 
 def _launch(plan: Plan, job: Job, limit: int) -> Launch:
-    inputs = job.inputs
     threads = str(job.threads)
     environment = {
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
@@ -196,7 +195,7 @@ def _launch(plan: Plan, job: Job, limit: int) -> Launch:
     return Launch(
         image=plan.image,
         arguments=(job.command, str(job.path)),
-        read_only=tuple(sorted({*inputs.train, *inputs.val, *inputs.target, *inputs.noisy, *inputs.prior})),
+        read_only=job.inputs.files,
         writable=plan.folder.path,
         environment=environment,
         device=job.device,
