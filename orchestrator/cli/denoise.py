@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from orchestrator.domain import Algorithm
     from orchestrator.paths import Layout
     from orchestrator.records import Choice
-    from orchestrator.run import Run
     from orchestrator.runs.plan import Plan
     from orchestrator.runs.session import Session
 
@@ -180,7 +179,7 @@ def _finished(work: Work, opened: Session) -> Iterator[list[str]]:
     from orchestrator.cli.deliver import deliver
     from orchestrator.cli.root import experiments
 
-    runs: list[Run] = [opened.run(plan).run for plan in work.plans]
+    runs = [outcome.run for outcome in opened.run_all(work.plans)]
     report_runs(runs, algorithms(), experiments, opened.layout.containers)
     verdicts = check_run(runs[0])
     for name, target in work.targets.items():
