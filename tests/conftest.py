@@ -35,10 +35,19 @@ def _calibration_s():
     return time.perf_counter() - began_s
 
 
+def _keep_to_own_cores(worker):
+    """Leave a worker and what it starts their share of the cores: threads of others would have to be waited for."""
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        own = cores[int(worker["workerid"].removeprefix("gw")) :: worker["workercount"]]
+        os.sched_setaffinity(0, own or cores)
+
+
 def pytest_configure(config):
     """Lengthen the time limit of every test on a slower machine; workers take the factor of their controller."""
     if hasattr(config, "workerinput"):
         config.calm_slowness = config.workerinput["slowness"]
+        _keep_to_own_cores(config.workerinput)
     else:
         config.calm_slowness = max(1.0, _calibration_s() / QUIET_S)
         config.calm_began_s = time.monotonic()

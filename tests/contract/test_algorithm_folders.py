@@ -165,9 +165,7 @@ def test_the_tests_of_a_folder_pass_in_its_own_environment(shared_calm, tmp_path
         text=True,
         check=False,
         cwd=tmp_path,
-        env=shared_calm.environment(
-            PYTHONPATH=search_path(name, python), OMP_NUM_THREADS="2", PYTHONDONTWRITEBYTECODE="1"
-        ),
+        env=shared_calm.environment(PYTHONPATH=search_path(name, python), PYTHONDONTWRITEBYTECODE="1"),
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
 
