@@ -58,16 +58,23 @@ def pytest_configure_node(node):
     node.workerinput["slowness"] = node.config.calm_slowness
 
 
-@pytest.hookimpl(tryfirst=True)  # before a worker reads the groups
-def pytest_collection_modifyitems(config, items):
-    """Scale limits of time with the machine, call a test slow that starts programs, and keep files on one worker.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give workers whole files, as tests of a file share what its fixtures made; those of the contract by folder."""
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - not every run of tests has workers
 
-    Tests of one file share what its fixtures made; a file that shares by something smaller names its groups itself.
-    """
+    class Scheduler(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            name, _, test = nodeid.partition("::")
+            return name + test.partition("[")[2] if name.startswith("tests/contract/") else name
+
+    return Scheduler(config, log)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Scale limits of time with the machine, and call a test slow that starts programs."""
     default_s = float(config.getini("timeout"))
     for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(ROOT).as_posix()))
         if STARTS_PROGRAMS & {*item.fixturenames}:
             item.add_marker(pytest.mark.slow)
         own = item.get_closest_marker("timeout")
