@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.denoise import finish, show_costs, sources_of, targets_of, work_of
 from orchestrator.cli.options import PATH, choice_of, with_prediction_options
 from orchestrator.cli.root import absolute, checked_runs, main, session
+from orchestrator.cli.work import Work, finish, say_notes, show_costs, with_targets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,14 +40,14 @@ def predict(
         calm predict outputs/n2v-movie-default/1f6b... other.tif
         calm predict outputs/n2v-movie-default/1f6b... day1.tif day2.tif -o denoised
     """  # noqa: D301 - click reads \b as "do not wrap"
-    from orchestrator.cli.deliver import check_targets
-
     (trained,) = checked_runs((run,))
     opened = session(options["engine_name"], options["memory_gib"])
     sources = _sources(absolute(movies), choice_of(options), trained.record, opened)
-    targets = targets_of(sources, output)
-    check_targets(list(targets.values()), opened.layout.delivered)
-    works = [work_of(source, opened.plans_with_training(trained, source), targets) for source in sources]
+    planned = [
+        Work(source=source, plans=opened.plans_with_training(trained, source), label="", targets={})
+        for source in sources
+    ]
+    works = with_targets(planned, output, opened.layout.delivered)
     click.echo(f"Training of {trained.title}, applied to {len(sources)} movie{'' if len(sources) == 1 else 's'}.")
     show_costs(works, opened.layout)
     finish(works, opened)
@@ -57,9 +57,10 @@ def _sources(movies: tuple[Path, ...], choice: Choice, trained: Record, opened: 
     """Describe movies at their frame rate, that of the training where none is known, and warn where they differ."""
     from msgspec.structs import replace
 
-    from orchestrator.data.movies import input_source
+    from orchestrator.data.movies import input_source, own_sources
 
-    sources = sources_of(movies, choice, opened, "test")
+    sources = own_sources(movies, choice, opened.layout, split="test")
+    say_notes(sources, opened)
     learned = trained.frame_rate_hz
     assumed = replace(choice, frame_rate_hz=learned)
     for source in sources:

@@ -79,7 +79,7 @@ def test_every_movie_gets_a_run_and_a_line_in_one_table(calm, folder, tmp_path):
         "denoise", folder / "a.tif", folder / "b.tiff", "--algorithm", "mean", "-o", tmp_path / "denoised", *ENGINE
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("2 movies, each trained on itself; --together trains once on all.\n")
+    assert done.stdout.startswith("2 movies, each trained on itself; --together trains once on all")
     assert [line.split()[0] for line in done.stdout.splitlines()[-3:]] == ["movie", "a.tif", "b.tiff"]
     assert {path.name for path in calm.outputs.glob("mean-*")} == {"mean-a-default", "mean-b-default"}
     assert {path.name for path in (tmp_path / "denoised").iterdir()} == {"a.tif", "b.tiff"}
@@ -99,15 +99,69 @@ def test_a_file_for_several_movies_is_refused(calm, folder, tmp_path):
     assert (done.returncode, "-o: expected a folder for 2 movies" in done.stderr) == (2, True)
 
 
-def test_a_folder_of_one_recording_is_denoised_as_one_movie_named_like_the_folder(calm, tmp_path):
+def test_five_files_of_a_folder_are_five_runs_and_what_is_no_movie_is_left_alone(calm, tmp_path):
+    recordings = tmp_path / "recordings"
+    recordings.mkdir()
+    for seed in range(5):
+        frames = np.random.default_rng(seed).poisson(50, (12, 24, 24)).astype(np.uint16)
+        tifffile.imwrite(recordings / f"mouse{seed}.tif", frames)
+    (recordings / "notes.txt").write_text("no movie")
+    done = calm("denoise", recordings, "--algorithm", "identity", "-o", tmp_path / "denoised", *ENGINE)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("5 movies, each trained on itself")
+    assert len(list(calm.outputs.glob("identity-mouse*-default/*/run.json"))) == 5
+    for seed in range(5):
+        name = f"mouse{seed}.tif"
+        assert np.array_equal(tifffile.imread(tmp_path / "denoised" / name), tifffile.imread(recordings / name))
+
+
+def test_several_algorithms_and_seeds_are_a_run_and_a_line_each_with_controls_once(calm, movie, tmp_path):
+    done = calm(
+        *("denoise", movie, "--algorithm", "identity,mean", "--seed", "1,2", "-o", tmp_path / "denoised", *ENGINE)
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("One movie: it is trained on itself; 4 trainings in all.\n")
+    labels = [f"{name}-seed{seed}" for name in ("identity", "mean") for seed in (1, 2)]
+    assert [line.split()[1] for line in done.stdout.splitlines()[-4:]] == labels
+    assert {path.name for path in (tmp_path / "denoised").iterdir()} == {f"movie-{one}.tif" for one in labels}
+    assert len(list(calm.outputs.glob("svd-movie-default/*/run.json"))) == 1
+
+
+def test_a_run_that_fails_leaves_the_others_alone_and_the_command_says_so_last(calm, folder, tmp_path):
+    short = tmp_path / "recordings" / "c.tif"
+    tifffile.imwrite(short, np.zeros((12, 24, 24), np.uint16))
+    done = calm(
+        *("denoise", folder / "a.tif", short, "--algorithm", "deepcad", "--preset", "smoke"),
+        *("-o", tmp_path / "denoised", *ENGINE),
+    )
+    assert done.returncode != 0
+    assert "2 of 2 runs did not end well, the first: " in done.stderr
+    assert [line.split()[:3] for line in done.stdout.splitlines()[-2:]] == [
+        ["a.tif", "deepcad", "failed"],
+        ["c.tif", "deepcad", "failed"],
+    ]
+
+
+def test_a_folder_of_one_recording_is_joined_on_request_into_one_movie_named_like_the_folder(calm, tmp_path):
     recording = tmp_path / "day1"
     recording.mkdir()
     frames = np.random.default_rng(0).poisson(50, (12, 24, 24)).astype(np.uint16)
     for index, half in enumerate(np.split(frames, 2)):
         tifffile.imwrite(recording / f"{index}.tif", half)
-    done = calm("denoise", recording, "--algorithm", "identity", "-o", tmp_path / "denoised", *ENGINE)
+    done = calm("denoise", recording, "--join", "--algorithm", "identity", "-o", tmp_path / "denoised", *ENGINE)
     assert done.returncode == 0, done.stderr
     assert np.array_equal(tifffile.imread(tmp_path / "denoised" / "day1.tif"), frames)
+
+
+def test_a_folder_of_single_images_is_one_movie(calm, tmp_path):
+    images = tmp_path / "day2"
+    images.mkdir()
+    frames = np.random.default_rng(0).poisson(50, (12, 24, 24)).astype(np.uint16)
+    for index, frame in enumerate(frames):
+        tifffile.imwrite(images / f"{index}.tif", frame)
+    done = calm("denoise", images, "--algorithm", "identity", "-o", tmp_path / "denoised.tif", *ENGINE)
+    assert done.returncode == 0, done.stderr
+    assert np.array_equal(tifffile.imread(tmp_path / "denoised.tif"), frames)
 
 
 @pytest.fixture
