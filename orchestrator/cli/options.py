@@ -88,6 +88,12 @@ engine = click.option(
 )
 device = click.option("--device", type=click.Choice(get_args(Device)), default="cpu", show_default=True)
 memory = click.option("--memory", "memory_gib", type=FiniteRange(0.1), help="[GiB; default: 90 % of the machine]")
+regions = click.option(
+    "--regions",
+    type=PATH,
+    help="Where to look: JSON of Neurofinder, stat.npy of suite2p, ROIs of ImageJ (.roi, .zip), TIFF of labels.  "
+    "[default: active spots away from artefacts]",
+)
 threads = click.option("--threads", type=click.IntRange(1), help="Results depend on it.  [default: all cores]")
 params = click.option(
     "--param", "params", multiple=True, metavar="NAME=VALUE", help="Set a parameter; may be repeated."

@@ -12,7 +12,7 @@ from orchestrator.data.fetch import fetch
 from orchestrator.data.inspect import Inspector, check_movies, check_path, common_rate_hz
 from orchestrator.data.manifest import load_manifest
 from orchestrator.data.prepare import prepared_movies
-from orchestrator.data.readers import movie_files
+from orchestrator.data.readers import is_image, movie_files
 from orchestrator.data.verify import check_unchanged
 from orchestrator.domain import Movie
 from orchestrator.errors import BadInput
@@ -132,13 +132,9 @@ def own_sources(
 
 def _sources_in(given: Path, choice: Choice, layout: Layout, split: Split, *, joined: bool) -> Iterator[Source]:
     files = [given] if joined else movie_files(given)
-    first = input_source(files[:1], choice, layout, split=split)
-    (recording,) = first.recordings.values()
-    if len(files) > 1 and recording.shape[0] == 1:
-        yield input_source([given], choice, layout, split=split)  # a folder of images
-        return
-    yield first
-    for file in files[1:]:
+    if len(files) > 1 and is_image(files[0], choice):
+        files = [given]  # a folder of single images is one movie
+    for file in files:
         yield input_source([file], choice, layout, split=split)
 
 

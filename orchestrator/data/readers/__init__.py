@@ -57,6 +57,15 @@ def movie_files(given: Path) -> list[Path]:
     return files or [given]
 
 
+def is_image(path: Path, choice: Choice) -> bool:
+    """Say whether a file holds a single plane."""
+    planes = open_planes(path, choice)
+    try:
+        return planes.stored.planes == 1
+    finally:
+        planes.close()
+
+
 def _is_movie(path: Path) -> bool:
     is_tiff = path.name.lower().endswith(tiff.SUFFIXES) and path.is_file()
     return is_tiff or any(is_of(path) for is_of, _ in _READERS)
