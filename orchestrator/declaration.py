@@ -75,4 +75,5 @@ class Declaration(Document, frozen=True, kw_only=True, omit_defaults=True):
     shares: tuple[Share, ...] = ()
     controls: Annotated[dict[Slug, Name], Meta(min_length=1)] | None = None
     extra_movies: Annotated[tuple[str, ...], Meta(min_length=1)] | None = None
+    prediction_params: Annotated[tuple[str, ...], Meta(min_length=1)] | None = None
     prior: DeclaredPrior | None = None

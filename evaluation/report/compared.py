@@ -15,9 +15,10 @@ from evaluation.report.content import NOISY
 from evaluation.report.gather import page_of
 from evaluation.report.numbers import duration, gibibytes
 from evaluation.report.page import write_page
-from evaluation.report.recommend import Candidate, Shortlist, recommend
+from evaluation.report.recommend import recommend
 from evaluation.report.report import key_of
 from evaluation.report.runs import entries_of, with_controls
+from evaluation.report.shortlist import Candidate, Shortlist
 from evaluation.report.text import aligned
 from evaluation.scores.score import StackFrames, score_run
 
@@ -72,10 +73,16 @@ def write_comparison(
         score_run(run, algorithms)
     entries = entries_of(runs, experiments, algorithms)
     comparison = _comparison(given, entries)
-    verdicts = {one.title: one.verdict for one in comparison.candidates if one.verdict is not None}
+    first = comparison.recommendation.title
+    shown = sorted(comparison.candidates, key=lambda one: one.title != first)
+    verdicts = {one.title: one.verdict for one in shown if one.verdict is not None}
     page = page_of(entries, experiments)
     movies = tuple(replace(movie, regions=given.regions) for movie in page.movies)
-    write_page(replace(page, verdicts=verdicts, comparison=comparison, movies=movies), target, key_of(runs, containers))
+    page = replace(page, verdicts=verdicts, comparison=comparison, movies=movies)
+    page = replace(
+        page, title=f"What to take for {movies[0].name}", subtitle=f"{len(entries)} runs, preset {given.budget}"
+    )
+    write_page(page, target, key_of(runs, containers))
     return text_of(comparison)
 
 

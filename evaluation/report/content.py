@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from evaluation.checks.lights import Verdict
     from evaluation.metrics import Summary
-    from evaluation.report.recommend import Shortlist
+    from evaluation.report.shortlist import Shortlist
     from evaluation.scores.catalogue import Metric
     from evaluation.study.verdict import Comparison
     from orchestrator.experiments import Status

@@ -2,107 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evaluation.checks.lights import Light, Topic
 from evaluation.report.content import SUPERVISED
 from evaluation.report.numbers import duration
+from evaluation.report.shortlist import Recommendation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from evaluation.checks.lights import Verdict
-    from evaluation.checks.standing import Standing
-    from evaluation.report.content import Role
+    from evaluation.report.shortlist import Candidate
 
-_CERTAIN = 2.0  # standard errors by which one stands above the running means, or above another
 _FEW_PATCHES = 6
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Candidate:
-    """One denoised movie, or why there is none.
-
-    Parameters
-    ----------
-    title, role : str
-        As in the tables.
-    verdict : Verdict or None
-        Its checks.
-    standing : Standing or None
-        Trace SNR beside the running means of equal slope; None where it cannot be told.
-    seconds, memory_bytes : float
-        What it cost, training and prediction together.
-    failure : str
-        Why there is no movie; empty where there is one.
-    """
-
-    title: str
-    role: Role
-    verdict: Verdict | None = None
-    standing: Standing | None = None
-    seconds: float = 0.0
-    memory_bytes: int = 0
-    failure: str = ""
-
-    def light(self, topic: Topic) -> Light:
-        """Return a light; not tested where there was nothing to test."""
-        return Light.NOT_TESTED if self.verdict is None else self.verdict.light(topic)
-
-    @property
-    def times(self) -> float:
-        """SNR over that of the running mean of equal slope; NaN where it is not known."""
-        return math.nan if self.standing is None else self.standing.times.value
-
-    @property
-    def least(self) -> float:
-        """The least it is, two standard errors below; 0 where it is not known."""
-        return 0.0 if self.standing is None else self.times - self.margin
-
-    @property
-    def margin(self) -> float:
-        """Two standard errors of it; 0 where they are not known."""
-        error = math.nan if self.standing is None else self.standing.times.error
-        return _CERTAIN * error if math.isfinite(error) else 0.0
-
-    @property
-    def times_text(self) -> str:
-        """It in words of the page; empty where it is not known."""
-        if self.standing is None:
-            return ""
-        error = self.standing.times.error
-        return f"{self.times:.2f}" + (f" ± {error:.2f}" if math.isfinite(error) else "")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Recommendation:
-    """What to take, why, what speaks against it, and why not each of the others."""
-
-    sentence: str
-    reasons: tuple[str, ...]
-    doubts: tuple[str, ...]
-    others: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Shortlist:
-    """What a page about all algorithms begins with.
-
-    Parameters
-    ----------
-    recommendation : Recommendation
-        What to take.
-    candidates : tuple of Candidate
-        Every run, in the order of the tables.
-    curve : tuple of (float, float)
-        Slope and SNR of the running means of 1, 3, 7, 15 and 31 frames.
-    """
-
-    recommendation: Recommendation
-    candidates: tuple[Candidate, ...]
-    curve: tuple[tuple[float, float], ...]
 
 
 def recommend(candidates: Sequence[Candidate], *, seeds: int, budget: str) -> Recommendation:
@@ -125,6 +38,7 @@ def recommend(candidates: Sequence[Candidate], *, seeds: int, budget: str) -> Re
     left = [one for one in candidates if one.title not in out]
     if not left:
         return Recommendation(
+            title="",
             sentence="Nothing is recommended: no denoised movie passes what follows. Keep the raw movie, or give more "
             "frames or a longer preset.",
             reasons=(),
@@ -139,6 +53,7 @@ def recommend(candidates: Sequence[Candidate], *, seeds: int, budget: str) -> Re
     rest = {one.title: _why_not(one, chosen) for one in left if one is not chosen}
     untrained = ", a control, which needs no training" if chosen.role == "control" else ""
     return Recommendation(
+        title=chosen.title,
         sentence=f"Take {chosen.title}{untrained}.",
         reasons=_reasons(chosen, len(equal)),
         doubts=(*_doubts(chosen), *_doubts_of_all(seeds, budget)),
