@@ -120,6 +120,12 @@ class Movie:
             return most_active(given_regions(self.content.regions), projection.sd, REGIONS)
         return active_regions(projection.sd, REGIONS, whole_rows(self.broken))
 
+    def all_regions(self) -> tuple[Region, ...]:
+        """Return every region of the user, in their order, or spots where there are none."""
+        if self.content.regions is not None:
+            return given_regions(self.content.regions)
+        return self.regions(self.projection(self.reference))
+
     def traces(self, name: str, regions: tuple[Region, ...]) -> Traces:
         """Stream a stack once and average every frame and every region."""
         stack = self.stacks[name]

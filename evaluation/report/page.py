@@ -77,8 +77,6 @@ def write_page(page: Page, path: Path, key: str = "") -> None:
             lights={title: (verdict.plain, light_rows(verdict)) for title, verdict in page.verdicts.items()},
             headline=() if page.comparison else headline(page),
             comparison=page.comparison,
-            topics=tuple(Topic),
-            shapes=SHAPES,
             denoised=list(_denoised(page)),
             counts=verdict_counts(page),
             tables=tables,
@@ -109,7 +107,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {"pretty_json": _pretty_json, "duration": duration, "gibibytes": gibibytes}
-    environment.globals["STUDY"] = STUDY
+    environment.globals |= {"STUDY": STUDY, "topics": tuple(Topic), "shapes": SHAPES}
     return environment
 
 

@@ -102,6 +102,7 @@ def movie_section(
         reference = traces[movie.reference].regions
         chosen = moments(reference, movie.clean)[: layout.frames]
         peaks = [peak_frame(trace, movie.clean) for trace in reference]
+        places = list(zip(regions, peaks, strict=True))
         viewer = Viewer(movie, chosen, layout, metrics[0] if metrics else None)
         over = _over_time(movie, styles)
         return MovieSection(
@@ -117,9 +118,7 @@ def movie_section(
             regions=regions,
             shape=movie.shape,
             preview=viewer.preview(PREVIEW_BYTES * share),
-            gallery=_gallery(
-                viewer.gallery(regions, peaks), list(zip(regions, peaks, strict=True)), traces, over, content.unit
-            ),
+            gallery=_gallery(viewer.gallery(regions, peaks), places, traces, over, content.unit),
             chosen=_chosen(movie),
             mean_trace=over.plot(
                 "Mean of every frame", content.unit, {name: one.frame for name, one in traces.items()}
