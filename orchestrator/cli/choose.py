@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -106,7 +107,7 @@ def _planned(
                 raise
             refused[one.title] = error.message
         else:
-            works += found
+            works += found if not works else (replace(work, plans=work.plans[:1]) for work in found)
     return works, refused
 
 

@@ -98,7 +98,10 @@ threads = click.option("--threads", type=click.IntRange(1), help="Results depend
 params = click.option(
     "--param", "params", multiple=True, metavar="NAME=VALUE", help="Set a parameter; may be repeated."
 )
-_PRESETS = "smoke, quick, default or published; `calm list ALGORITHM` shows them."
+_PRESETS = (
+    "smoke (seconds; shows that it works, not that it denoises), quick, default or published; "
+    "`calm list ALGORITHM` shows them."
+)
 _PRIOR = "Prediction of another run, noise model, calibration stack or checkpoint, as `calm list ALGORITHM` says."
 _INPUT = "Your own movie: a file, a folder or a quoted pattern; may be repeated."
 _OF_INPUT = ("axes", "channel", "plane", "series", "inside", "frame_rate_hz")  # options that only --input needs

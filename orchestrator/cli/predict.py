@@ -32,8 +32,8 @@ def predict(
 ) -> None:
     """Denoise other movies with the training of a finished run; nothing is trained.
 
-    Each movie gets a run of its own with the settings of RUN, which its run.json names. Movies should be recorded
-    like those of RUN.
+    Each movie gets a run of its own with the settings of RUN, which its run.json names. Where noise, frame rate or
+    size of a pixel are not those that RUN was trained on, a warning says so.
 
     \b
     Example:
@@ -61,13 +61,46 @@ def _sources(movies: tuple[Path, ...], choice: Choice, trained: Record, opened: 
 
     sources = own_sources(movies, choice, opened.layout, split="test")
     say_notes(sources, opened)
-    learned = trained.frame_rate_hz
-    assumed = replace(choice, frame_rate_hz=learned)
     for source in sources:
-        if None not in (learned, source.frame_rate_hz) and source.frame_rate_hz != learned:
-            opened.say(f"Warning: trained at {learned:g} Hz, applied at {source.frame_rate_hz:g} Hz ({source.name}).")
+        _warn(source, trained, opened)
+    assumed = replace(choice, frame_rate_hz=trained.frame_rate_hz)
     given = [[recording.given for recording in source.recordings.values()] for source in sources]
     return tuple(
         one if one.frame_rate_hz is not None else input_source(files, assumed, opened.layout, split="test")
         for one, files in zip(sources, given, strict=True)
     )
+
+
+def _warn(source: Source, trained: Record, opened: Session) -> None:
+    """Say where a movie differs from those of a training in noise, frame rate or size of a pixel."""
+    from evaluation.checks.likeness import Likeness, differences
+    from orchestrator.data.stacks import make_stacks
+
+    make_stacks(source.recordings.values(), opened.say)
+    learned = [movie for name, movie in sorted(trained.movies.items()) if name.startswith("train/")]
+    known = learned[0].recording if learned else None
+    size = known.pixel_um if known else None
+    theirs = Likeness(
+        noise_sd=_noise(learned[0].noisy) if learned else None,
+        rate_hz=trained.frame_rate_hz,
+        pixel_um=size.value[0] if size else None,
+    )
+    for stack, recording in source.recordings.items():
+        pixel = recording.pixel_um
+        ours = Likeness(
+            noise_sd=_noise(stack), rate_hz=source.frame_rate_hz, pixel_um=pixel.value[0] if pixel else None
+        )
+        for sentence in differences(theirs, ours):
+            opened.say(f"Warning: {recording.given.name}: {sentence}; look at what was removed before you trust it.")
+
+
+def _noise(path: Path) -> float | None:
+    """Return the noise of a stack; None where it is no longer there."""
+    from contract.stacks import open_stack
+    from evaluation.checks.likeness import noise_sd
+    from evaluation.scores.score import StackFrames
+
+    if not path.is_file():
+        return None
+    with open_stack(path) as stack:
+        return noise_sd(StackFrames(stack))

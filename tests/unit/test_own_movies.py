@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import json
 
+import av
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
 
 ENGINE = ("--engine", "venv", "--threads", 1)
 
@@ -190,17 +191,34 @@ def test_every_export_opens_in_another_library_and_holds_what_the_movies_hold(ca
         traces = [row for row in csv.DictReader(stream) if (row["region"], row["stack"]) == ("0", "noisy")]
     assert [float(row["value"]) for row in traces] == pytest.approx(frames.mean(axis=(1, 2)))
     assert [float(row["time_s"]) for row in traces[:3]] == pytest.approx([0.0, 0.1, 0.2])
-    with Image.open(_exported(calm, mean_run, tmp_path / "figure.png")) as figure:
-        assert (figure.format, figure.size[0] >= 2 * frames.shape[2]) == ("PNG", True)
-    with Image.open(_exported(calm, mean_run, tmp_path / "preview.gif")) as preview:
-        assert (preview.format, preview.n_frames) == ("GIF", len(frames))
+    figure = imagecodecs.png_decode(_exported(calm, mean_run, tmp_path / "figure.png").read_bytes())
+    assert figure.shape[1] >= 2 * frames.shape[2]
+    for name in ("preview.gif", "preview.webp"):
+        with av.open(str(_exported(calm, mean_run, tmp_path / name))) as preview:
+            assert sum(1 for _ in preview.decode(video=0)) == len(frames)
+
+
+def test_traces_are_those_of_given_regions_with_their_names_and_relative_change(calm, mean_run, movie, tmp_path):
+    regions = tmp_path / "regions.json"
+    regions.write_text(json.dumps([{"id": "soma", "coordinates": [[3, 4], [3, 5], [4, 4]]}]))
+    target = tmp_path / "traces.csv"
+    done = calm("export", mean_run, "--to", target, "--regions", regions, "--dff", 10)
+    assert done.returncode == 0, done.stderr
+    with target.open() as stream:
+        rows = [row for row in csv.DictReader(stream) if (row["name"], row["stack"]) == ("soma", "noisy")]
+    frames = tifffile.imread(movie)
+    expected = np.mean([frames[:, 3, 4], frames[:, 3, 5], frames[:, 4, 4]], axis=0)
+    assert [float(row["value"]) for row in rows] == pytest.approx(expected)
+    base = np.percentile(expected, 20)
+    assert [float(row["dff"]) for row in rows] == pytest.approx((expected - base) / (base - 10))
+    assert {row["pixels"] for row in rows} == {"3"}
 
 
 @pytest.mark.parametrize("name", ["scores.csv", "figure.svg", "table"])
 def test_export_refuses_a_name_whose_format_it_does_not_know(calm, mean_run, tmp_path, name):
     done = calm("export", mean_run, "--to", tmp_path / name)
     assert done.returncode == 2
-    assert f"--to: expected a name that ends in table.csv, traces.csv, .png, .gif, got {name}" in done.stderr
+    assert f"--to: expected a name that ends in table.csv, traces.csv, .png, .gif, .webp, got {name}" in done.stderr
     assert not (tmp_path / name).exists()
 
 
@@ -236,6 +254,20 @@ def test_predict_gives_what_the_same_run_would_have_predicted_and_names_its_trai
     (record,) = [one for one in records if "trained" in one]
     assert record["trained"] == str(mean_run)
     assert record["jobs"]["train"] == json.loads((mean_run / "run.json").read_text())["jobs"]["train"]
+
+
+def test_predict_warns_of_other_noise_and_another_rate_and_calls_the_movie_by_its_name(calm, mean_run, tmp_path):
+    noisier = np.random.default_rng(1).poisson(900, (20, 32, 40)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "noisier.tif", noisier)
+    done = calm(
+        *("predict", mean_run, tmp_path / "noisier.tif", "--frame-rate", 30),
+        *("-o", tmp_path / "denoised.tif", "--engine", "venv"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Warning: noisier.tif: trained on noise of 9.9" in done.stderr
+    assert "Warning: noisier.tif: trained on 10 frames per second, applied to 30 frames per second" in done.stderr
+    page = (calm.run_folder("mean-noisier-default") / "report.html").read_text()
+    assert "test movies" not in page
 
 
 def test_a_prediction_can_be_verified_and_reported(calm, mean_run, folder, tmp_path):
