@@ -94,6 +94,10 @@ class Layout:
         """The page that `calm reproduce` writes."""
         return self.outputs / "reproduced.html"
 
+    def compared(self, movie: str, preset: str) -> Path:
+        """Return the page that `calm compare` writes about a movie."""
+        return self.outputs / f"compared-{movie}-{preset}.html"
+
     @property
     def delivered(self) -> Path:
         """Checksums of the files that calm wrote where a user asked for them, by path."""
