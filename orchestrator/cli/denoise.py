@@ -145,10 +145,12 @@ def show_costs(works: Sequence[Work], layout: Layout) -> None:
     from orchestrator.cli.forecast import text_of
     from orchestrator.reproduce.forecast import FINISHED, TO_RUN, Forecast, estimate_of
     from orchestrator.runs.execute import finished
+    from orchestrator.runs.past import Past
     from orchestrator.runs.plan import check_disk
 
+    past = Past(layout.outputs)
     estimates = [
-        estimate_of(work.source.name, plan, layout.outputs, FINISHED if finished(plan) else TO_RUN)
+        estimate_of(work.source.name, plan, past, FINISHED if finished(plan) else TO_RUN)
         for work in works
         for plan in work.plans
     ]
