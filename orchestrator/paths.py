@@ -226,6 +226,11 @@ class SweepFolder:
         return self.path / "sweep.json"
 
     @property
+    def reported(self) -> Path:
+        """Digest of the runs that the page shows."""
+        return self.path / "reported"
+
+    @property
     def statuses(self) -> Path:
         """One small file for each task that has begun, written by the task itself."""
         return self.path / "status"

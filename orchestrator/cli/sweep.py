@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from contract.files import atomic
 from orchestrator.cli import options
 from orchestrator.cli.data import BytesProgress
 from orchestrator.cli.options import PATH
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from orchestrator.paths import SweepFolder
     from orchestrator.run import Run
     from orchestrator.runs.session import Session
+    from orchestrator.sweep.conduct import Conductor
     from orchestrator.sweep.executors import Executor
     from orchestrator.sweep.plan import Planned, Planner
     from orchestrator.sweep.records import Resources, SweepFile
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 _EVERY_S = 2.0
 _NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _SNAKEMAKE = "Argument for Snakemake, such as --default-resources=slurm_partition=gpu; may be repeated."
+_PROBE = "Look around on a node first.  [default: before 20 runs or more on a cluster]"
+_LARGE = 20  # runs
 _ENGINE = "[default: apptainer on Slurm, else auto]"
 
 
@@ -39,6 +43,7 @@ _ENGINE = "[default: apptainer on Slurm, else auto]"
 @click.option("--executor", "executor_name", type=click.Choice(["local", "slurm"]), default="local", show_default=True)
 @click.option("--plan", "plan_only", is_flag=True, help="Show runs, time, GPU hours, memory and disk; run nothing.")
 @click.option("--engine", "engine_name", type=click.Choice(("auto", *options.ENGINES)), help=_ENGINE)
+@click.option("--probe/--no-probe", default=None, help=_PROBE)
 @click.option("--snakemake", "extra", multiple=True, metavar="ARGUMENT", help=_SNAKEMAKE)
 def sweep(file: Path, *, plan_only: bool, **chosen: Any) -> None:  # noqa: ANN401 - click passes the options above
     """Make every run that a file names, on this machine or on a cluster; what is finished is not repeated.
@@ -63,7 +68,7 @@ def sweep(file: Path, *, plan_only: bool, **chosen: Any) -> None:  # noqa: ANN40
         return
     folder = opened.layout.sweep(_NO_NAME.sub("_", path.stem))
     _bring(planned, folder, opened, chosen)
-    sys.exit(0 if _finish(folder, opened, known) else 1)
+    sys.exit(0 if _finish(folder, opened) else 1)
 
 
 @main.command()
@@ -217,14 +222,40 @@ def _bring(planned: Sequence[Planned], folder: SweepFolder, opened: Session, cho
     prepare(planned, opened, BytesProgress())
     resources = _resources(missing, executor, opened)
     after = {one.task.name: one.task.prior.task for one in missing if one.task.prior is not None}
-    Conductor(
+    conductor = Conductor(
         folder=folder,
         layout=opened.layout,
         executor=executor,
         snakemake=snakemake(opened.layout, opened.say),
         statuses=Statuses(folder),
         tick=_Ticker(folder),
-    ).bring(resources, after)
+    )
+    if chosen["probe"] if chosen["probe"] is not None else _is_large(chosen, missing):
+        _probe(conductor, any(one.gpus for one in resources.values()))
+    conductor.bring(resources, after)
+
+
+def _is_large(chosen: dict[str, Any], missing: Sequence[Planned]) -> bool:
+    return chosen["executor_name"] != "local" and len(missing) >= _LARGE
+
+
+def _probe(conductor: Conductor, gpu: bool) -> None:  # noqa: FBT001 - one of two kinds of node
+    """Look around on a node before anything large is sent there.
+
+    Raises
+    ------
+    BadInput
+        With all that is missing there.
+    """
+    from orchestrator.sweep.records import PROBE, Resources
+    from orchestrator.sweep.resources import BESIDE_MB
+
+    click.echo("Probing a node.", err=True)
+    conductor.bring({PROBE: Resources(cpus=1, gpus=int(gpu), memory_mb=BESIDE_MB, minutes=10)}, {})
+    last = conductor.statuses.of(PROBE)[-1]
+    if last.state != "finished":
+        message = f"the probe on a node: expected all that the tasks need, got: {last.state}: {last.reason}"
+        raise BadInput(message, "Mend that, or leave out the probe with --no-probe.")
 
 
 def _resources(missing: Sequence[Planned], executor: Executor, opened: Session) -> dict[str, Resources]:
@@ -265,17 +296,41 @@ class _Ticker:
             click.echo(said, err=True)
 
 
-def _finish(folder: SweepFolder, opened: Session, known: Mapping[str, Experiment]) -> bool:
-    """Write the page about all finished runs, print what did not finish, and say whether everything did."""
+def _finish(folder: SweepFolder, opened: Session) -> bool:
+    """Write the page about all finished runs, say what did not finish, and whether everything did."""
     from orchestrator.sweep.status import Statuses, counts_of, lines_of
     from orchestrator.sweep.task import read_sweep
 
-    lines = lines_of(read_sweep(folder), Statuses(folder))
+    found, statuses = read_sweep(folder), Statuses(folder)
+    lines = lines_of(found, statuses)
     for line in lines:
         if line.state != "finished":
             click.echo(f"{line.task}: {line.state}: {line.reason}")
     click.echo(counts_of(lines))
+    runs = [line.run for line in lines if line.state == "finished" and line.run is not None]
+    if runs:
+        _write_page(runs, folder, opened)
+        click.echo(f"Report: {folder.report}")
     return all(line.state == "finished" for line in lines)
+
+
+def _write_page(paths: Sequence[Path], folder: SweepFolder, opened: Session) -> None:
+    """Write the one page of a sweep, unless it shows these runs already."""
+    from evaluation.report.report import report_runs
+    from orchestrator.documents import digest_of
+    from orchestrator.run import read_run
+
+    key = digest_of(sorted(map(str, paths)))
+    if _shows(folder.reported, key) and folder.report.exists():
+        return
+    runs = [read_run(path) for path in dict.fromkeys(paths)]
+    click.echo(f"\n{report_runs(runs, algorithms(), experiments, opened.layout.containers, folder.report)}\n")
+    with atomic(folder.reported) as part:
+        part.write_text(f"{key}\n", encoding="utf-8")
+
+
+def _shows(path: Path, key: str) -> bool:
+    return path.exists() and path.read_text(encoding="utf-8").strip() == key
 
 
 def _table(lines: Sequence[Line]) -> str:

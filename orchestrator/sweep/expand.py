@@ -66,6 +66,8 @@ def tasks_of(
 ) -> tuple[Task, ...]:
     """Return the tasks of a sweep; of two that ask for the same, the first.
 
+    Controls that the file does not list are added for all movies, as for every run.
+
     Parameters
     ----------
     file : SweepFile
@@ -83,13 +85,14 @@ def tasks_of(
         For an algorithm or experiment that does not exist.
     """
     found: dict[str, Task] = {}
+    listed = {name.partition("@")[0] for part in file.parts for name in part.algorithms}
     for part in file.parts:
-        for task in (*_products(part, folder, session), *_published(part, session, experiments)):
+        for task in (*_products(part, folder, session, listed), *_published(part, session, experiments)):
             found.setdefault(task.name, task)
     return tuple(found.values())
 
 
-def _products(part: Part, folder: Path, session: Session) -> Iterator[Task]:
+def _products(part: Part, folder: Path, session: Session, listed: set[str]) -> Iterator[Task]:
     containers = session.layout.containers
     movies = [_Movies(title=name, dataset=name) for name in part.datasets]
     movies += [
@@ -97,7 +100,6 @@ def _products(part: Part, folder: Path, session: Session) -> Iterator[Task]:
         for name in part.inputs
     ]
     algorithms = [algorithm_named(containers, name) for name in part.algorithms]
-    listed = {one.name for one in algorithms}
     for place, algorithm in itertools.product(movies, algorithms):
         for seed, params in itertools.product(part.seeds, _combinations(part)):
             settings = _settings(part, algorithm, seed, params)

@@ -150,12 +150,11 @@ class Entry(Document, frozen=True, kw_only=True):
 
 
 class Sweep(Document, frozen=True, kw_only=True):
-    """sweep.json: the tasks of a sweep; `reported` names the runs that its page shows."""
+    """sweep.json: the tasks of a sweep."""
 
     name: Name
     place: Place
     entries: tuple[Entry, ...]
-    reported: str = ""
 
 
 class Attempt(Document, frozen=True, kw_only=True):

@@ -35,6 +35,7 @@ class Line:
     progress: str
     left_s: float | None
     attempts: int
+    run: Path | None
 
 
 class Statuses:
@@ -103,7 +104,15 @@ def _line(entry: Entry, attempts: tuple[Attempt, ...]) -> Line:
     progress, left_s = ("", None)
     if state == "running" and last is not None:
         progress, left_s = _progress(last)
-    return Line(task=name, state=state, reason=reason, progress=progress, left_s=left_s, attempts=len(attempts))
+    return Line(
+        task=name,
+        state=state,
+        reason=reason,
+        progress=progress,
+        left_s=left_s,
+        attempts=len(attempts),
+        run=run,
+    )
 
 
 def _progress(attempt: Attempt) -> tuple[str, float | None]:

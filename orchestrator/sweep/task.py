@@ -16,7 +16,8 @@ from orchestrator.documents import read_json
 from orchestrator.run import read_run
 from orchestrator.sweep.executors import end_of_job_s, visible_gpus
 from orchestrator.sweep.guard import Guard
-from orchestrator.sweep.records import Attempt, Sweep
+from orchestrator.sweep.probe import findings
+from orchestrator.sweep.records import PROBE, Attempt, Sweep
 from orchestrator.sweep.status import Statuses
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from orchestrator.runs.execute import Progress
     from orchestrator.runs.session import Session
     from orchestrator.sweep.plan import Planner
-    from orchestrator.sweep.records import Resources, State, Task
+    from orchestrator.sweep.records import Entry, Resources, State, Task
 
 _JOB_NUMBERS = ("SLURM_JOB_ID", "LSB_JOBID", "PBS_JOBID", "JOB_ID")
 _WORKFLOW_MB = 300  # of the two processes of Snakemake beside a task, which are none of its children
@@ -80,7 +81,6 @@ def read_sweep(folder: SweepFolder) -> Sweep:
 def run_task(work: Work, name: str, resources: Resources) -> State:
     """Make the run of a task, score it, and write down how it ended; never raises what a task can end by."""
     sweep = read_sweep(work.folder)
-    entry = next(one for one in sweep.entries if one.task.name == name)
     statuses = Statuses(work.folder)
     job = next((os.environ[one] for one in _JOB_NUMBERS if one in os.environ), "")
     guard = Guard(_end_s(sweep, job, resources), (resources.memory_mb - _WORKFLOW_MB) * 2**20)
@@ -88,7 +88,10 @@ def run_task(work: Work, name: str, resources: Resources) -> State:
     try:
         with guard.watching(), _gpus(work, sweep, resources):
             statuses.change(name, reason="")
-            _make(work, entry.task, _Noted(work.session.progress, statuses, name))
+            if name == PROBE:
+                _look(sweep, work.session)
+            else:
+                _make(work, _entry(sweep, name).task, _Noted(work.session.progress, statuses, name))
     except BaseException as error:
         state, reason = _ending(error, guard)
         statuses.change(name, state=state, reason=reason, ended_s=time.time())
@@ -97,6 +100,16 @@ def run_task(work: Work, name: str, resources: Resources) -> State:
         return state
     statuses.change(name, state="finished", ended_s=time.time(), stage="")
     return "finished"
+
+
+def _entry(sweep: Sweep, name: str) -> Entry:
+    return next(one for one in sweep.entries if one.task.name == name)
+
+
+def _look(sweep: Sweep, session: Session) -> None:
+    found = findings(sweep, session)
+    if found:
+        raise errors.BadInput("; ".join(found), "Mend that, or leave out the probe with --no-probe.")
 
 
 def _begun(job: str, resources: Resources) -> Attempt:
@@ -131,7 +144,7 @@ def _make(work: Work, task: Task, noted: _Noted) -> None:
 
 def _finished_run(folder: SweepFolder, name: str) -> Run:
     """Return the run of another task of the sweep."""
-    entry = next(one for one in read_sweep(folder).entries if one.task.name == name)
+    entry = _entry(read_sweep(folder), name)
     attempts = Statuses(folder).of(name)
     path = attempts[-1].run if attempts and attempts[-1].run else entry.run
     if path is None:
