@@ -90,6 +90,16 @@ class Layout:
         return self.home / "stacks"
 
     @property
+    def workflow(self) -> Path:
+        """Snakefile, profiles and lock of the workflow that brings sweeps to clusters."""
+        return self.root / "orchestrator" / "sweep" / "workflow"
+
+    @property
+    def gpus(self) -> Path:
+        """One lock for each GPU of this machine, held by the task that uses it."""
+        return self.home / "gpus"
+
+    @property
     def reproduced(self) -> Path:
         """The page that `calm reproduce` writes."""
         return self.outputs / "reproduced.html"
@@ -107,6 +117,10 @@ class Layout:
     def checksums(self) -> Path:
         """Checksums of files seen before, by path, size and time."""
         return self.home / "checksums.json"
+
+    def sweep(self, name: str) -> SweepFolder:
+        """Return the folder of a sweep; hidden, so that no pattern for runs finds it."""
+        return SweepFolder(path=self.outputs / ".sweeps" / name, report=self.outputs / f"sweep-{name}.html")
 
     def run(self, experiment: str, key: str) -> RunFolder:
         """Return the folder of a run."""
@@ -208,6 +222,60 @@ class RunFolder:
     def control(self, control: str, movie: str) -> Path:
         """Return where prediction writes a control that the algorithm declares, for a movie named SPLIT/NAME."""
         return self.path / "predictions" / "extra" / control / movie
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SweepFolder:
+    """Every path of one sweep.
+
+    Parameters
+    ----------
+    path : Path
+        `outputs/.sweeps/<name>`.
+    report : Path
+        The one page about its runs.
+    """
+
+    path: Path
+    report: Path
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that brings the tasks of the sweep to where they run."""
+        return self.path / "lock"
+
+    @property
+    def record(self) -> Path:
+        """What the sweep is: its tasks, and where the runs of those lie."""
+        return self.path / "sweep.json"
+
+    @property
+    def reported(self) -> Path:
+        """Digest of the runs that the page shows."""
+        return self.path / "reported"
+
+    @property
+    def statuses(self) -> Path:
+        """One small file for each task that has begun, written by the task itself."""
+        return self.path / "status"
+
+    def status(self, task: str) -> Path:
+        """Return the status of a task."""
+        return self.statuses / f"{task}.json"
+
+    @property
+    def logs(self) -> Path:
+        """What each task printed."""
+        return self.path / "logs"
+
+    def log(self, task: str) -> Path:
+        """Return what a task printed, all its attempts one after the other."""
+        return self.logs / f"{task}.log"
+
+    @property
+    def rounds(self) -> Path:
+        """One folder for each start of Snakemake."""
+        return self.path / "rounds"
 
 
 def existing_parent(path: Path) -> Path:

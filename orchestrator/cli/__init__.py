@@ -13,6 +13,7 @@ from orchestrator.cli import (  # noqa: F401 - importing them adds their command
     provenance,
     reproduce,
     runs,
+    sweep,
 )
 from orchestrator.cli.root import main
 

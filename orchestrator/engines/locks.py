@@ -83,7 +83,13 @@ def make_lock(algorithm: Algorithm, variant: Device) -> Path:
     """
     lock = algorithm.lock(variant)
     source = lock.with_suffix(".in")
-    source = source if source.exists() else source.with_name(source.name.replace(f"-{variant}", ""))
+    return write_lock(
+        source if source.exists() else source.with_name(source.name.replace(f"-{variant}", "")), lock, variant
+    )
+
+
+def write_lock(source: Path, lock: Path, variant: Device) -> Path:
+    """Resolve a list of requirements and write its lock."""
     whole, _, alone = source.read_text(encoding="utf-8").partition(NO_DEPS)
     pins = {pin.name: pin for pin in _resolve(whole, variant, "--ignore-installed")}
     pins |= {pin.name: pin for pin in _resolve(alone, variant, "--ignore-installed", "--no-deps")}
