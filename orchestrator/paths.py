@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import BadInput
+
+_PROBE_BYTES = 2**20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,6 +86,11 @@ class Layout:
     def checksums(self) -> Path:
         """Checksums of files seen before, by path, size and time."""
         return self.home / "checksums.json"
+
+    @property
+    def caches(self) -> tuple[Path, ...]:
+        """Folders in which temporary ones are made, beside the temporary folder of the system."""
+        return self.home, self.wheels, self.contexts, self.stacks
 
     def run(self, experiment: str, key: str) -> RunFolder:
         """Return the folder of a run."""
@@ -194,6 +202,21 @@ def existing_parent(path: Path) -> Path:
 def free_bytes_at(path: Path) -> int:
     """Return the bytes that are free on the disk of a path, which need not exist yet."""
     return shutil.disk_usage(existing_parent(path)).free
+
+
+def refusal_of(folder: Path) -> str | None:
+    """Return why a folder takes no file of some size, as the system says it: a full disk, or a quota; None if it does.
+
+    A file is written and deleted, because no other way of asking knows of quotas.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(_PROBE_BYTES))
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
 
 
 def layout() -> Layout:

@@ -22,6 +22,7 @@ from orchestrator.data.readers.ome import narrowed
 from orchestrator.data.recording import Recording, Stated
 from orchestrator.documents import plain
 from orchestrator.errors import BadInput
+from orchestrator.scratch import scratch
 from orchestrator.truth import read_truth
 
 if TYPE_CHECKING:
@@ -173,19 +174,17 @@ class Inspector:
 
         def check() -> str:
             self.stacks.mkdir(parents=True, exist_ok=True)
-            begun = self.stacks / f".{content}.begun.tif"
             try:
-                for dtype in dict.fromkeys(("float32", recording.dtype)):
-                    create_empty(begun, header, np.dtype(dtype))
-                    with open_stack(begun) as stack:
-                        _check_shape(recording, stack.shape)
+                with scratch(self.stacks) as folder:
+                    for dtype in dict.fromkeys(("float32", recording.dtype)):
+                        create_empty(folder / "begun.tif", header, np.dtype(dtype))
+                        with open_stack(folder / "begun.tif") as stack:
+                            _check_shape(recording, stack.shape)
             except (AlgorithmFailed, JobRefused, ValueError, TypeError, KeyError) as error:
                 message = f"{recording.given}: its prediction cannot be written with its metadata ({error})"
                 raise BadInput(
                     message, "Save the movie without these metadata, for instance as a plain TIFF."
                 ) from error
-            finally:
-                begun.unlink(missing_ok=True)
             return "passed"
 
         self.checksums.found(f"{content} output", check)

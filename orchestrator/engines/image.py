@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from contract.files import sha256, write_json
 from orchestrator.domain import SYSTEM, Image
 from orchestrator.engines.locks import fill_wheelhouse
 from orchestrator.engines.system import packages, system_python
+from orchestrator.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,8 +80,8 @@ def prepare(algorithm: Algorithm, image: Image) -> None:
 
 def _lay_out(algorithm: Algorithm, image: Image) -> None:
     image.context.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=image.context.parent, prefix=".context-") as made:
-        folder = Path(made) / "context"
+    with scratch(image.context.parent) as made:
+        folder = made / "context"
         for name, path in _code(algorithm):
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)

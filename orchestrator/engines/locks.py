@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from contract.files import atomic, sha256
 from orchestrator.engines import process
 from orchestrator.engines.failures import diagnose_words
 from orchestrator.errors import AlgorithmFailed, BadInput, CalmError
+from orchestrator.scratch import scratch
 
 if TYPE_CHECKING:
     from orchestrator.domain import Algorithm, Device
@@ -117,8 +117,8 @@ def make_lock(algorithm: Algorithm, variant: Device) -> Path:
 def fill_wheelhouse(lock: Path, wheelhouse: Path) -> None:
     """Download every package of a lock, check its hash, and build wheels of those that come as source."""
     wheelhouse.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=wheelhouse.parent, prefix=".wheels-") as made:
-        folder = Path(made) / "wheels"
+    with scratch(wheelhouse.parent) as made:
+        folder = made / "wheels"
         _download(lock, folder)
         for source in sorted((*folder.glob("*.tar.gz"), *folder.glob("*.zip"))):
             _build_wheel(source, folder)
@@ -129,10 +129,10 @@ def fill_wheelhouse(lock: Path, wheelhouse: Path) -> None:
 def _resolve(requirements: str, variant: Device, *options: str) -> list[Pin]:
     if not any(line and not line.startswith("#") for line in requirements.splitlines()):
         return []
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / "requirements.in"
+    with scratch() as folder:
+        source = folder / "requirements.in"
         source.write_text(requirements, encoding="utf-8")
-        constraints = Path(folder) / "constraints.txt"
+        constraints = folder / "constraints.txt"
         # A +cpu build outranks the plain one, which is the CUDA build.
         constraints.write_text("" if variant == "cpu" else "torch!=2.13.0+cpu\n", encoding="utf-8")
         files = ["-r", str(source), "-c", str(constraints)]
@@ -183,9 +183,11 @@ def _write_wheel_lock(lock: Path, folder: Path) -> None:
 
 def pip(*arguments: str) -> str:
     """Run pip of the Python that environments are made with; its failures say what to look at."""
-    environment = os.environ | {"SOURCE_DATE_EPOCH": _SOURCE_DATE_EPOCH, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    own = {"SOURCE_DATE_EPOCH": _SOURCE_DATE_EPOCH, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     try:
-        return process.run([str(python()), "-m", "pip", *arguments], environment=environment)
+        with scratch() as temporary:
+            environment = os.environ | own | {"TMPDIR": str(temporary)}
+            return process.run([str(python()), "-m", "pip", *arguments], environment=environment)
     except AlgorithmFailed as error:
         full = _no_space(error)
         if full is not None:

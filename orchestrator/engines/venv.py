@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from filelock import FileLock
@@ -18,9 +16,11 @@ from orchestrator.engines.kernel import kernel_kills
 from orchestrator.engines.locks import python as locked_python
 from orchestrator.engines.system import search_path
 from orchestrator.errors import BadInput, EngineMissing
+from orchestrator.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from orchestrator.domain import Image, Launch
     from orchestrator.paths import Layout
@@ -80,8 +80,10 @@ class VenvEngine:
         with FileLock(folder.with_suffix(".lock")):
             if not (folder / _COMPLETE).exists():
                 shutil.rmtree(folder, ignore_errors=True)
-                process.run([str(locked_python()), "-m", "venv", str(folder)])
-                process.run(_install_command(folder, image), environment=os.environ | {"PIP_CONFIG_FILE": os.devnull})
+                with scratch() as temporary:
+                    environment = os.environ | {"TMPDIR": str(temporary), "PIP_CONFIG_FILE": os.devnull}
+                    process.run([str(locked_python()), "-m", "venv", str(folder)], environment=environment)
+                    process.run(_install_command(folder, image), environment=environment)
                 (folder / _COMPLETE).touch()
         return str(folder)
 
@@ -94,15 +96,15 @@ class VenvEngine:
         python = [str(own), "-s"] if own else [str(self._folder(launch.image) / "bin" / "python"), "-I"]
         command = [*python, str(start), *launch.arguments]
         kills = kernel_kills()
-        with tempfile.TemporaryDirectory(prefix="calm-") as scratch:
+        with scratch() as home:
             environment = {
                 **launch.environment,
                 **({"PYTHONPATH": search_path(own)} if own else {}),
-                "HOME": scratch,
-                "TMPDIR": scratch,
+                "HOME": str(home),
+                "TMPDIR": str(home),
                 "PATH": os.defpath,
             }
-            code, output = process.run_watched(command, environment=environment, cwd=Path(scratch), watch=watch)
+            code, output = process.run_watched(command, environment=environment, cwd=home, watch=watch)
         return Exit(code=code, host_out_of_memory=kernel_kills() > kills, output=output)
 
     def _folder(self, image: Image) -> Path:

@@ -17,6 +17,7 @@ GROUND = {
     "paths",
     "records",
     "run",
+    "scratch",
     "truth",
 }
 
