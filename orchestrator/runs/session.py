@@ -144,6 +144,8 @@ class Session:
             )
             raise BadInput(message, "Leave out --engine, or @system.")
         engine = chosen_engine("venv" if image.python else self.engine_name, self.layout, image, self.say)
+        if self.memory_bytes is not None and not engine.promises()["memory_limit"]:
+            self.say(f"Warning: --memory: {engine.name} cannot keep a memory limit on this machine; none is set.")
         if engine.find(image) is None:
             what = f"{algorithm.full_name} ({image.variant})"
             self.say(f"Building the {engine.name} environment of {what}; once for each lock.")
