@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_PROBE_BYTES = 2**20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,6 +124,11 @@ class Layout:
     def sweep(self, name: str) -> SweepFolder:
         """Return the folder of a sweep; hidden, so that no pattern for runs finds it."""
         return SweepFolder(path=self.outputs / ".sweeps" / name, report=self.outputs / f"sweep-{name}.html")
+
+    @property
+    def caches(self) -> tuple[Path, ...]:
+        """Folders in which temporary ones are made, beside the temporary folder of the system."""
+        return self.home, self.wheels, self.envs, self.contexts, self.stacks
 
     def run(self, experiment: str, key: str) -> RunFolder:
         """Return the folder of a run."""
@@ -300,6 +308,21 @@ def folder_for(path: Path) -> Iterator[None]:
 def free_bytes_at(path: Path) -> int:
     """Return the bytes that are free on the disk of a path, which need not exist yet."""
     return shutil.disk_usage(existing_parent(path)).free
+
+
+def refusal_of(folder: Path) -> str | None:
+    """Return why a folder takes no file of some size, as the system says it: a full disk, or a quota; None if it does.
+
+    A file is written and deleted, because no other way of asking knows of quotas.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(_PROBE_BYTES))
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
 
 
 def layout() -> Layout:
