@@ -5,6 +5,7 @@ from orchestrator.cli.endings import stopped_at_once
 with stopped_at_once():
     from orchestrator.cli import (  # noqa: F401 - importing them adds their commands to `main`
         bundle,
+        choose,
         compare,
         data,
         denoise,
@@ -15,6 +16,7 @@ with stopped_at_once():
         provenance,
         reproduce,
         runs,
+        sweep,
     )
     from orchestrator.cli.root import main
 
