@@ -35,7 +35,7 @@ def export(runs: tuple[Path, ...], form: ExportForm | None, target: Path | None)
 
     \b
     Example:
-        calm export outputs/n2v-movie-default/KEY --form ome-zarr
+        calm export outputs/n2v-movie-default/* --form ome-zarr
         calm export outputs/n2v-demo-quick/* --to table.csv
         calm export outputs/n2v-demo-quick/* --to preview.gif
     """  # noqa: D301 - click reads \b as "do not wrap"

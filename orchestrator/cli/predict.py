@@ -37,8 +37,8 @@ def predict(
 
     \b
     Example:
-        calm predict outputs/n2v-movie-default/1f6b... other.tif
-        calm predict outputs/n2v-movie-default/1f6b... day1.tif day2.tif -o denoised
+        calm predict outputs/n2v-movie-default/* other.tif
+        calm predict outputs/n2v-movie-default/* day1.tif day2.tif -o denoised
     """  # noqa: D301 - click reads \b as "do not wrap"
     from orchestrator.cli.deliver import check_targets
 

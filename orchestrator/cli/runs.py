@@ -49,23 +49,15 @@ def run(name: str, *, check: bool, **options: Any) -> None:  # noqa: ANN401 - cl
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=PATH)
 @check_option
 def evaluate(runs: tuple[Path, ...], *, check: bool) -> None:
-    """Score finished runs again where movies or metrics have changed, and print the scores.
+    """Score finished runs again where movies or metrics have changed, and print the scores beside the controls.
 
     \b
     Example:
         calm evaluate outputs/n2v-demo-quick/*
     """  # noqa: D301
-    from evaluation.scores.score import score_run
+    from evaluation.report.report import tables_of_runs
 
-    for found in checked_runs(runs, content=check):
-        scores = score_run(found, algorithms())
-        name = found.folder.path.parent.name
-        named = {name: scores.splits, **{f"{name} {control}": one.splits for control, one in scores.controls.items()}}
-        for title, splits in named.items():
-            for split, metrics in splits.items():
-                for metric, one in metrics.items():
-                    mean, sd = ("none" if value is None else f"{value:.5g}" for value in (one.mean, one.sd))
-                    click.echo(f"{title} {split} {metric}: mean {mean} sd {sd} n {one.n}")
+    click.echo(tables_of_runs(checked_runs(runs, content=check), algorithms()))
 
 
 @main.command()
