@@ -117,6 +117,8 @@ class Algorithm:
         Titles of the controls that its prediction writes beside its result, by the name of their folder.
     extra_movies : tuple of str
         Parameters, each true or a number, that say how many movies are written beside each prediction.
+    prediction_params : tuple of str
+        Parameters that only prediction reads: trainings that differ in nothing else are one training.
     prior : PriorUse or None
         None where it takes no prior.
     document : mapping
@@ -141,6 +143,7 @@ class Algorithm:
     shares: tuple[Path, ...]
     controls: Mapping[str, str]
     extra_movies: tuple[str, ...]
+    prediction_params: tuple[str, ...]
     prior: PriorUse | None
     document: Mapping[str, Any]
 
@@ -199,13 +202,17 @@ class Image:
     variant : {"cpu", "cuda"}
         Which lock.
     digest : str
-        SHA-256 over lock and code: what the key of a run and the name of an image are made of.
+        SHA-256 over lock, code and base: what the key of a run and the name of an image are made of.
     lock : Path
         The lock file.
     wheelhouse : Path
         Folder with every wheel of the lock.
     context : Path
-        Folder with `contract/`, `algorithm/`, `requirements.lock` and `Dockerfile`.
+        Folder with `contract/`, `algorithm/` and `Dockerfile`.
+    files : mapping of str to str
+        SHA-256 of every file that belongs into the context, by name.
+    labels : mapping of str to str
+        What an image says of itself, by the names of the OCI image specification.
     python : Path or None
         The Python of the environment "system"; then lock and wheelhouse do not exist. None for pinned environments.
     """
@@ -216,6 +223,8 @@ class Image:
     lock: Path
     wheelhouse: Path
     context: Path
+    files: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
     python: Path | None = None
 
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,8 +51,8 @@ class Layout:
 
     @property
     def envs(self) -> Path:
-        """Virtual environments, one folder for each lock."""
-        return self.home / "envs"
+        """Virtual environments, one folder and one list of its files for each lock."""
+        return self.home / "environments"
 
     @property
     def contexts(self) -> Path:
@@ -58,6 +63,21 @@ class Layout:
     def sifs(self) -> Path:
         """Apptainer's images, one file and one sidecar for each image."""
         return self.home / "sif"
+
+    @property
+    def images(self) -> Path:
+        """Identifiers of the images that were built or loaded here, one file for each engine and image."""
+        return self.home / "images"
+
+    @property
+    def stamps(self) -> Path:
+        """Contents of wheels and SIFs, remembered by size, times and inode."""
+        return self.home / "stamps"
+
+    @property
+    def base(self) -> Path:
+        """What the base of every image is."""
+        return self.containers / "base"
 
     @property
     def prepared(self) -> Path:
@@ -73,6 +93,10 @@ class Layout:
     def reproduced(self) -> Path:
         """The page that `calm reproduce` writes."""
         return self.outputs / "reproduced.html"
+
+    def compared(self, movie: str, preset: str) -> Path:
+        """Return the page that `calm compare` writes about a movie."""
+        return self.outputs / f"compared-{movie}-{preset}.html"
 
     @property
     def delivered(self) -> Path:
@@ -189,6 +213,20 @@ class RunFolder:
 def existing_parent(path: Path) -> Path:
     """Return the path where it exists, else the nearest folder above it that does."""
     return next(one for one in (path, *path.parents) if one.exists())
+
+
+@contextmanager
+def folder_for(path: Path) -> Iterator[None]:
+    """Make the folder of a path for a block; where the block fails, folders that were made and are empty go again."""
+    fresh = [folder for folder in path.parents if not folder.exists()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for folder in fresh:
+            with suppress(OSError):  # others may use it by now
+                folder.rmdir()
+        raise
 
 
 def free_bytes_at(path: Path) -> int:

@@ -91,6 +91,12 @@ class _Group(_Subgroup):
 
     group_class = _Subgroup
 
+    def main(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as click declares it
+        """Begin again in Python's UTF-8 mode where the locale is another: names of files are UTF-8 everywhere else."""
+        if sys.getfilesystemencoding() != "utf-8":
+            os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 - this program
+        return super().main(*args, **options)
+
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as click declares it
         try:
             return super().invoke(ctx)

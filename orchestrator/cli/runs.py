@@ -41,7 +41,7 @@ def run(name: str, *, check: bool, **options: Any) -> None:  # noqa: ANN401 - cl
     outcomes = opened.run_all(plans)
     for outcome in outcomes:
         outcome.run.check(content=check)
-    click.echo(f"{'Found' if outcomes[0].reused else 'Finished'}: {outcomes[0].run.folder.path}")
+    click.echo(outcomes[0].sentence())
     _show([outcome.run for outcome in outcomes], None)
 
 

@@ -20,6 +20,7 @@ from orchestrator.engines.failures import Evidence, diagnose, diagnose_words
 from orchestrator.records import Event, Result
 from orchestrator.run import Run, read_run
 from orchestrator.runs.record import record_of
+from orchestrator.runs.training import equal_training
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -59,6 +60,13 @@ class Outcome:
 
     run: Run
     reused: bool
+
+    def sentence(self) -> str:
+        """Say where the run is and, where it was found, which engine made it: that need not be the one asked for."""
+        engine = self.run.record.engine
+        if not self.reused:
+            return f"Finished: {self.run.folder.path}"
+        return f"Found: {self.run.folder.path}\nIt was made by engine {engine.name} {engine.version}."
 
 
 def finished(plan: Plan) -> Outcome | None:
@@ -111,14 +119,23 @@ def execute(plan: Plan, engine: Engine, progress: Progress, memory_bytes: int | 
         if there is not None:  # another process made it while this one waited
             return there
         try:
-            if plan.trained is not None:
-                _adopt(plan.trained, plan.folder)
+            equal = equal_training(plan)
+            taken = plan.trained or equal
+            if taken is not None:
+                _adopt(taken, plan.folder)
             results = {job.folder.name: _run_job(plan, job, engine, progress, limit) for job in plan.jobs()}
         except errors.BadInput:
             if fresh:
                 shutil.rmtree(plan.folder.path)
             raise
-        record = record_of(plan, engine, results, began_s=began, memory_bytes=limit)
+        record = record_of(
+            plan,
+            engine,
+            results,
+            began_s=began,
+            memory_bytes=limit,
+            training_of=None if equal is None else equal.folder.path,
+        )
         record = write_sealed(plan.folder.record, record)
     return Outcome(run=Run(folder=plan.folder, record=record), reused=False)
 
@@ -173,7 +190,6 @@ def _run_job(plan: Plan, job: Job, engine: Engine, progress: Progress, limit: in
 
 
 def _launch(plan: Plan, job: Job, limit: int) -> Launch:
-    inputs = job.inputs
     threads = str(job.threads)
     environment = {
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
@@ -189,7 +205,7 @@ def _launch(plan: Plan, job: Job, limit: int) -> Launch:
     return Launch(
         image=plan.image,
         arguments=(job.command, str(job.path)),
-        read_only=tuple(sorted({*inputs.train, *inputs.val, *inputs.target, *inputs.noisy, *inputs.prior})),
+        read_only=job.inputs.files,
         writable=plan.folder.path,
         environment=environment,
         device=job.device,

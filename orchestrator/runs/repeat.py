@@ -88,7 +88,8 @@ def _repeated(run: Run, name: str, session: Session) -> Repetition:
         difference = first_difference(run.folder, plan.folder)
     if difference is None:
         sums = ", ".join(f"{file} sha256 {digest[:12]}" for file, digest in prediction_sums(run.folder).items())
-        return Repetition(engine=name, agrees=True, sentence=f"the same predictions, byte for byte: {sums}")
+        itself = "; only compared with itself, which made the record" if name == run.record.engine.name else ""
+        return Repetition(engine=name, agrees=True, sentence=f"the same predictions, byte for byte: {sums}{itself}")
     return Repetition(engine=name, agrees=False, sentence=difference.sentence())
 
 

@@ -80,7 +80,7 @@ class Probe:
         image = image_of(algorithm, "cpu", where)
         engine = engine_named(name, where)
         if engine.find(image) is None:
-            prepare(algorithm, image)
+            prepare(algorithm, image, where)
             engine.build(image)
         return engine, image
 
