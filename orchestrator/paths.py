@@ -51,8 +51,8 @@ class Layout:
 
     @property
     def envs(self) -> Path:
-        """Virtual environments, one folder for each lock."""
-        return self.home / "envs"
+        """Virtual environments, one folder and one list of its files for each lock."""
+        return self.home / "environments"
 
     @property
     def contexts(self) -> Path:
@@ -63,6 +63,21 @@ class Layout:
     def sifs(self) -> Path:
         """Apptainer's images, one file and one sidecar for each image."""
         return self.home / "sif"
+
+    @property
+    def images(self) -> Path:
+        """Identifiers of the images that were built or loaded here, one file for each engine and image."""
+        return self.home / "images"
+
+    @property
+    def stamps(self) -> Path:
+        """Contents of wheels and SIFs, remembered by size, times and inode."""
+        return self.home / "stamps"
+
+    @property
+    def base(self) -> Path:
+        """What the base of every image is."""
+        return self.containers / "base"
 
     @property
     def prepared(self) -> Path:

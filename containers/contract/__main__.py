@@ -29,6 +29,15 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 _USAGE = "usage: algorithm describe | algorithm train JOB | algorithm predict JOB"
+_HELP = f"""{{title}}: {{summary}}
+
+{_USAGE}
+
+describe   what this image is, its parameters and its packages, as JSON
+train      learn from the movies that a job.json names
+predict    denoise the movies that it names
+
+calm writes job.json and starts this command: `calm run {{name}} --input movie.tif`."""
 
 
 def main(arguments: list[str]) -> int:
@@ -39,6 +48,9 @@ def main(arguments: list[str]) -> int:
             return 0
         case ["train" | "predict" as command, path]:
             return _run(command, Path(path))
+        case [] | ["help" | "--help" | "-h"]:
+            print(_HELP.format(**_algorithm()))  # noqa: T201 - this command's output
+            return 0
         case _:
             sys.stderr.write(_USAGE + "\n")
             return JobRefused.exit_code

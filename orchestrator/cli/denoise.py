@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from orchestrator.domain import Algorithm
     from orchestrator.paths import Layout
     from orchestrator.records import Choice
-    from orchestrator.run import Run
     from orchestrator.runs.plan import Plan
     from orchestrator.runs.session import Session
 
@@ -125,7 +124,7 @@ def _how(count: int, *, together: bool) -> str:
 def _work(
     opened: Session, chosen: Algorithm, source: Source, targets: dict[Path, Path], options: dict[str, Any]
 ) -> Work:
-    from orchestrator.runs.plan import check_prior
+    from orchestrator.runs.needs import check_prior
 
     plans = opened.plans(chosen, source, settings_of(options), absolute(options["prior"]))
     check_prior(plans[0])
@@ -145,7 +144,7 @@ def show_costs(works: Sequence[Work], layout: Layout) -> None:
     from orchestrator.cli.forecast import text_of
     from orchestrator.reproduce.forecast import FINISHED, TO_RUN, Forecast, estimate_of
     from orchestrator.runs.execute import finished
-    from orchestrator.runs.plan import check_disk
+    from orchestrator.runs.needs import check_disk
 
     estimates = [
         estimate_of(work.source.name, plan, layout.outputs, FINISHED if finished(plan) else TO_RUN)
@@ -180,7 +179,7 @@ def _finished(work: Work, opened: Session) -> Iterator[list[str]]:
     from orchestrator.cli.deliver import deliver
     from orchestrator.cli.root import experiments
 
-    runs: list[Run] = [opened.run(plan).run for plan in work.plans]
+    runs = [outcome.run for outcome in opened.run_all(work.plans)]
     report_runs(runs, algorithms(), experiments, opened.layout.containers)
     verdicts = check_run(runs[0])
     for name, target in work.targets.items():

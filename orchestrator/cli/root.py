@@ -152,8 +152,8 @@ def algorithm(name: str) -> Algorithm:
 
 def experiments() -> dict[str, Experiment]:
     """Return every published experiment by name; what is wrong with a file is said, and the others go on."""
-    from orchestrator.experiments import load_experiments
     from orchestrator.paths import layout
+    from orchestrator.reproduce.published import load_experiments
 
     def say(error: BadInput) -> None:
         click.echo(f"Warning: left out: {error.message}. {error.hint}", err=True)

@@ -164,6 +164,13 @@ def image_missing(engine: str, image: str) -> errors.CalmError:
     return errors.EngineFailed(message, "The same command builds it again.")
 
 
+def image_changed(engine: str, tag: str, expected: str, found: str) -> errors.CalmError:
+    """Return the error of a name that was given to another image since calm built or loaded its own."""
+    message = f"{engine}: expected {tag} to be the image {expected[:19]} that calm made, got {found[:19]}"
+    hint = f"Somebody changed it. Remove it: {engine} rmi {tag}; the same command builds it again."
+    return errors.EngineFailed(message, hint)
+
+
 _KIND_OF_SIGNAL: dict[int, Kind] = {
     signal.SIGBUS: "shared memory",
     signal.SIGHUP: "stopped",

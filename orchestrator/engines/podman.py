@@ -36,6 +36,7 @@ class PodmanServer:
     """The socket that CONTAINER_HOST names, the user's, root's, or one served by calm while it runs."""
 
     name: Literal["podman"] = "podman"
+    unusable = '"\n'  # Podman 4.3 writes mounts down as comma-separated values and reads them again
 
     def __init__(self) -> None:
         self._client: DockerClient | None = None

@@ -20,7 +20,8 @@ from orchestrator.reproduce.attempts import prior_files
 from orchestrator.reproduce.reproduce import used
 from orchestrator.run import runs_in
 from orchestrator.runs.execute import finished
-from orchestrator.runs.plan import check_writable, outlined_plan
+from orchestrator.runs.needs import check_writable
+from orchestrator.runs.plan import outlined_plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

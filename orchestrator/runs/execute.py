@@ -60,6 +60,13 @@ class Outcome:
     run: Run
     reused: bool
 
+    def sentence(self) -> str:
+        """Say where the run is and, where it was found, which engine made it: that need not be the one asked for."""
+        engine = self.run.record.engine
+        if not self.reused:
+            return f"Finished: {self.run.folder.path}"
+        return f"Found: {self.run.folder.path}\nIt was made by engine {engine.name} {engine.version}."
+
 
 def finished(plan: Plan) -> Outcome | None:
     """Return the run of a plan if it was finished before, compared with its record.
@@ -173,7 +180,6 @@ def _run_job(plan: Plan, job: Job, engine: Engine, progress: Progress, limit: in
 
 
 def _launch(plan: Plan, job: Job, limit: int) -> Launch:
-    inputs = job.inputs
     threads = str(job.threads)
     environment = {
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
@@ -189,7 +195,7 @@ def _launch(plan: Plan, job: Job, limit: int) -> Launch:
     return Launch(
         image=plan.image,
         arguments=(job.command, str(job.path)),
-        read_only=tuple(sorted({*inputs.train, *inputs.val, *inputs.target, *inputs.noisy, *inputs.prior})),
+        read_only=job.inputs.files,
         writable=plan.folder.path,
         environment=environment,
         device=job.device,

@@ -18,7 +18,8 @@ from orchestrator.records import MovieName
 from orchestrator.run import read_run
 from orchestrator.runs.compare import first_difference, is_untouched, prediction_sums
 from orchestrator.runs.execute import execute
-from orchestrator.runs.plan import Plan, make_plan, settings_of
+from orchestrator.runs.plan import Plan, make_plan
+from orchestrator.runs.settings import settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -87,7 +88,8 @@ def _repeated(run: Run, name: str, session: Session) -> Repetition:
         difference = first_difference(run.folder, plan.folder)
     if difference is None:
         sums = ", ".join(f"{file} sha256 {digest[:12]}" for file, digest in prediction_sums(run.folder).items())
-        return Repetition(engine=name, agrees=True, sentence=f"the same predictions, byte for byte: {sums}")
+        itself = "; only compared with itself, which made the record" if name == run.record.engine.name else ""
+        return Repetition(engine=name, agrees=True, sentence=f"the same predictions, byte for byte: {sums}{itself}")
     return Repetition(engine=name, agrees=False, sentence=difference.sentence())
 
 

@@ -23,9 +23,9 @@ from evaluation.study.judge import deviates, judged, passed
 from evaluation.study.protocol import score_experiment
 from orchestrator.algorithms import load_algorithms
 from orchestrator.errors import AlgorithmFailed, DidNotConverge
-from orchestrator.experiments import load_experiments
 from orchestrator.paths import Layout, layout
 from orchestrator.reproduce.attempts import Request, with_anchors
+from orchestrator.reproduce.published import load_experiments
 from orchestrator.reproduce.reproduce import Reproduction
 from orchestrator.runs.session import Session
 
