@@ -18,7 +18,8 @@ from orchestrator.engines.image import image_of, prepare
 from orchestrator.paths import layout
 from orchestrator.records import Choice
 from orchestrator.runs.execute import execute
-from orchestrator.runs.plan import Settings, make_plan
+from orchestrator.runs.plan import make_plan
+from orchestrator.runs.settings import Settings
 
 
 def _recordings(folder):
@@ -38,7 +39,7 @@ def test_files_of_a_recording_are_one_movie_on_every_engine(engine, tmp_path, qu
     algorithm = load_algorithms(where.containers)["identity"]
     image, runner = image_of(algorithm, "cpu", where), engine_named(engine, where)
     if runner.find(image) is None:
-        prepare(algorithm, image)
+        prepare(algorithm, image, where)
         runner.build(image)
     source = input_source(_recordings(tmp_path), Choice(), where)
     make_stacks(source.recordings.values(), lambda _: None)
