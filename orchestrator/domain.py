@@ -68,7 +68,16 @@ class Paper(Document, frozen=True, kw_only=True):
     """The publication of an algorithm."""
 
     doi: str
-    cite: str
+    authors: str  # as BibTeX has them: family name first, joined by "and"; "others" ends a list that goes on
+    title: str
+    venue: str
+    year: int
+
+    @property
+    def cite(self) -> str:
+        """The publication in one sentence: family names, title, venue, year."""
+        names = [name.partition(",")[0].replace("others", "et al.") for name in self.authors.split(" and ")]
+        return f"{', '.join(names).rstrip('.')}. {self.title}. {self.venue} {self.year}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -193,13 +202,17 @@ class Image:
     variant : {"cpu", "cuda"}
         Which lock.
     digest : str
-        SHA-256 over lock and code: what the key of a run and the name of an image are made of.
+        SHA-256 over lock, code and base: what the key of a run and the name of an image are made of.
     lock : Path
         The lock file.
     wheelhouse : Path
         Folder with every wheel of the lock.
     context : Path
-        Folder with `contract/`, `algorithm/`, `requirements.lock` and `Dockerfile`.
+        Folder with `contract/`, `algorithm/` and `Dockerfile`.
+    files : mapping of str to str
+        SHA-256 of every file that belongs into the context, by name.
+    labels : mapping of str to str
+        What an image says of itself, by the names of the OCI image specification.
     python : Path or None
         The Python of the environment "system"; then lock and wheelhouse do not exist. None for pinned environments.
     """
@@ -210,6 +223,8 @@ class Image:
     lock: Path
     wheelhouse: Path
     context: Path
+    files: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
     python: Path | None = None
 
 

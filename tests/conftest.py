@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +14,14 @@ import tifffile
 
 import contract  # noqa: F401 - before tests/ is on the path, where a folder of this name would be found first
 from orchestrator.engines import engine_named
-from orchestrator.errors import CalmError
+from orchestrator.errors import CalmError, EngineMissing
 from orchestrator.paths import layout
+from orchestrator.sweep.executors import SlurmExecutor
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(Path(__file__).parent))  # importlib mode does not let tests import the helpers beside this
+from command import Calm  # noqa: E402 - it lies there
+
 TEST_DATA = Path(os.environ.get("CALM_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
@@ -49,10 +50,16 @@ def pytest_configure_node(node):
     node.workerinput["slowness"] = node.config.calm_slowness
 
 
+@pytest.hookimpl(tryfirst=True)  # before a worker reads the groups
 def pytest_collection_modifyitems(config, items):
-    """Scale limits of time with the machine, and call a test slow that starts programs."""
+    """Scale limits of time with the machine, call a test slow that starts programs, and keep files on one worker.
+
+    Tests of one file share what its fixtures made; a file that shares by something smaller names its groups itself.
+    """
     default_s = float(config.getini("timeout"))
     for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(ROOT).as_posix()))
         if STARTS_PROGRAMS & {*item.fixturenames}:
             item.add_marker(pytest.mark.slow)
         own = item.get_closest_marker("timeout")
@@ -75,7 +82,7 @@ def pytest_runtest_setup(item):
     for marker in item.iter_markers("engine"):
         name = marker.args[0]
         try:
-            engine_named(name, layout())
+            _check(name)
         except CalmError as error:
             required = name in os.environ.get("REQUIRE_ENGINES", "").split(",")
             (pytest.fail if required else pytest.skip)(
@@ -83,28 +90,13 @@ def pytest_runtest_setup(item):
             )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Calm:
-    """The command, in a world of its own but for the shared cache of wheels and environments."""
-
-    outputs: Path
-    data: Path
-
-    def __call__(self, *arguments, **environment):
-        return subprocess.run(
-            self.command(*arguments), capture_output=True, text=True, check=False, env=self.environment(**environment)
-        )
-
-    def command(self, *arguments):
-        return [sys.executable, "-c", "from orchestrator.cli import main; main()", *map(str, arguments)]
-
-    def environment(self, **more):
-        return os.environ | {"CALM_OUTPUTS": str(self.outputs), "CALM_DATA": str(self.data)} | more
-
-    def run_folder(self, experiment):
-        """Return the one finished run of an experiment."""
-        (record,) = sorted((self.outputs / experiment).glob("*/run.json"))
-        return record.parent
+def _check(name):
+    """Refuse a missing engine, or Slurm where no node is up."""
+    if name != "slurm":
+        engine_named(name, layout())
+    elif not SlurmExecutor(profiles=layout().workflow, sweep="none").node().cpus:
+        message = "slurm: expected a node, got none"
+        raise EngineMissing(message, "Start it.")
 
 
 @pytest.fixture

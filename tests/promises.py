@@ -92,7 +92,7 @@ def environment_of(algorithm):
     image = image_of(algorithm, "cpu", layout())
     engine = engine_named("venv", layout())
     if engine.find(image) is None:
-        prepare(algorithm, image)
+        prepare(algorithm, image, layout())
         engine.build(image)
     return Environment(python=Path(engine.find(image)) / "bin" / "python", context=image.context)
 

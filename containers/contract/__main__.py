@@ -5,6 +5,7 @@ The folder in ALGORITHM_DIR holds `algorithm.json` and `run.py` with `train(job,
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
 import os
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from contract import CONTRACT_VERSION
-from contract.errors import Interrupted, JobError, JobRefused, OutOfMemory
+from contract.errors import DiskFull, Interrupted, JobError, JobRefused, OutOfMemory
 from contract.events import Events
 from contract.job import Job, read_job
 from contract.params import check, declared
@@ -29,6 +30,15 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 _USAGE = "usage: algorithm describe | algorithm train JOB | algorithm predict JOB"
+_HELP = f"""{{title}}: {{summary}}
+
+{_USAGE}
+
+describe   what this image is, its parameters and its packages, as JSON
+train      learn from the movies that a job.json names
+predict    denoise the movies that it names
+
+calm writes job.json and starts this command: `calm run {{name}} --input movie.tif`."""
 
 
 def main(arguments: list[str]) -> int:
@@ -39,6 +49,9 @@ def main(arguments: list[str]) -> int:
             return 0
         case ["train" | "predict" as command, path]:
             return _run(command, Path(path))
+        case [] | ["help" | "--help" | "-h"]:
+            print(_HELP.format(**_algorithm()))  # noqa: T201 - this command's output
+            return 0
         case _:
             sys.stderr.write(_USAGE + "\n")
             return JobRefused.exit_code
@@ -90,6 +103,8 @@ def _ending_of(error: BaseException) -> Ending:
         return _ending_of(Interrupted("stopped from outside"))
     if isinstance(error, MemoryError) or _is_out_of_memory(error):
         return _ending_of(OutOfMemory(message))
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return _ending_of(DiskFull(message))
     return Ending(status="failed", exit_code=1, kind=type(error).__name__, message=f"{type(error).__name__}: {message}")
 
 

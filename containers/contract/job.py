@@ -35,6 +35,11 @@ class Inputs:
     noisy: tuple[Path, ...] = ()
     prior: tuple[Path, ...] = ()
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Return every file, once and sorted."""
+        return tuple(sorted({*self.train, *self.val, *self.target, *self.noisy, *self.prior}))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:

@@ -7,14 +7,15 @@ import tarfile
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from orchestrator.algorithms import in_environment
-from orchestrator.bundle.lists import write_list
+from orchestrator.bundle.lists import PackedImage, write_list
 from orchestrator.domain import CURRENT
 from orchestrator.engines import answering_server, apptainer_engine
 from orchestrator.engines.image import image_of, prepare
 from orchestrator.engines.locks import pip
+from orchestrator.engines.snakemake import fill_snakemake_wheels
 from orchestrator.errors import BadInput, EngineMissing
 
 if TYPE_CHECKING:
@@ -110,6 +111,8 @@ def create(target: Path, contents: Contents, layout: Layout, say: Callable[[str]
         if contents.calm:
             say("calm itself: downloading its packages")
             _add_calm(folder / "calm", layout)
+            wheels = fill_snakemake_wheels(layout)
+            shutil.copytree(wheels, folder / "wheels" / wheels.name, dirs_exist_ok=True)
         write_list(folder, images)
         if target.suffix == ".tar":
             folder = _packed(folder)
@@ -118,20 +121,24 @@ def create(target: Path, contents: Contents, layout: Layout, say: Callable[[str]
 
 def _add_algorithm(
     folder: Path, algorithm: Algorithm, contents: Contents, layout: Layout, say: Callable[[str], None]
-) -> dict[str, Any]:
+) -> PackedImage:
     """Add lock, wheels and image of an algorithm; return its entry of the list."""
     variant: Device = contents.variant if contents.variant in algorithm.devices else "cpu"
     image = image_of(algorithm, variant, layout)
     say(f"{algorithm.full_name}: packing its lock, wheels and image")
-    prepare(algorithm, image)
+    prepare(algorithm, image, layout)
     (folder / "locks").mkdir(exist_ok=True)
     shutil.copyfile(image.lock, folder / "locks" / f"{algorithm.folder_name}-{variant}.lock")
     wheels = folder / "wheels" / image.wheelhouse.name
     if not wheels.exists():
         shutil.copytree(image.wheelhouse, wheels)
     file = _add_image(folder / "images", image, contents.images, layout)
-    entry = {"algorithm": algorithm.full_name, "digest": image.digest, "variant": variant}
-    return entry | {"file": None if file is None else str(file.relative_to(folder))}
+    return PackedImage(
+        algorithm=algorithm.full_name,
+        digest=image.digest,
+        variant=variant,
+        file=None if file is None else str(file.relative_to(folder)),
+    )
 
 
 def _add_image(folder: Path, image: Image, form: str, layout: Layout) -> Path | None:

@@ -1,52 +1,86 @@
-"""The offline bundle: a folder or tar whose every byte is listed in it."""
+"""The list of an offline bundle: every byte in it by name, and one digest over them all."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import tarfile
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
-from contract.files import write_json
+from msgspec.structs import replace
+
 from orchestrator.bundle.inventory import Content, changes, inventory
+from orchestrator.documents import Document, Name, Sha256, parse_json, plain, write_record
+from orchestrator.domain import Device
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
 _LIST = "bundle.json"
-_FORMAT = 1
+_HINT = "Make one with `calm bundle create`, or copy it again."
+_GROUP = 4  # digits that are read out at a time
 
 
-def write_list(folder: Path, images: Sequence[Mapping[str, Any]]) -> None:
+class PackedImage(Document, frozen=True, kw_only=True):
+    """One algorithm of a bundle, in its environment; the file is None where its image was left out."""
+
+    algorithm: Name
+    digest: Sha256
+    variant: Device
+    file: Name | None = None
+
+
+class BundleList(Document, frozen=True, kw_only=True):
+    """What is in a bundle."""
+
+    files: dict[Name, Content]
+    images: tuple[PackedImage, ...]
+    format: Literal[1] = 1
+    sha256: str = ""
+
+    def root(self) -> str:
+        """Return the digest over everything that is listed."""
+        return hashlib.sha256(json.dumps(plain(replace(self, sha256="")), sort_keys=True).encode()).hexdigest()
+
+
+def write_list(folder: Path, images: Sequence[PackedImage]) -> None:
     """List every file of a folder in it, which makes it a bundle."""
-    files = {name: asdict(content) for name, content in inventory(folder).items()}
-    document = {"files": files, "format": _FORMAT, "images": list(images)}
-    write_json(folder / _LIST, document | {"sha256": _own_sum(document)})
+    listed = BundleList(files=inventory(folder), images=tuple(images))
+    write_record(folder / _LIST, replace(listed, sha256=listed.root()))
 
 
-def read_list(bundle: Path) -> dict[str, Any]:
-    """Read the list of a bundle: `files` by name, and `images`."""
+def read_list(bundle: Path) -> BundleList:
+    """Read the list of a bundle.
+
+    Raises
+    ------
+    BadInput
+        When it is no bundle, of another version of calm, or its list was altered.
+    """
     try:
         if bundle.is_dir():
-            text = (bundle / _LIST).read_bytes()
+            text = (bundle / _LIST).read_text(encoding="utf-8")
         else:
             with tarfile.open(bundle) as tar:
                 member = tar.extractfile(_LIST)
-                text = b"" if member is None else member.read()
-        document: dict[str, Any] = json.loads(text)
+                text = "" if member is None else member.read().decode()
     except (OSError, KeyError, ValueError, tarfile.TarError) as error:
         message = f"{bundle}: expected a bundle with a {_LIST}, got {error}"
-        raise BadInput(message, "Make one with `calm bundle create`, or copy it again.") from error
-    if document.get("format") != _FORMAT:
-        message = f"{bundle}: expected a bundle of format {_FORMAT}, got {document.get('format')}"
-        raise BadInput(message, "Use the version of calm that made it.")
-    if document.pop("sha256", None) != _own_sum(document):
+        raise BadInput(message, _HINT) from error
+    listed = parse_json(text, BundleList, bundle / _LIST, _HINT)
+    if listed.sha256 != listed.root():
         message = f"{bundle}: {_LIST}: altered; expected the list as it was written"
         raise BadInput(message, "Copy the bundle again; its list cannot be trusted.")
-    return document
+    return listed
+
+
+def root_sentence(bundle: Path) -> str:
+    """Return the one number that stands for all of a bundle, in groups that can be read out."""
+    root = read_list(bundle).root()
+    groups = " ".join(root[start : start + _GROUP] for start in range(0, len(root), _GROUP))
+    return f"Root digest, to compare with that of its maker: {groups}"
 
 
 def differences(bundle: Path) -> tuple[str, ...]:
@@ -67,11 +101,6 @@ def differences(bundle: Path) -> tuple[str, ...]:
     BadInput
         When it is no bundle.
     """
-    expected = {name: Content(**fields) for name, fields in read_list(bundle)["files"].items()}
+    expected = read_list(bundle).files
     found = {name: content for name, content in inventory(bundle).items() if name != _LIST}
     return tuple(changes(expected, found))
-
-
-def _own_sum(document: Mapping[str, Any]) -> str:
-    """Return the checksum of a list without its own: an altered byte in it is found as one of any other file."""
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

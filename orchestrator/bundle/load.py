@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import shutil
-import tarfile
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from orchestrator.algorithms import in_environment, load_algorithms
-from orchestrator.bundle.lists import differences, read_list
+from orchestrator.bundle.check import checked
 from orchestrator.engines import answering_server, apptainer_engine
-from orchestrator.engines.image import image_of
 from orchestrator.engines.sif import find_sif, sif_path
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from orchestrator.domain import Algorithm, Image
+    from orchestrator.domain import Image
     from orchestrator.paths import Layout
 
 _SHOWN = 5
@@ -41,60 +38,35 @@ def load(bundle: Path, layout: Layout, say: Callable[[str], None]) -> None:
     Raises
     ------
     BadInput
-        When a file is missing, extra or altered, or the bundle is of another version of calm; nothing was written.
+        When a file is missing, extra or altered, by the list of the bundle or by this checkout; nothing was written.
     """
-    found = differences(bundle)
-    if found:
-        message = f"{bundle}: expected the files of its list, got {len(found)} differences: {'; '.join(found[:_SHOWN])}"
-        raise BadInput(message, "Copy the bundle again; `calm bundle verify` lists every difference.")
-    if bundle.is_dir():
-        _load(bundle, layout, say)
-        return
-    layout.home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=layout.home, prefix=".bundle-") as made, tarfile.open(bundle) as tar:
-        tar.extractall(made, filter="data")
-        _load(Path(made), layout, say)
-
-
-def _load(folder: Path, layout: Layout, say: Callable[[str], None]) -> None:
-    known = load_algorithms(layout.containers)
-    images = [(one["file"], _image(one, known, layout)) for one in read_list(folder)["images"]]
-    for source, target in ((folder / "wheels", layout.wheels), (folder / "data", layout.data)):
-        for one in sorted(source.glob("*")):
-            say(f"{source.name} {one.name}: {_put(one, target / one.name)}")
-    for name, image in images:
-        if name is not None:
-            say(f"image {image.algorithm} {image.variant}: {_load_image(folder / name, image, layout)}")
+    with checked(bundle, layout) as found:
+        if found.faults:
+            shown = "; ".join(found.faults[:_SHOWN])
+            got = f"{len(found.faults)} differences: {shown}"
+            message = f"{bundle}: expected the files of its list and of this checkout, got {got}"
+            raise BadInput(message, "Copy the bundle again; `calm bundle verify` lists every difference.")
+        for name, target in (("wheels", layout.wheels), ("data", layout.data)):
+            for one in sorted((found.folder / name).glob("*")):
+                say(f"{name} {one.name}: {_put(one, target / one.name)}")
+        for packed in found.packed:
+            if packed.file is not None:
+                image = packed.image
+                say(f"image {image.algorithm} {image.variant}: {_load_image(packed.file, image, layout)}")
 
 
 def _load_image(path: Path, image: Image, layout: Layout) -> str:
     if path.suffix == ".sif":
         target = sif_path(layout.sifs, image)
-        if find_sif(layout.sifs, image) is None:
+        if find_sif(layout, image) is None:
             target.unlink(missing_ok=True)  # without its sidecar nobody knows what it is
+            target.with_suffix(".json").unlink(missing_ok=True)
         _put(path, target)
         return _put(path.with_suffix(".json"), target.with_suffix(".json"))
     engine = answering_server(layout)
     if engine is None:
         return str(apptainer_engine(layout).convert(image, path).path)
-    with path.open("rb") as stream:
-        return f"{engine.name} {engine.load(stream, image)}"
-
-
-def _image(entry: Mapping[str, Any], known: Mapping[str, Algorithm], layout: Layout) -> Image:
-    """Return the image of an entry of the list, as this version of calm sees it."""
-    name, _, environment = entry["algorithm"].partition("@")
-    algorithm = known.get(name)
-    if algorithm is not None and environment in algorithm.environments:
-        algorithm = in_environment(algorithm, environment)
-    image = None if algorithm is None else image_of(algorithm, entry["variant"], layout)
-    if image is None or image.digest != entry["digest"]:
-        found = "no such algorithm" if image is None else image.digest[:12]
-        message = (
-            f"bundle: expected {entry['algorithm']} with digest {entry['digest'][:12]} in this checkout, got {found}"
-        )
-        raise BadInput(message, "Use the version of calm that made the bundle.")
-    return image
+    return f"{engine.name} {engine.load(path, image)}"
 
 
 def _put(source: Path, target: Path) -> str:

@@ -55,30 +55,41 @@ def create(  # noqa: PLR0913 - one argument for each option
     """  # noqa: D301
     from orchestrator.bundle.create import Contents, chosen
     from orchestrator.bundle.create import create as create_bundle
+    from orchestrator.bundle.lists import root_sentence
     from orchestrator.paths import layout
 
     packed = chosen(algorithms(), [algorithm(name) for name in names], device)
     contents = Contents(algorithms=packed, variant=device, images=images, datasets=tuple(datasets), calm=with_calm)
     create_bundle(target.absolute(), contents, layout(), _say)
     click.echo(target)
+    click.echo(root_sentence(target.absolute()))
 
 
 @bundle.command()
 @click.argument("target", metavar="BUNDLE", type=PATH)
 def verify(target: Path) -> None:
-    """Compare every byte of a bundle with its list.
+    """Compare every byte of a bundle with its list, and its wheels and images with this checkout.
+
+    Its list and its locks prove nothing by themselves. Wheels must be those of the locks of this checkout, images must
+    hold its code; the rest of an image, and data, are as their maker packed them where the root digest is the one
+    that the maker read: compare it by telephone.
 
     \b
     Example:
         calm bundle verify calm.tar
     """  # noqa: D301
-    from orchestrator.bundle.lists import differences
+    from orchestrator.bundle.check import checked
+    from orchestrator.bundle.lists import root_sentence
+    from orchestrator.paths import layout
 
-    found = differences(target.absolute())
-    for line in found:
-        click.echo(line)
-    click.echo("Every file is as it was packed." if not found else f"{len(found)} files differ.")
-    sys.exit(1 if found else 0)
+    with checked(target.absolute(), layout()) as found:
+        for line in found.faults:
+            click.echo(line)
+    if found.faults:
+        click.echo(f"{len(found.faults)} files differ.")
+        sys.exit(1)
+    click.echo("Every file is as it was packed.")
+    click.echo(root_sentence(target.absolute()))
 
 
 @bundle.command()
@@ -90,10 +101,12 @@ def load(target: Path) -> None:
     Example:
         calm bundle load calm.tar
     """  # noqa: D301
+    from orchestrator.bundle.lists import root_sentence
     from orchestrator.bundle.load import load as load_bundle
     from orchestrator.paths import layout
 
     load_bundle(target.absolute(), layout(), _say)
+    _say(root_sentence(target.absolute()))
 
 
 def _say(line: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -10,7 +9,9 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from contract.files import atomic, sha256, write_json
+from orchestrator.documents import read_json
 from orchestrator.errors import BadInput
+from orchestrator.paths import folder_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,8 +47,7 @@ def check_targets(targets: Sequence[Path], written: Path) -> None:
 def delivering(target: Path, written: Path) -> Iterator[Path]:
     """Give a temporary sibling of a place to write to, then put it there and remember that it is calm's."""
     check_targets([target], written)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(target) as part:
+    with folder_for(target), atomic(target) as part:
         yield part
         digest = sha256(part)
     with FileLock(written.with_suffix(".lock")):
@@ -75,7 +75,6 @@ def _check(target: Path, known: dict[str, str]) -> None:
 
 def _known(written: Path) -> dict[str, str]:
     try:
-        known: dict[str, str] = json.loads(written.read_text())
-    except (OSError, ValueError):
+        return read_json(written, dict[str, str])
+    except BadInput:  # nothing is known to be calm's then, and nothing is overwritten
         return {}
-    return known

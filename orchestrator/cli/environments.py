@@ -112,7 +112,8 @@ def build(names: tuple[str, ...], engine_name: str, device: Device) -> None:
 def sif(name: str, archive: Path | None, device: Device) -> None:
     """Convert the image of an algorithm for Apptainer, and check that its content is that of the image.
 
-    The images of the controls, which every run is scored beside, are converted too; with --archive that one alone.
+    The images of the controls, which every run is scored beside, are converted too; with --archive that one alone,
+    which is read and compared with this checkout also where a SIF is there.
 
     \b
     Example:
@@ -125,31 +126,41 @@ def sif(name: str, archive: Path | None, device: Device) -> None:
     opened = session("apptainer")
     engine = apptainer_engine(opened.layout)
     controls = [] if archive else [one for one in algorithms().values() if one.kind == "control" and one.name != name]
-    for found in (algorithm(name), *controls):  # a run of the algorithm needs theirs as well
+    wanted = (algorithm(name), *controls)  # a run of the algorithm needs theirs as well
+    opened.say(f"Making SIFs of {', '.join(one.full_name for one in wanted)} in {opened.layout.sifs}.")
+    for found in wanted:
         image = opened.image(found, device if device in found.devices else "cpu")
         if archive is None and engine.find(image) is None:
-            prepare(found, image)
-        made = engine.convert(image, None if archive is None else archive.absolute())
+            opened.say(f"{found.name}: gathering its wheels and code")
+            prepare(found, image, opened.layout)
+        made = engine.convert(image, None if archive is None else archive.absolute(), opened.say)
         click.echo(f"{made.path}")
         click.echo(f"{made.entries} paths as in the image {made.identifier}; sha256 of the file {made.sha256}")
 
 
 @main.command()
 @click.argument("names", metavar="ALGORITHM...", nargs=-1, required=True)
-def lock(names: tuple[str, ...]) -> None:
+@click.option("--elsewhere", is_flag=True, help="Locks for the other platforms, with the versions of the one for here.")
+def lock(names: tuple[str, ...], *, elsewhere: bool) -> None:
     """Resolve requirements.in of algorithms into locks (for developers of an algorithm).
 
     \b
     Example:
         calm lock n2v
         calm lock n2v@study
+        calm lock n2v --elsewhere
     """  # noqa: D301
     from orchestrator.engines.locks import make_lock
+    from orchestrator.engines.platforms import OTHERS, make_lock_elsewhere
 
     for name in names:
         found = algorithm(name)
-        for variant in found.devices:
-            click.echo(make_lock(found, variant))
+        if elsewhere:
+            for target in OTHERS:
+                click.echo(make_lock_elsewhere(found, target))
+        else:
+            for variant in found.devices:
+                click.echo(make_lock(found, variant))
 
 
 @main.command()

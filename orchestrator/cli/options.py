@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from orchestrator.records import Choice
-    from orchestrator.runs.plan import Settings
+    from orchestrator.runs.settings import Settings
 
 PATH = click.Path(path_type=Path)
 ENGINES = get_args(EngineName)
@@ -162,7 +162,7 @@ def with_prediction_options(command: Callable[..., None]) -> Callable[..., None]
 
 def settings_of(options: dict[str, Any]) -> Settings:
     """Return the settings that options of a run choose."""
-    from orchestrator.runs.plan import Settings
+    from orchestrator.runs.settings import Settings
 
     return Settings(
         preset=options["preset"],
@@ -185,7 +185,7 @@ def choice_of(options: dict[str, Any]) -> Choice:
 
 def threads_of(given: int | None) -> int:
     """Return the threads that were asked for, else one for each core that this process may use."""
-    return given or len(os.sched_getaffinity(0))
+    return given or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 def overrides_of(given: Sequence[str]) -> dict[str, str]:

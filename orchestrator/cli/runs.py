@@ -30,7 +30,7 @@ def run(name: str, *, check: bool, **options: Any) -> None:  # noqa: ANN401 - cl
         calm run n2v --data demo --preset quick
         calm run n2v --input movie.tif --param num_epochs=20
     """  # noqa: D301
-    from orchestrator.runs.plan import check_prior
+    from orchestrator.runs.needs import check_prior
 
     opened = session(options["engine_name"], options["memory_gib"])
     source = _source(options)
@@ -41,7 +41,7 @@ def run(name: str, *, check: bool, **options: Any) -> None:  # noqa: ANN401 - cl
     outcomes = opened.run_all(plans)
     for outcome in outcomes:
         outcome.run.check(content=check)
-    click.echo(f"{'Found' if outcomes[0].reused else 'Finished'}: {outcomes[0].run.folder.path}")
+    click.echo(outcomes[0].sentence())
     _show([outcome.run for outcome in outcomes], None)
 
 

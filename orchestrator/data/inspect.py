@@ -16,12 +16,14 @@ from contract.errors import AlgorithmFailed, JobRefused
 from contract.headers import Header, Scales, create_empty, header_of
 from contract.stacks import SUPPORTED_DTYPES, open_stack
 from orchestrator.data.dtypes import Values, needs_values, values_of
+from orchestrator.data.light import check_sizes, saturation_note, saturation_of
 from orchestrator.data.readers import open_planes
 from orchestrator.data.readers.choose import choose
 from orchestrator.data.readers.ome import narrowed
 from orchestrator.data.recording import Recording, Stated
 from orchestrator.documents import plain
 from orchestrator.errors import BadInput
+from orchestrator.scratch import scratch
 from orchestrator.truth import read_truth
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ _TIFF_NAMES = (".tif", ".tiff")
 _READABLE = ("TIFF", "ImageJ TIFF", "OME-TIFF")  # formats whose own metadata a prediction keeps
 _SAME_RATE = 0.01  # instruments measure the rate of each recording
 _DIGITS = re.compile(r"\d+")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")  # how Python keeps bytes that are no UTF-8
 
 
 def check_path(path: Path) -> None:
@@ -54,8 +57,13 @@ def check_path(path: Path) -> None:
     Raises
     ------
     BadInput
-        For a comma (breaks mounts of Docker, Podman and Apptainer) or a colon (breaks those of Apptainer).
+        For a comma (breaks mounts of Docker, Podman and Apptainer), a colon (breaks those of Apptainer), and bytes that
+        are no UTF-8, which no record can hold.
     """
+    if _SURROGATE.search(str(path)):
+        shown = str(path).encode(errors="backslashreplace").decode()
+        message = f"{shown}: expected a path in UTF-8, got other bytes"
+        raise BadInput(message, "Rename the file.")
     for character in ",:":
         if character in str(path):
             message = f"{path}: expected a path without '{character}', which container engines cannot mount"
@@ -108,13 +116,18 @@ class Inspector:
     def _described(self, given: Path, planes: Planes, frames: Frames, choice: Choice) -> Recording:
         stored = planes.stored
         height, width = stored.frame
+        if not len(frames.planes):
+            message = f"{given}: expected a movie, got no frame: {stored.shape}"
+            raise BadInput(message, "Give a movie that was recorded to its end.")
         if min(height, width) < _SMALLEST:
             message = f"{given}: expected frames of at least {_SMALLEST} pixels a side, got {height} x {width}"
             raise BadInput(message, "Scores and networks need larger frames; crop less.")
         places = {*(part.file for part in stored.parts), *stored.others}
         files = tuple(sorted(place for place in places if place.is_file()))
+        check_sizes(given, stored, sum(path.stat().st_size for path in files))
         content = self._content(files, choice)
         values = self._values(given, content, planes, frames)
+        saturation = self._saturation(given, content, planes, frames)
         recording = Recording(
             given=given,
             format=stored.format,
@@ -128,15 +141,20 @@ class Inspector:
             pixel_um=stored.pixel_um,
             gap_frame=values.gap_frame,
             choice=choice,
-            notes=(*stored.notes, *frames.notes, *_rate_notes(given, stored, choice)),
+            notes=(
+                *stored.notes,
+                *frames.notes,
+                *_rate_notes(given, stored, choice),
+                *saturation_note(given.name, saturation),
+            ),
             stack=self.stacks / content / _stack_name(given, stored),
             copied=True,
         )
+        self._check_pages(content, planes)
         direct = _direct(recording, stored, frames)
         if direct is not None:
-            self._check_output(content, direct, header_of_file(direct))
-            return direct
-        self._check_pages(content, planes)
+            self._check_output(content, *direct)
+            return direct[0]
         self._check_output(content, recording, header_for(recording, stored, frames))
         return recording
 
@@ -152,6 +170,13 @@ class Inspector:
 
         name, gap_frame = json.loads(self.checksums.found(f"{content} values", look))
         return Values(dtype=name, gap_frame=gap_frame)
+
+    def _saturation(self, given: Path, content: str, planes: Planes, frames: Frames) -> tuple[float, float] | None:
+        """Look for a saturated detector, once for each content; a movie without structure is refused."""
+        text = self.checksums.found(
+            f"{content} saturation", lambda: json.dumps(saturation_of(given, planes, frames.planes) or ())
+        )
+        return json.loads(text) or None
 
     def _content(self, files: tuple[Path, ...], choice: Choice) -> str:
         """Return a hash of all that a copy is made of."""
@@ -173,19 +198,17 @@ class Inspector:
 
         def check() -> str:
             self.stacks.mkdir(parents=True, exist_ok=True)
-            begun = self.stacks / f".{content}.begun.tif"
             try:
-                for dtype in dict.fromkeys(("float32", recording.dtype)):
-                    create_empty(begun, header, np.dtype(dtype))
-                    with open_stack(begun) as stack:
-                        _check_shape(recording, stack.shape)
+                with scratch(self.stacks) as folder:
+                    for dtype in dict.fromkeys(("float32", recording.dtype)):
+                        create_empty(folder / "begun.tif", header, np.dtype(dtype))
+                        with open_stack(folder / "begun.tif") as stack:
+                            _check_shape(recording, stack.shape)
             except (AlgorithmFailed, JobRefused, ValueError, TypeError, KeyError) as error:
                 message = f"{recording.given}: its prediction cannot be written with its metadata ({error})"
                 raise BadInput(
                     message, "Save the movie without these metadata, for instance as a plain TIFF."
                 ) from error
-            finally:
-                begun.unlink(missing_ok=True)
             return "passed"
 
         self.checksums.found(f"{content} output", check)
@@ -270,17 +293,8 @@ def header_for(recording: Recording, stored: Stored, frames: Frames) -> Header:
     return replace(kept, axes=frames.axes, shape=recording.shape, xml=xml)
 
 
-def header_of_file(recording: Recording) -> Header:
-    """Return the header of a movie that jobs read themselves."""
-    with open_stack(recording.stack, recording.choice.axes) as stack:
-        try:
-            return header_of(stack)
-        except JobRefused as error:
-            raise BadInput(str(error), "Save the movie as a plain TIFF.") from error
-
-
-def _direct(recording: Recording, stored: Stored, frames: Frames) -> Recording | None:
-    """Return the movie to be read from its own file, where that is one uncompressed block of just its frames."""
+def _direct(recording: Recording, stored: Stored, frames: Frames) -> tuple[Recording, Header] | None:
+    """Return the movie to be read from its own file, and its header, where that is one block of just its frames."""
     states = recording.frame_rate_hz is not None or recording.pixel_um is not None
     alone = len(recording.files) == 1 and frames.planes == range(stored.planes)
     carried = stored.header is not None or not states or _rate_origin(recording) == _ORIGIN
@@ -290,7 +304,7 @@ def _direct(recording: Recording, stored: Stored, frames: Frames) -> Recording |
     try:
         with open_stack(path, recording.choice.axes) as stack:
             same = stack.contiguous and stack.shape == recording.shape and stack.dtype.name == recording.dtype
-            return replace(recording, stack=path, axes=stack.axes, copied=False) if same else None
+            return (replace(recording, stack=path, axes=stack.axes, copied=False), header_of(stack)) if same else None
     except JobRefused:
         return None
 

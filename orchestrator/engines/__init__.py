@@ -22,6 +22,10 @@ class Engine(Protocol):
     def name(self) -> EngineName:
         """Name on the command line."""
 
+    @property
+    def unusable(self) -> str:
+        """Characters that break its mounts, beside those that every path must do without."""
+
     def check(self) -> str:
         """Return the version of the engine.
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, Protocol
@@ -14,6 +14,7 @@ from orchestrator.engines.failures import image_missing
 from orchestrator.engines.kernel import allows_user_namespaces, kernel_kills
 from orchestrator.engines.sif import clean_environment, find_sif, make_sif
 from orchestrator.errors import BadInput, EngineMissing
+from orchestrator.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.engines.sif import Sif
     from orchestrator.paths import Layout
 
+_log = logging.getLogger(__name__)
 _ENTRY = "/usr/local/bin/algorithm"  # `apptainer exec` knows no ENTRYPOINT
 _HOME = "/home/calm"
 _FUSE = Path("/dev/fuse")
@@ -63,6 +65,7 @@ class ApptainerEngine:
     sources: tuple[Source, ...]
 
     name: Literal["apptainer"] = "apptainer"
+    unusable: str = ""
 
     def check(self) -> str:
         """Return the version of the program."""
@@ -97,43 +100,56 @@ class ApptainerEngine:
         }
 
     def find(self, image: Image) -> str | None:
-        """Return the path of the image's SIF."""
-        found = find_sif(self.layout.sifs, image)
-        return None if found is None else str(found.path)
+        """Return the SHA-256 of the image's SIF; EngineFailed where the file was changed since it was compared."""
+        found = find_sif(self.layout, image)
+        return None if found is None else f"sha256:{found.sha256}"
 
     def build(self, image: Image) -> str:
         """Convert the image of the first source that answers, which builds it where it has to."""
-        return str(self.convert(image).path)
+        return f"sha256:{self.convert(image).sha256}"
 
-    def convert(self, image: Image, archive: Path | None = None) -> Sif:
-        """Make the SIF of an image from an archive, or from an engine that has or builds the image."""
+    def convert(self, image: Image, archive: Path | None = None, say: Callable[[str], None] = _log.info) -> Sif:
+        """Make the SIF of an image from an archive, or find it made; without one, an engine builds and saves the image.
+
+        Parameters
+        ----------
+        image : Image
+            Of the checkout.
+        archive : Path, optional
+            What `docker save` wrote; it is read, compared and converted in any case.
+        say : callable, optional
+            Is told what is being done, one line each.
+        """
         self.check()
+        if archive is not None:
+            return make_sif(self.layout, image, lambda _: archive, say, anew=True)
 
         def saved(folder: Path) -> Path:
             source = self._source()
             if source.find(image) is None:
+                say(f"{image.algorithm}: {source.name} builds the image")
                 source.build(image)
             path = folder / "image.tar"
+            say(f"{image.algorithm}: {source.name} saves the image")
             with path.open("wb") as stream:
                 source.save(image, stream)
             return path
 
-        return make_sif(self.layout.sifs, image, saved if archive is None else lambda _: archive)
+        return make_sif(self.layout, image, saved, say)
 
     def run(self, launch: Launch, watch: Callable[[], None]) -> Exit:
         """Run the image's command: no network, read-only root, no capabilities, a home and /tmp of its own."""
-        sif = find_sif(self.layout.sifs, launch.image)
+        sif = find_sif(self.layout, launch.image)
         if sif is None:
             raise image_missing(self.name, launch.image.algorithm)
         process.end_leftovers(launch.arguments)  # a command that was killed leaves its job at work
         kills = kernel_kills()
-        with tempfile.TemporaryDirectory(prefix="calm-") as made:
-            scratch = Path(made)
-            (scratch / "home").mkdir()
-            (scratch / "work").mkdir()
-            command = exec_command(launch, sif.path, scratch, _host())
+        with scratch() as made:
+            (made / "home").mkdir()
+            (made / "work").mkdir()
+            command = exec_command(launch, sif.path, made, _host())
             environment = exec_environment(launch, os.environ)
-            code, output = process.run_watched(command, environment=environment, cwd=scratch, watch=watch)
+            code, output = process.run_watched(command, environment=environment, cwd=made, watch=watch)
         return Exit(code=code, host_out_of_memory=kernel_kills() > kills, output=output)
 
     def _source(self) -> Source:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contract.files import write_json
+from orchestrator.documents import Document, read_json
 from orchestrator.engines import process
 from orchestrator.errors import AlgorithmFailed, BadInput
 
@@ -16,52 +15,54 @@ if TYPE_CHECKING:
 
     from orchestrator.paths import Layout
 
-_REPOSITORY, _TAG = "python", "3.11-slim-bookworm"
 _LOCAL_REPOSITORY = "calm-base"
+
+
+class _Lock(Document, frozen=True, kw_only=True):
+    """Which base was chosen, and the digest of its manifest."""
+
+    digest: str
+    reference: str
 
 
 def base_image(client: DockerClient, layout: Layout) -> str:
     """Return the reference of the image that every image is built on.
 
     The environment variable CALM_BASE names any local image.
-    Otherwise it is python:3.11-slim-bookworm by the digest in containers/base/base.lock.json; the first pull writes
-    that digest, no one invents it.
+    Otherwise it is python:3.11-slim-bookworm by the digest in containers/base/base.lock.json.
     Where no registry is reached, it is made from Debian packages by containers/base/make-base.sh.
     """
     chosen = os.environ.get("CALM_BASE")
     if chosen:
         return chosen
-    return _pulled(client, layout.containers / "base" / "base.lock.json") or _made(client, layout)
+    return _pulled(client, layout.base / "base.lock.json") or _made(client, layout)
 
 
-def _pulled(client: DockerClient, lock: Path) -> str | None:
+def _pulled(client: DockerClient, path: Path) -> str | None:
+    """Return the locked image, pulled where it is not here; None where no registry is reached."""
     import docker.errors  # noqa: PLC0415 - the docker package takes 0.2 s to import
 
-    digest = json.loads(lock.read_text(encoding="utf-8"))["digest"] if lock.exists() else None
-    reference = f"{_REPOSITORY}@{digest}" if digest else f"{_REPOSITORY}:{_TAG}"
+    lock = read_json(path, _Lock, hint="Check it out again: git checkout containers/base.")
+    name = lock.reference.partition(":")[0]
+    reference = f"{name}@{lock.digest}"
     try:
         client.images.get(reference)
-        if digest:
-            return reference
     except docker.errors.ImageNotFound:
-        pass
-    try:
-        image = client.images.pull(_REPOSITORY, tag=digest or _TAG)
-    except docker.errors.APIError:
-        return None
-    found = image.attrs["RepoDigests"][0].partition("@")[2]
-    if digest is None:
-        write_json(lock, {"digest": found, "reference": f"{_REPOSITORY}:{_TAG}"})
-    elif found != digest:
-        message = f"base image: expected {digest}, as locked in {lock}, got {found}"
-        raise AlgorithmFailed(message, "Ask who changed the registry; do not build on this image.")
-    return f"{_REPOSITORY}@{found}"
+        try:
+            client.images.pull(name, tag=lock.digest)
+        except docker.errors.NotFound as error:
+            message = f"base image: expected {lock.reference} with {lock.digest}, as locked in {path}, got: {error}"
+            hint = "That registry has another one, or none; name a local image with CALM_BASE, or look at your mirror."
+            raise AlgorithmFailed(message, hint) from error
+        except docker.errors.APIError:
+            return None
+    return reference
 
 
 def _made(client: DockerClient, layout: Layout) -> str:
     try:
         printed = process.run(
-            ["bash", str(layout.containers / "base" / "make-base.sh")],
+            ["bash", str(layout.base / "make-base.sh")],
             environment=os.environ | {"CALM_HOME": str(layout.home)},
         )
     except (AlgorithmFailed, BadInput) as error:

@@ -6,6 +6,7 @@ import tarfile
 from typing import IO, TYPE_CHECKING, Any
 
 from orchestrator.engines.failures import diagnose_words
+from orchestrator.engines.wheelhouse import LOCK
 from orchestrator.errors import AlgorithmFailed
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def pack(image: Image, archive: IO[bytes]) -> None:
     with tarfile.open(fileobj=archive, mode="w") as tar:
         for path in sorted(image.context.rglob("*")):
             tar.add(path, str(path.relative_to(image.context)), recursive=False, filter=plain)
+        tar.add(image.wheelhouse / LOCK, LOCK, filter=plain)
         for path in sorted(image.wheelhouse.glob("*.whl")):
             tar.add(path, f"wheelhouse/{path.name}", filter=plain)
 

@@ -15,13 +15,17 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 from orchestrator.domain import Exit
 from orchestrator.engines.base import base_image
 from orchestrator.engines.build import follow, pack
+from orchestrator.engines.code import check_archive
 from orchestrator.engines.failures import diagnose_words, engine_gone, image_missing
+from orchestrator.engines.image import check_caches
 from orchestrator.engines.kernel import kernel_kills
+from orchestrator.engines.known import checked, remember
 from orchestrator.engines.settings import LABEL, container_settings, promises_of
 from orchestrator.errors import AlgorithmFailed, BadInput, CalmError, EngineFailed, EngineMissing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from docker import DockerClient
     from docker.models.containers import Container
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from orchestrator.engines.settings import Flavour
     from orchestrator.paths import Layout
 
+_BASE_LABEL = "org.opencontainers.image.base.name"
 _POLL_S = 0.2
 _TAIL_LINES = 40
 _GRACE_S = 10
@@ -45,6 +50,10 @@ class Server(Protocol):
     @property
     def name(self) -> EngineName:
         """Name of the engine."""
+
+    @property
+    def unusable(self) -> str:
+        """Characters that break its mounts."""
 
     def client(self) -> DockerClient:
         """Return a client whose server answers; EngineMissing where none does."""
@@ -65,6 +74,11 @@ class ContainerEngine:
         """Name on the command line."""
         return self.server.name
 
+    @property
+    def unusable(self) -> str:
+        """Characters that break its mounts."""
+        return self.server.unusable
+
     def check(self) -> str:
         """Return the version of the server."""
         try:
@@ -82,20 +96,28 @@ class ContainerEngine:
         return promises_of(self.server.flavour())
 
     def find(self, image: Image) -> str | None:
-        """Return the identifier (sha256:...) of the built image."""
+        """Return the identifier (sha256:...) of the image that was built or loaded here; one that was not is no one's.
+
+        Raises
+        ------
+        EngineFailed
+            When its name was given to another image.
+        """
         import docker.errors  # noqa: PLC0415 - the docker package takes 0.2 s to import
 
         with _answering(self.server):
             try:
-                return str(self.server.client().images.get(tag_of(image)).id)
+                found = str(self.server.client().images.get(tag_of(image)).id)
             except docker.errors.ImageNotFound:
                 return None
+        return checked(self._known(image), found, self.name, tag_of(image))
 
     def build(self, image: Image) -> str:
         """Build from wheelhouse and context, with the network off, on the base image of this machine."""
         with _answering(self.server), tempfile.TemporaryFile() as archive:
             client = self.server.client()
             base = base_image(client, self.layout)
+            check_caches(image, self.layout)
             pack(image, archive)
             archive.seek(0)
             messages = client.api.build(
@@ -104,7 +126,7 @@ class ContainerEngine:
                 tag=tag_of(image),
                 buildargs={"BASE": base},
                 network_mode="none",
-                labels={LABEL: image.digest},
+                labels={**image.labels, LABEL: image.digest, _BASE_LABEL: base},
                 rm=True,
                 forcerm=True,
                 pull=False,
@@ -112,7 +134,7 @@ class ContainerEngine:
             )
             follow(messages, tag_of(image))
             client.images.prune(filters=stages_to_delete(image))
-            return str(client.images.get(tag_of(image)).id)
+            return remember(self._known(image), str(client.images.get(tag_of(image)).id))
 
     def tags(self) -> tuple[str, ...]:
         """Return the names of all images that calm built here, of whatever version of calm, sorted."""
@@ -123,31 +145,28 @@ class ContainerEngine:
 
     def save(self, image: Image, archive: IO[bytes]) -> None:
         """Write a built image as the archive that `docker save` writes."""
-        import docker.errors  # noqa: PLC0415 - the docker package takes 0.2 s to import
-
+        if self.find(image) is None:
+            raise image_missing(self.name, tag_of(image))
         with _answering(self.server):
-            try:
-                found = self.server.client().images.get(tag_of(image))
-                for block in found.save(named=True):
-                    archive.write(block)
-            except docker.errors.ImageNotFound as error:
-                raise image_missing(self.name, tag_of(image)) from error
+            for block in self.server.client().images.get(tag_of(image)).save(named=True):
+                archive.write(block)
 
-    def load(self, archive: IO[bytes], image: Image) -> str:
-        """Load an image from an archive, give it its name and return its identifier."""
-        with _answering(self.server):
-            for loaded in self.server.client().images.load(archive):
-                if loaded.labels.get(LABEL) == image.digest:
-                    loaded.tag(*tag_of(image).split(":"))
-                    return str(loaded.id)
-        message = f"{self.name}: expected an archive of the image {image.digest[:12]}, got another"
-        raise BadInput(message, "Make the archive with the version of calm that is to use it.")
+    def load(self, archive: Path, image: Image) -> str:
+        """Load an image from an archive that holds the code of this checkout, name it and return its identifier."""
+        check_archive(archive, image)
+        with _answering(self.server), archive.open("rb") as stream:
+            (loaded,) = self.server.client().images.load(stream)
+            loaded.tag(*tag_of(image).split(":"))
+        return remember(self._known(image), str(loaded.id))
 
     def run(self, launch: Launch, watch: Callable[[], None]) -> Exit:
         """Run a container to its end: no network, read-only root, no capabilities, the caller's uid and gid."""
         _check_sources(launch)
         kills = kernel_kills()
-        with _answering(self.server), self._container(launch) as container:
+        identifier = self.find(launch.image)
+        if identifier is None:
+            raise image_missing(self.name, tag_of(launch.image))
+        with _answering(self.server), self._container(launch, identifier) as container:
             container.start()
             while container.status in {"created", "running"}:
                 time.sleep(_POLL_S)
@@ -163,9 +182,12 @@ class ContainerEngine:
             limit_hit = limit_hit or (killed and code == _KILLED)
         return Exit(code=code, out_of_memory=limit_hit, host_out_of_memory=killed, output=output)
 
+    def _known(self, image: Image) -> Path:
+        return self.layout.images / f"{self.name}-{tag_of(image).replace(':', '-')}.json"
+
     @contextmanager
-    def _container(self, launch: Launch) -> Iterator[Container]:
-        """Create a container and remove it whatever happens, Ctrl-C included.
+    def _container(self, launch: Launch, identifier: str) -> Iterator[Container]:
+        """Create a container of an image, by its identifier, and remove it whatever happens, Ctrl-C included.
 
         Its name is that of the run folder, which one process holds at a time: a container that a killed command left
         at work there is found by it and removed, and ours even when the answer to its creation never arrives.
@@ -179,7 +201,7 @@ class ContainerEngine:
         try:
             with suppress(docker.errors.NotFound):
                 client.api.remove_container(name, force=True, v=True)
-            yield client.containers.create(tag_of(launch.image), list(launch.arguments), name=name, **settings)
+            yield client.containers.create(identifier, list(launch.arguments), name=name, **settings)
             ended = True
         except docker.errors.ImageNotFound as error:
             raise image_missing(self.name, tag_of(launch.image)) from error

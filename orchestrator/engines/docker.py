@@ -23,6 +23,7 @@ class DockerServer:
     """The daemon that DOCKER_HOST names, by default the one of this machine."""
 
     name: Literal["docker"] = "docker"
+    unusable = ""
 
     def __init__(self) -> None:
         self._client: DockerClient | None = None

@@ -25,6 +25,7 @@ Kind = Literal[
 
 _SIGNALS_OF_SHELLS = 128  # a program that died of signal N is reported as 128 + N by shells and container engines
 _TAIL_CHARACTERS = 500
+NO_SPACE_HINT = "Free some below the run folder or the temporary folder; `calm doctor` shows the disk."
 
 # What libraries and engines write, and what it means; the first that is found decides.
 _WORDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
@@ -164,6 +165,13 @@ def image_missing(engine: str, image: str) -> errors.CalmError:
     return errors.EngineFailed(message, "The same command builds it again.")
 
 
+def image_changed(engine: str, tag: str, expected: str, found: str) -> errors.CalmError:
+    """Return the error of a name that was given to another image since calm built or loaded its own."""
+    message = f"{engine}: expected {tag} to be the image {expected[:19]} that calm made, got {found[:19]}"
+    hint = f"Somebody changed it. Remove it: {engine} rmi {tag}; the same command builds it again."
+    return errors.EngineFailed(message, hint)
+
+
 _KIND_OF_SIGNAL: dict[int, Kind] = {
     signal.SIGBUS: "shared memory",
     signal.SIGHUP: "stopped",
@@ -201,7 +209,7 @@ _TEXTS: dict[Kind, tuple[type[errors.CalmError], str, str]] = {
     "no space": (
         errors.AlgorithmFailed,
         "no space left on a disk it wrote to",
-        "Free some below the run folder or the temporary folder; `calm doctor` shows the disk.",
+        NO_SPACE_HINT,
     ),
     "memory limit": (
         errors.OutOfMemory,

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,16 +14,15 @@ from urllib.parse import unquote, urlparse
 from contract.files import atomic, sha256
 from orchestrator.engines import process
 from orchestrator.engines.failures import diagnose_words
+from orchestrator.engines.python import python
 from orchestrator.errors import AlgorithmFailed, BadInput, CalmError
+from orchestrator.scratch import scratch
 
 if TYPE_CHECKING:
     from orchestrator.domain import Algorithm, Device
     from orchestrator.engines.failures import Failure
 
-PYTHON = (3, 11)  # the one Python of every environment, so that one lock serves all engines
 NO_DEPS = "# no-deps"
-# The CPU wheels of torch are published here and not on the default index; asked only when that lacks one.
-_CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
 _SOURCE_DATE_EPOCH = "315532800"  # 1980-01-01, the earliest time a zip file can hold: wheels built alike are alike
 _LINE = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+) --hash=sha256:(?P<sha256>[0-9a-f]{64})$")
 
@@ -42,24 +39,6 @@ class Pin:
     def line(self) -> str:
         """The pin as a line of a lock."""
         return f"{self.name}=={self.version} --hash=sha256:{self.sha256}"
-
-
-def python() -> Path:
-    """Return a Python of the version the locks are for.
-
-    Raises
-    ------
-    BadInput
-        When there is none.
-    """
-    if sys.version_info[:2] == PYTHON:
-        return Path(sys.executable)
-    name = "python{}.{}".format(*PYTHON)
-    found = shutil.which(name)
-    if found is None:
-        message = f"expected {name} on the PATH, got none; the locks are for this version"
-        raise BadInput(message, f"Install {name} with its venv module (on Debian 12: python3 and python3-venv).")
-    return Path(found)
 
 
 def read_lock(path: Path) -> tuple[Pin, ...]:
@@ -104,7 +83,13 @@ def make_lock(algorithm: Algorithm, variant: Device) -> Path:
     """
     lock = algorithm.lock(variant)
     source = lock.with_suffix(".in")
-    source = source if source.exists() else source.with_name(source.name.replace(f"-{variant}", ""))
+    return write_lock(
+        source if source.exists() else source.with_name(source.name.replace(f"-{variant}", "")), lock, variant
+    )
+
+
+def write_lock(source: Path, lock: Path, variant: Device) -> Path:
+    """Resolve a list of requirements and write its lock."""
     whole, _, alone = source.read_text(encoding="utf-8").partition(NO_DEPS)
     pins = {pin.name: pin for pin in _resolve(whole, variant, "--ignore-installed")}
     pins |= {pin.name: pin for pin in _resolve(alone, variant, "--ignore-installed", "--no-deps")}
@@ -114,25 +99,13 @@ def make_lock(algorithm: Algorithm, variant: Device) -> Path:
     return lock
 
 
-def fill_wheelhouse(lock: Path, wheelhouse: Path) -> None:
-    """Download every package of a lock, check its hash, and build wheels of those that come as source."""
-    wheelhouse.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=wheelhouse.parent, prefix=".wheels-") as made:
-        folder = Path(made) / "wheels"
-        _download(lock, folder)
-        for source in sorted((*folder.glob("*.tar.gz"), *folder.glob("*.zip"))):
-            _build_wheel(source, folder)
-        _write_wheel_lock(lock, folder)
-        folder.rename(wheelhouse)
-
-
 def _resolve(requirements: str, variant: Device, *options: str) -> list[Pin]:
     if not any(line and not line.startswith("#") for line in requirements.splitlines()):
         return []
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / "requirements.in"
+    with scratch() as folder:
+        source = folder / "requirements.in"
         source.write_text(requirements, encoding="utf-8")
-        constraints = Path(folder) / "constraints.txt"
+        constraints = folder / "constraints.txt"
         # A +cpu build outranks the plain one, which is the CUDA build.
         constraints.write_text("" if variant == "cpu" else "torch!=2.13.0+cpu\n", encoding="utf-8")
         files = ["-r", str(source), "-c", str(constraints)]
@@ -150,44 +123,17 @@ def _pin(item: dict[str, Any]) -> Pin:
     return Pin(name=name, version=item["metadata"]["version"], sha256=digest)
 
 
-def _download(lock: Path, folder: Path) -> None:
-    arguments = ["download", "--quiet", "--no-deps", "--require-hashes", "-r", str(lock), "-d", str(folder)]
-    try:
-        pip(*arguments)
-    except CalmError as first:
-        if "+cpu" not in lock.read_text(encoding="utf-8") or _no_space(first):
-            raise
-        try:
-            pip(*arguments, "--extra-index-url", _CPU_WHEELS)
-        except CalmError as second:
-            if _no_space(second):
-                raise
-            raise first from None
-
-
-def _build_wheel(source: Path, folder: Path) -> None:
-    pip("wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(source))
-    source.unlink()
-
-
-def _write_wheel_lock(lock: Path, folder: Path) -> None:
-    from packaging.utils import canonicalize_name, parse_wheel_filename  # noqa: PLC0415 - needed once per build
-
-    wheels = {parse_wheel_filename(wheel.name)[0]: wheel for wheel in sorted(folder.glob("*.whl"))}
-    pins = [
-        Pin(name=pin.name, version=pin.version, sha256=sha256(wheels[canonicalize_name(pin.name)]))
-        for pin in read_lock(lock)
-    ]
-    (folder / "requirements.lock").write_text("".join(f"{pin.line}\n" for pin in pins), encoding="utf-8")
-
-
 def pip(*arguments: str) -> str:
-    """Run pip of the Python that environments are made with; its failures say what to look at."""
-    environment = os.environ | {"SOURCE_DATE_EPOCH": _SOURCE_DATE_EPOCH, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    """Run pip for the Python that environments are made with; its failures say what to look at."""
+    own = {"SOURCE_DATE_EPOCH": _SOURCE_DATE_EPOCH, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     try:
-        return process.run([str(python()), "-m", "pip", *arguments], environment=environment)
+        with scratch() as temporary:
+            environment = os.environ | own | {"TMPDIR": str(temporary)}
+            return process.run(
+                [sys.executable, "-m", "pip", "--python", str(python()), *arguments], environment=environment
+            )
     except AlgorithmFailed as error:
-        full = _no_space(error)
+        full = no_space(error)
         if full is not None:
             message = f"pip {arguments[0]}: {full.sentence}"
             hint = "Free some below CALM_HOME or the temporary folder; `calm doctor` shows the disk."
@@ -199,7 +145,7 @@ def pip(*arguments: str) -> str:
         raise AlgorithmFailed(error.message, hint) from error
 
 
-def _no_space(error: CalmError) -> Failure | None:
+def no_space(error: CalmError) -> Failure | None:
     """Return what the last line of pip that tells of a full disk means; None where none does."""
     found = (diagnose_words(line) for line in reversed(error.message.splitlines()))
     return next((failure for failure in found if failure is not None and failure.kind == "no space"), None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -11,23 +10,27 @@ import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from contract.files import sha256, write_json
+from contract.files import sha256
+from orchestrator.documents import Count, Sealed, Sha256, read_sealed, write_sealed
+from orchestrator.domain import Device
 from orchestrator.engines import process
+from orchestrator.engines.code import CODE, ENTRY, check_archive, check_code
 from orchestrator.engines.failures import diagnose_words
-from orchestrator.engines.settings import LABEL
-from orchestrator.engines.tree import differences, read_archive, read_folder
-from orchestrator.errors import AlgorithmFailed, BadInput
+from orchestrator.engines.stamps import sums
+from orchestrator.engines.tree import differences, read_folder
+from orchestrator.errors import AlgorithmFailed, BadInput, EngineFailed
 from orchestrator.paths import free_bytes_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from orchestrator.domain import Image
-    from orchestrator.engines.tree import Saved
+    from orchestrator.engines.tree import Entry, Saved
+    from orchestrator.paths import Layout
 
 # Disk that a conversion needs, in sizes of the archive: unpacked layers, SIF, and the SIF unpacked again to compare.
 _DISK_FACTOR = 4
@@ -35,6 +38,19 @@ _SHOWN = 5
 # Measured on an image of 330 MB: 12 times less computing than the default, for a file 11 % larger.
 _FAST = ("--mksquashfs-args", "-Xcompression-level 1")
 _PARTITION = re.compile(r"\|\s*(\d+)-\d+\s*\|\s*FS \(Squashfs")
+
+
+class Sidecar(Sealed, frozen=True, kw_only=True):
+    """What a SIF was made from, beside it."""
+
+    algorithm: str
+    apptainer: str
+    archive_sha256: Sha256
+    entries: Count
+    identifier: str
+    image: Sha256
+    sha256: Sha256
+    variant: Device
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,40 +69,76 @@ def sif_path(folder: Path, image: Image) -> Path:
     return folder / f"{image.algorithm}-{image.variant}-{image.digest[:12]}.sif"
 
 
-def find_sif(folder: Path, image: Image) -> Sif | None:
-    """Return the finished SIF of an image, None where there is none."""
-    path = sif_path(folder, image)
+def find_sif(layout: Layout, image: Image) -> Sif | None:
+    """Return the finished SIF of an image, None where there is none.
+
+    Raises
+    ------
+    EngineFailed
+        When the file is not the one that was compared with its image.
+    """
+    path = sif_path(layout.sifs, image)
     sidecar = path.with_suffix(".json")
     if not (path.exists() and sidecar.exists()):
         return None
-    document = json.loads(sidecar.read_text(encoding="utf-8"))
-    fields = {name: document[name] for name in ("image", "identifier", "sha256", "entries")}
-    return Sif(path=path, **fields) if document["image"] == image.digest else None
+    sif = _sif(path, read_sidecar(path, image))
+    if sif.image != image.digest:
+        return None
+    found = sums(layout.stamps / f"{path.name}.json", {path.name: path})[path.name]
+    if found != sif.sha256:
+        message = f"{path}: expected sha256 {sif.sha256[:12]}, as when it was compared, got {found[:12]}"
+        raise EngineFailed(message, f"Delete it: rm {shlex.quote(str(path))}; `calm sif` makes it again.")
+    return sif
 
 
-def make_sif(folder: Path, image: Image, archive: Callable[[Path], Path]) -> Sif:
-    """Make the SIF of an image, or find it finished and unchanged; one process at a time works on it."""
-    path = sif_path(folder, image)
+def read_sidecar(path: Path, image: Image) -> Sidecar:
+    """Read what the SIF of an image was made from."""
+    hint = f"Delete it; `calm sif {image.algorithm}` makes it again."
+    return read_sealed(path.with_suffix(".json"), Sidecar, hint=hint)
+
+
+def make_sif(
+    layout: Layout, image: Image, archive: Callable[[Path], Path], say: Callable[[str], None], *, anew: bool = False
+) -> Sif:
+    """Make the SIF of an image from an archive, or find it finished; one process at a time works on it.
+
+    Parameters
+    ----------
+    layout : Layout
+        Where SIFs are.
+    image : Image
+        Of the checkout, which the archive must hold.
+    archive : callable
+        Given a folder for what it must write, returns the archive.
+    say : callable
+        Is told what is being done, one line each.
+    anew : bool
+        Whether it is made also where a finished one is there.
+    """
+    path = sif_path(layout.sifs, image)
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
-        found = find_sif(folder, image)
+        found = None if anew else find_sif(layout, image)
         if found is not None:
-            return _unchanged(found)
-        with _scratch(folder / f".part-{path.stem}") as scratch:
+            say(f"{image.algorithm}: found its SIF, unchanged since it was made")
+            return found
+        with _scratch(path.parent / f".part-{path.stem}") as scratch:
             part = scratch / path.name
-            document = _convert(archive(scratch), image, part)
+            sidecar = _convert(archive(scratch), image, part, say)
+            path.with_suffix(".json").unlink(missing_ok=True)
             part.replace(path)
-        write_json(path.with_suffix(".json"), document)
-    return Sif(path=path, **{name: document[name] for name in ("image", "identifier", "sha256", "entries")})
+        sidecar = write_sealed(path.with_suffix(".json"), sidecar)
+    return _sif(path, sidecar)
 
 
-def _unchanged(sif: Sif) -> Sif:
-    """Return a finished SIF whose file is still the one that was compared with its image."""
-    found = sha256(sif.path)
-    if found != sif.sha256:
-        message = f"{sif.path}: expected sha256 {sif.sha256[:12]}, as when it was compared, got {found[:12]}"
-        raise AlgorithmFailed(message, f"Delete it and make it again: rm {shlex.quote(str(sif.path))}.")
-    return sif
+def _sif(path: Path, sidecar: Sidecar) -> Sif:
+    return Sif(
+        path=path,
+        image=sidecar.image,
+        identifier=sidecar.identifier,
+        sha256=sidecar.sha256,
+        entries=sidecar.entries,
+    )
 
 
 @contextmanager
@@ -114,16 +166,27 @@ def check_content(path: Path, saved: Saved) -> None:
     Every path must have the same type, mode, size, SHA-256 and link target; what engines write into every image of
     their own (`ENGINE_FILES`), owners and times are left out.
     """
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".content-") as scratch:
-        unpacked = Path(scratch) / "content"
-        command = ["unsquashfs", "-no-progress", "-no-xattrs", "-quiet", "-offset", str(partition_start(path))]
-        process.run([*command, "-dest", str(unpacked), str(path)])
-        found = list(differences(saved.tree, read_folder(unpacked)))
-        _make_removable(unpacked)
+    found = list(differences(saved.tree, _unpacked(path)))
     if found:
         shown = "; ".join(found[:_SHOWN])
         message = f"{path.name}: expected the content of {saved.identifier[:19]}, got {len(found)} differences: {shown}"
         raise AlgorithmFailed(message, "Do not use this SIF; make it again, and report this if it differs again.")
+
+
+def check_sif_code(path: Path, image: Image) -> None:
+    """Compare the code in a SIF that came from elsewhere with the checkout."""
+    check_code(path, _unpacked(path, CODE, ENTRY), image)
+
+
+def _unpacked(path: Path, *names: str) -> dict[str, Entry]:
+    """Read the tree of a SIF, or the named parts of it."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".content-") as scratch:
+        folder = Path(scratch) / "content"
+        command = ["unsquashfs", "-no-progress", "-no-xattrs", "-quiet", "-offset", str(partition_start(path))]
+        process.run([*command, "-dest", str(folder), str(path), *names])
+        tree = read_folder(folder)
+        _make_removable(folder)
+    return tree
 
 
 def partition_start(path: Path) -> int:
@@ -146,35 +209,30 @@ def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not name.startswith(prefixes)}
 
 
-def _convert(archive: Path, image: Image, part: Path) -> dict[str, Any]:
+def _convert(archive: Path, image: Image, part: Path, say: Callable[[str], None]) -> Sidecar:
     """Convert an archive to a SIF, compare, and return the sidecar's content."""
-    saved = read_archive(archive)
-    _check_label(saved, archive, image)
+    say(f"{image.algorithm}: comparing the code in {archive.name} with this checkout")
+    saved = check_archive(archive, image)
     _check_disk(archive, part.parent)
-    _check_program()
+    check_program()
+    say(f"{image.algorithm}: converting {archive.stat().st_size / 1e6:.0f} MB to a SIF")
     scratch = {"APPTAINER_TMPDIR": str(part.parent), "APPTAINER_CACHEDIR": str(part.parent / "cache")}
     process.run(
         ["apptainer", "build", "--disable-cache", "--force", *_FAST, str(part), f"docker-archive:{archive}"],
         environment=clean_environment(os.environ) | scratch,
     )
+    say(f"{image.algorithm}: comparing {len(saved.tree)} paths of the SIF with those of the image")
     check_content(part, saved)
-    return {
-        "algorithm": image.algorithm,
-        "apptainer": process.run(["apptainer", "--version"]).strip(),
-        "archive_sha256": sha256(archive),
-        "entries": len(saved.tree),
-        "identifier": saved.identifier,
-        "image": image.digest,
-        "sha256": sha256(part),
-        "variant": image.variant,
-    }
-
-
-def _check_label(saved: Saved, archive: Path, image: Image) -> None:
-    found = saved.labels.get(LABEL)
-    if found != image.digest:
-        message = f"{archive}: expected the image {image.digest[:12]} of this checkout, got {(found or 'another')[:12]}"
-        raise BadInput(message, f"Build and save it with this version of calm: calm build {image.algorithm}.")
+    return Sidecar(
+        algorithm=image.algorithm,
+        apptainer=process.run(["apptainer", "--version"]).strip(),
+        archive_sha256=sha256(archive),
+        entries=len(saved.tree),
+        identifier=saved.identifier,
+        image=image.digest,
+        sha256=sha256(part),
+        variant=image.variant,
+    )
 
 
 def _check_disk(archive: Path, folder: Path) -> None:
@@ -184,7 +242,7 @@ def _check_disk(archive: Path, folder: Path) -> None:
         raise BadInput(message, "Free some, or move the cache with CALM_HOME.")
 
 
-def _check_program() -> None:
+def check_program() -> None:
     """Ask for the program of the comparison before the minutes of the conversion."""
     if shutil.which("unsquashfs") is None:
         message = "unsquashfs: expected it, to compare the SIF with its image, got no program of that name"

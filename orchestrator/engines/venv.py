@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import platform
+import shlex
 import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from filelock import FileLock
@@ -14,24 +12,29 @@ from filelock import FileLock
 from orchestrator.domain import Exit
 from orchestrator.engines import process
 from orchestrator.engines.failures import image_missing
+from orchestrator.engines.image import check_caches
 from orchestrator.engines.kernel import kernel_kills
-from orchestrator.engines.locks import python as locked_python
+from orchestrator.engines.python import VERSION, found_python, python, uv, version_of
+from orchestrator.engines.stamps import changes, files_below, read_stamp, states_of, write_stamp
 from orchestrator.engines.system import search_path
-from orchestrator.errors import BadInput, EngineMissing
+from orchestrator.engines.wheelhouse import LOCK
+from orchestrator.errors import BadInput, EngineFailed, EngineMissing
+from orchestrator.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from orchestrator.domain import Image, Launch
+    from orchestrator.engines.stamps import State
     from orchestrator.paths import Layout
-
-_COMPLETE = "calm-complete"  # written last into an environment
 
 
 class VenvEngine:
     """Runs images as virtual environments, one for each lock, shared by all images of that lock."""
 
     name: Literal["venv"] = "venv"
+    unusable = ""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
@@ -39,10 +42,10 @@ class VenvEngine:
     def check(self) -> str:
         """Return the version of Python that environments are made with."""
         try:
-            locked_python()
+            found = found_python()
         except BadInput as error:
             raise EngineMissing(error.message, error.hint) from error
-        return f"Python {platform.python_version()}"
+        return f"Python {version_of(found) if found else VERSION}"
 
     def ready(self, image: Image) -> str:  # noqa: ARG002 - of the interface
         """Return the version; Python and wheels are all it needs."""
@@ -64,12 +67,27 @@ class VenvEngine:
         }
 
     def find(self, image: Image) -> str | None:
-        """Return the environment's folder, None where it is not complete."""
+        """Return the environment's folder, None where it is not complete; EngineFailed where it was changed."""
+        if not image.context.exists():
+            return None
+        check_caches(image, self._layout)
         if image.python:
-            return str(image.python) if image.context.exists() else None
+            return str(image.python)
         folder = self._folder(image)
-        complete = (folder / _COMPLETE).exists() and image.context.exists()
-        return str(folder) if complete else None
+        stamp = _stamp(folder)
+        known = read_stamp(stamp) if folder.exists() else None
+        if known is None:
+            return None
+        found = states_of(files_below(folder), known)
+        changed = next(changes(_contents(known), _contents(found)), None)
+        if changed is not None:
+            message = f"{folder}: expected the environment as it was installed, got another: {changed}"
+            raise EngineFailed(
+                message, f"Delete it: rm -r {shlex.quote(str(folder))}; the same command makes it again."
+            )
+        if found != known:  # copied, or touched
+            write_stamp(stamp, found)
+        return str(folder)
 
     def build(self, image: Image) -> str:
         """Install the wheelhouse into a new environment, with the network off."""
@@ -78,11 +96,14 @@ class VenvEngine:
         folder = self._folder(image)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix(".lock")):
-            if not (folder / _COMPLETE).exists():
+            if read_stamp(_stamp(folder)) is None or not folder.exists():
+                _stamp(folder).unlink(missing_ok=True)
                 shutil.rmtree(folder, ignore_errors=True)
-                process.run([str(locked_python()), "-m", "venv", str(folder)])
-                process.run(_install_command(folder, image), environment=os.environ | {"PIP_CONFIG_FILE": os.devnull})
-                (folder / _COMPLETE).touch()
+                check_caches(image, self._layout)
+                with scratch(folder.parent) as cache:
+                    uv("venv", "--python", str(python()), str(folder), cache=cache)
+                    uv("pip", "install", "--python", str(folder), *_from_wheelhouse(image.wheelhouse), cache=cache)
+                write_stamp(_stamp(folder), states_of(files_below(folder), {}))  # the last, so what has one is whole
         return str(folder)
 
     def run(self, launch: Launch, watch: Callable[[], None]) -> Exit:
@@ -91,27 +112,34 @@ class VenvEngine:
             raise image_missing(self.name, launch.image.algorithm)
         start = launch.image.context / "contract" / "start.py"
         own = launch.image.python
-        python = [str(own), "-s"] if own else [str(self._folder(launch.image) / "bin" / "python"), "-I"]
+        python = [str(own), "-s", "-B"] if own else [str(self._folder(launch.image) / "bin" / "python"), "-I", "-B"]
         command = [*python, str(start), *launch.arguments]
         kills = kernel_kills()
-        with tempfile.TemporaryDirectory(prefix="calm-") as scratch:
+        with scratch() as home:
             environment = {
                 **launch.environment,
                 **({"PYTHONPATH": search_path(own)} if own else {}),
-                "HOME": scratch,
-                "TMPDIR": scratch,
+                "HOME": str(home),
+                "TMPDIR": str(home),
                 "PATH": os.defpath,
             }
-            code, output = process.run_watched(command, environment=environment, cwd=Path(scratch), watch=watch)
+            code, output = process.run_watched(command, environment=environment, cwd=home, watch=watch)
         return Exit(code=code, host_out_of_memory=kernel_kills() > kills, output=output)
 
     def _folder(self, image: Image) -> Path:
         return self._layout.envs / image.wheelhouse.name
 
 
-def _install_command(folder: Path, image: Image) -> list[str]:
-    # pip looks into the folders of its own configuration too, where 2.13.0+cpu outranks the 2.13.0 of a cuda lock.
-    pip = [str(folder / "bin" / "python"), "-I", "-m", "pip", "--isolated", "install", "--quiet"]
-    pip.append("--disable-pip-version-check")
-    source = ["--no-index", "--find-links", str(image.wheelhouse), "--no-deps", "--require-hashes"]
-    return [*pip, *source, "-r", str(image.wheelhouse / "requirements.lock")]
+def _stamp(folder: Path) -> Path:
+    """Return the list of what was installed, beside the environment."""
+    return folder.with_suffix(".json")
+
+
+def _contents(states: Mapping[str, State]) -> dict[str, str]:
+    return {name: state.sha256 for name, state in states.items()}
+
+
+def _from_wheelhouse(wheelhouse: Path) -> list[str]:
+    """Return the options that install what a wheelhouse holds, and nothing from anywhere else."""
+    source = ["--no-index", "--find-links", str(wheelhouse), "--no-deps", "--require-hashes", "--compile-bytecode"]
+    return [*source, "-r", str(wheelhouse / LOCK)]

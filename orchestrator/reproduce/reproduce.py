@@ -121,6 +121,7 @@ class Reproduction:
             try:
                 plans = self.plans(experiment, source, seed, prior)
                 self._check_data(experiment, plans)
+                self.session.make_ready(plans)
                 if not controls:
                     controls = self._scored(experiment, plans[1:])
                 runs += self._scored(experiment, plans[:1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +17,9 @@ from orchestrator.records import MovieName
 from orchestrator.run import read_run
 from orchestrator.runs.compare import first_difference, is_untouched, prediction_sums
 from orchestrator.runs.execute import execute
-from orchestrator.runs.plan import Plan, make_plan, settings_of
+from orchestrator.runs.plan import Plan, make_plan
+from orchestrator.runs.settings import settings_of
+from orchestrator.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -80,14 +81,15 @@ def repeat(run: Run, engines: Sequence[str], session: Session, *, skip_missing: 
 
 def _repeated(run: Run, name: str, session: Session) -> Repetition:
     session.layout.home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=session.layout.home, prefix="verify-") as scratch:
-        plan = plan_of(run.record, replace(session.layout, outputs=Path(scratch)))
+    with scratch(session.layout.home) as outputs:
+        plan = plan_of(run.record, replace(session.layout, outputs=outputs))
         engine = replace(session, engine_name=name).build(plan.algorithm, plan.image)
         execute(plan, engine, session.progress, run.record.memory_limit_bytes)
         difference = first_difference(run.folder, plan.folder)
     if difference is None:
         sums = ", ".join(f"{file} sha256 {digest[:12]}" for file, digest in prediction_sums(run.folder).items())
-        return Repetition(engine=name, agrees=True, sentence=f"the same predictions, byte for byte: {sums}")
+        itself = "; only compared with itself, which made the record" if name == run.record.engine.name else ""
+        return Repetition(engine=name, agrees=True, sentence=f"the same predictions, byte for byte: {sums}{itself}")
     return Repetition(engine=name, agrees=False, sentence=difference.sentence())
 
 

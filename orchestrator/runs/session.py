@@ -11,10 +11,12 @@ from orchestrator.data.stacks import make_stacks
 from orchestrator.domain import SYSTEM
 from orchestrator.engines import chosen_engine
 from orchestrator.engines.hardware import check_device
-from orchestrator.engines.image import image_of, prepare
+from orchestrator.engines.image import check_caches, image_of, prepare
 from orchestrator.errors import BadInput
 from orchestrator.runs.execute import execute, finished
-from orchestrator.runs.plan import Plan, check_disk, check_writable, make_plan, settings_of
+from orchestrator.runs.needs import check_disk, check_writable
+from orchestrator.runs.plan import Plan, make_plan
+from orchestrator.runs.settings import settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from orchestrator.paths import Layout
     from orchestrator.run import Run
     from orchestrator.runs.execute import Outcome, Progress
-    from orchestrator.runs.plan import Settings
+    from orchestrator.runs.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,19 +121,32 @@ class Session:
     def run_all(self, plans: Sequence[Plan]) -> tuple[Outcome, ...]:
         """Run plans, or find them finished; every environment is built before the first job starts."""
         found = [finished(plan) for plan in plans]
-        for plan, outcome in zip(plans, found, strict=True):
-            if outcome is None:
-                self.build(plan.algorithm, plan.image)
+        self.make_ready([plan for plan, outcome in zip(plans, found, strict=True) if outcome is None])
         return tuple(outcome or self.run(plan) for plan, outcome in zip(plans, found, strict=True))
+
+    def make_ready(self, plans: Sequence[Plan]) -> None:
+        """Build what plans need that are not finished, so that no job runs for hours before another cannot start."""
+        for plan in plans:
+            if not plan.folder.record.exists():
+                self._engine_for(plan)
 
     def run(self, plan: Plan) -> Outcome:
         """Run a plan, or find it finished; the stacks that it reads are there afterwards, for scores and reports."""
         make_stacks(plan.source.recordings.values(), self.say)
         outcome = finished(plan)
         if outcome is None:
-            engine = self.build(plan.algorithm, plan.image)
-            outcome = execute(plan, engine, self.progress, self.memory_bytes)
+            outcome = execute(plan, self._engine_for(plan), self.progress, self.memory_bytes)
         return outcome
+
+    def _engine_for(self, plan: Plan) -> Engine:
+        """Return the engine of a plan, with the image built, and refuse a path that it cannot hand in."""
+        engine = self.build(plan.algorithm, plan.image)
+        for path in (plan.folder.path, *(path for job in plan.jobs() for path in job.inputs.files)):
+            character = next((one for one in engine.unusable if one in str(path)), None)
+            if character is not None:
+                message = f"{path}: expected a path that {engine.name} can hand in, got one with {character!r} in it"
+                raise BadInput(message, "Rename or move it, or choose another --engine.")
+        return engine
 
     def build(self, algorithm: Algorithm, image: Image) -> Engine:
         """Return the engine, with the image built.
@@ -149,10 +164,13 @@ class Session:
         name = "venv" if image.python else self.decided.get(self.engine_name, self.engine_name)
         engine = chosen_engine(name, self.layout, image, self.say)
         self.decided[name] = engine.name
+        check_caches(image, self.layout)
+        if self.memory_bytes is not None and not engine.promises()["memory_limit"]:
+            self.say(f"Warning: --memory: {engine.name} cannot keep a memory limit on this machine; none is set.")
         if engine.find(image) is None:
             what = f"{algorithm.full_name} ({image.variant})"
             self.say(f"Building the {engine.name} environment of {what}; once for each lock.")
-            prepare(algorithm, image)
+            prepare(algorithm, image, self.layout)
             engine.build(image)
         return engine
 

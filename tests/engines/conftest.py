@@ -19,7 +19,8 @@ from orchestrator.engines.image import image_of, prepare
 from orchestrator.paths import layout
 from orchestrator.records import Choice
 from orchestrator.runs.execute import execute
-from orchestrator.runs.plan import Settings, make_plan
+from orchestrator.runs.plan import make_plan
+from orchestrator.runs.settings import Settings
 
 DOCKER, PODMAN, APPTAINER = (
     pytest.param(name, marks=pytest.mark.engine(name)) for name in ("docker", "podman", "apptainer")
@@ -79,7 +80,7 @@ class Probe:
         image = image_of(algorithm, "cpu", where)
         engine = engine_named(name, where)
         if engine.find(image) is None:
-            prepare(algorithm, image)
+            prepare(algorithm, image, where)
             engine.build(image)
         return engine, image
 

@@ -17,7 +17,7 @@ def test_an_image_that_no_algorithm_folder_asks_for_is_old_and_that_of_a_folder_
     current = image_of(identity, "cpu", where)
     engine = engine_named(server, where)
     if engine.find(current) is None:
-        prepare(identity, current)
+        prepare(identity, current, where)
         engine.build(current)
     _, old = probe.built(server)
     (found,) = (one for one in leftovers(where) if one.engine == server)

@@ -79,3 +79,13 @@ def test_a_job_sees_its_inputs_and_nothing_beside_them(probe, image_engine):
     assert "secret.txt" not in seen["neighbours"]
     own = ("APPTAINER_", "SINGULARITY_")  # Apptainer tells a job how it was started
     assert {name for name in seen["environment"] if not name.startswith(own)} <= OF_A_JOB
+
+
+@pytest.mark.engine("podman")
+def test_a_path_that_podman_cannot_hand_in_is_refused_before_anything_runs_and_other_engines_take_it(calm, movie):
+    quoted = movie.rename(movie.with_name('5" objective.tif'))
+    done = calm("run", "identity", "--input", quoted, "--engine", "podman", "--threads", 1)
+    assert done.returncode == 2, done.stderr
+    assert f"{quoted}: expected a path that podman can hand in, got one with '\"' in it" in done.stderr
+    assert not list(calm.outputs.rglob("job.json"))
+    assert calm("run", "identity", "--input", quoted, "--engine", "venv", "--threads", 1).returncode == 0

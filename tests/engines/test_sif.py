@@ -30,7 +30,7 @@ def image():
     found = image_of(algorithm, "cpu", where)
     engine = container_engines(where)[0]
     if engine.find(found) is None:
-        prepare(algorithm, found)
+        prepare(algorithm, found, where)
         engine.build(found)
     return found
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import json
+import base64
+import hashlib
+import re
 import shutil
 import tarfile
+import zipfile
 from dataclasses import replace
 
 import pytest
 
 from contract.files import sha256
 from orchestrator.algorithms import in_environment, load_algorithms
+from orchestrator.bundle.check import checked
 from orchestrator.bundle.create import Contents, chosen, create
-from orchestrator.bundle.lists import differences, write_list
+from orchestrator.bundle.lists import PackedImage, differences, read_list, write_list
 from orchestrator.bundle.load import load
+from orchestrator.documents import write_sealed
 from orchestrator.engines.image import image_of
-from orchestrator.engines.sif import find_sif, sif_path
+from orchestrator.engines.sif import Sidecar, find_sif, sif_path
 from orchestrator.errors import BadInput
 from orchestrator.paths import layout
 
@@ -88,26 +93,28 @@ def test_a_bundle_is_loaded_elsewhere_and_what_is_there_is_kept(bundle, here, tm
     assert list(there.data.iterdir()) == [there.data / "small"]
 
 
-def test_a_sif_of_a_bundle_takes_the_place_of_one_without_sidecar_and_of_no_other(here, tmp_path):
+def test_a_sif_of_a_bundle_takes_the_place_of_one_without_sidecar_and_of_no_other(here, tmp_path, monkeypatch):
     """A conversion that died between the two leaves a SIF alone, whose bytes the sidecar of the bundle is not of."""
     folder = tmp_path / "bundle"
     (folder / "images").mkdir(parents=True)
     image = image_of(load_algorithms(here.containers)["identity"], "cpu", here)
     path = sif_path(folder / "images", image)
     path.write_bytes(b"of the bundle")
-    document = {"image": image.digest, "identifier": "sha256:1", "sha256": sha256(path), "entries": 3}
-    path.with_suffix(".json").write_text(json.dumps(document))
-    entry = {"algorithm": "identity", "digest": image.digest, "file": f"images/{path.name}", "variant": "cpu"}
+    sums = {"archive_sha256": "0" * 64, "image": image.digest, "sha256": sha256(path)}
+    known = Sidecar(algorithm="identity", variant="cpu", apptainer="1", entries=3, identifier="sha256:1", **sums)
+    write_sealed(path.with_suffix(".json"), known)
+    monkeypatch.setattr("orchestrator.bundle.check.check_sif_code", lambda *_: None)  # tests/engines has real SIFs
+    entry = PackedImage(algorithm="identity", digest=image.digest, file=f"images/{path.name}", variant="cpu")
     write_list(folder, [entry])
     target = sif_path(here.sifs, image)
     here.sifs.mkdir(parents=True)
     target.write_bytes(b"alone")
     load(folder, here, lambda _: None)
     assert target.read_bytes() == b"of the bundle"
-    assert find_sif(here.sifs, image).sha256 == sha256(target)
-    target.write_bytes(b"another conversion of the same image")
+    assert find_sif(here, image).sha256 == sha256(target)
+    before = target.stat().st_mtime_ns
     load(folder, here, lambda _: None)
-    assert target.read_bytes() == b"another conversion of the same image"
+    assert target.stat().st_mtime_ns == before
 
 
 def test_a_tar_is_made_where_the_name_says_so(here, tmp_path):
@@ -142,8 +149,14 @@ def test_a_name_that_is_taken_and_a_dataset_that_is_not_here_are_refused(here, t
     assert not (tmp_path / "bundle").exists()
 
 
-@pytest.mark.parametrize("words", [('"images": []', '"images": [1]'), ('"size_bytes": 11', '"size_bytes": 12')])
-def test_a_list_that_was_altered_is_named(bundle, words):
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (('"images": []', '"images": [1]'), r"at images\[0\]: expected object, got 1"),
+        (('"size_bytes": 11', '"size_bytes": 12'), "altered"),
+    ],
+)
+def test_a_list_that_was_altered_is_named(bundle, words, found):
     """An image's digest or file in it would otherwise be taken as it stands."""
 
     def change(folder):
@@ -151,7 +164,7 @@ def test_a_list_that_was_altered_is_named(bundle, words):
         assert words[0] in path.read_text()
         path.write_text(path.read_text().replace(*words))
 
-    with pytest.raises(BadInput, match=r"bundle\.json: altered"):
+    with pytest.raises(BadInput, match=rf"bundle\.json: {found}"):
         differences(bundle(change))
 
 
@@ -169,3 +182,60 @@ def test_another_file_is_no_bundle(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(BadInput, match=r"expected a bundle with a bundle\.json"):
         differences(path)
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory):
+    """Return the layout of a cache with the wheels of identity, which is all that a bundle of it needs."""
+    where = replace(layout(), home=tmp_path_factory.mktemp("home"))
+    real = layout().wheels / image_of(load_algorithms(where.containers)["identity"], "cpu", where).wheelhouse.name
+    if real.exists():
+        shutil.copytree(real, where.wheels / real.name)
+    return where
+
+
+def _forged(folder):
+    """Change a module in a wheel together with the RECORD in it, both locks of the bundle and its list."""
+    (wheel,) = folder.glob("wheels/*/tifffile-*.whl")
+    before = sha256(wheel)
+    with zipfile.ZipFile(wheel) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["tifffile/__init__.py"] += b"print('foreign')\n"
+    (record,) = (name for name in members if name.endswith("/RECORD"))
+    digest = base64.urlsafe_b64encode(hashlib.sha256(members["tifffile/__init__.py"]).digest()).rstrip(b"=").decode()
+    line = f"tifffile/__init__.py,sha256={digest},{len(members['tifffile/__init__.py'])}"
+    text = members[record].decode()
+    members[record] = re.sub(r"(?m)^tifffile/__init__.py,.*$", line, text).encode()
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    for lock in (*folder.glob("locks/*.lock"), *folder.glob("wheels/*/requirements.lock")):
+        lock.write_text(lock.read_text().replace(before, sha256(wheel)))
+    listed = read_list(folder)
+    (folder / "bundle.json").unlink()
+    write_list(folder, listed.images)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["folder", "tar"])
+def test_a_wheel_changed_together_with_record_locks_and_list_is_refused_by_verify_and_load(wheels, tmp_path, form):
+    identity = load_algorithms(wheels.containers)["identity"]
+    folder = bundle = tmp_path / "bundle"
+    create(folder, replace(CONTENTS, algorithms=(identity,), datasets=()), wheels, lambda _: None)
+    root = read_list(folder).root()
+    _forged(folder)
+    assert differences(folder) == ()  # by its own list, all is well
+    assert read_list(folder).root() != root  # which is read out on the telephone
+    if form == "tar":
+        bundle = tmp_path / "bundle.tar"
+        with tarfile.open(bundle, "w") as tar:
+            for one in sorted(folder.rglob("*")):
+                tar.add(one, str(one.relative_to(folder)), recursive=False)
+    there = replace(wheels, home=tmp_path / "there")
+    with checked(bundle, there) as found:
+        faults = found.faults
+    assert any(re.match(r"wheels/cpu-\w+/tifffile-.*whl: altered; expected sha256 \w+, got", one) for one in faults)
+    assert "locks/identity-cpu.lock: altered; expected a lock of this checkout" in faults
+    with pytest.raises(BadInput, match=r"tifffile-.*whl: altered"):
+        load(bundle, there, lambda _: None)
+    assert not there.wheels.exists()

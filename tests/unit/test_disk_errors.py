@@ -9,11 +9,8 @@ import shutil
 import pytest
 from small_disk import small_disk
 
-from orchestrator.algorithms import load_algorithms
 from orchestrator.cli.disk_errors import disk_error
-from orchestrator.engines.image import image_of
 from orchestrator.errors import BadInput
-from orchestrator.paths import layout
 
 
 def _fill(disk):
@@ -39,17 +36,11 @@ def test_a_full_disk_below_calm_itself_is_one_sentence_with_the_place(calm, movi
         assert str(home) in error
 
 
-def test_a_bundle_that_does_not_fit_is_one_sentence_and_leaves_nothing(calm, tmp_path, monkeypatch):
+def test_a_bundle_that_does_not_fit_is_one_sentence_and_leaves_nothing(calm, tmp_path):
     """Its wheels are copied as a tree, and Python gives the errors of a tree as text."""
-    monkeypatch.setenv("CALM_HOME", str(tmp_path / "home"))
-    for name in ("identity", "mean"):
-        wheels = image_of(load_algorithms(layout().containers)[name], "cpu", layout()).wheelhouse
-        wheels.mkdir(parents=True, exist_ok=True)
-        (wheels / "requirements.lock").write_text("")
-        (wheels / "big.whl").write_bytes(bytes(200_000))
     with small_disk(tmp_path / "disk", "size=100k") as disk:
         error = _told(calm("bundle", "create", disk / "new.tar", "identity", "--images", "none"), 1)
-        assert "big.whl: no space is left on its disk" in error
+        assert ".whl: no space is left on its disk" in error
         assert list(disk.iterdir()) == []
 
 
@@ -94,6 +85,10 @@ def test_a_copied_tree_that_did_not_fit_is_named_by_the_file_that_was_written(tm
         (OSError(errno.ENOSPC, "No space left on device", "/from", None, "/to"), 1, "/to: no space"),
         (PermissionError(errno.EACCES, "Permission denied", "/a"), 2, "/a: expected the permission"),
         (PermissionError(errno.EPERM, "Operation not permitted", b"/a"), 2, "/a: expected the permission"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "/a"), 2, "/a: expected a file"),
+        (OSError(errno.EIO, "Input/output error", "/a"), 2, "/a: expected a file"),
+        (IsADirectoryError(errno.EISDIR, "Is a directory", "/a"), 2, "/a: expected a file"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "/a"), 2, "/a: expected a file"),
         (FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']"), 1, "'/tmp'"),
     ],
 )
@@ -107,7 +102,6 @@ def test_each_refusal_names_its_path_and_has_an_exit_code(error, kind, words):
 @pytest.mark.parametrize(
     "error",
     [
-        FileNotFoundError(errno.ENOENT, "No such file or directory", "/a"),
         PermissionError(errno.EPERM, "Operation not permitted"),  # of a signal, not of a file
         ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
         shutil.Error("no list"),

@@ -15,11 +15,14 @@ from types import SimpleNamespace
 
 import pytest
 
+from orchestrator.documents import write_sealed
 from orchestrator.domain import Image
 from orchestrator.engines import sif
-from orchestrator.engines.sif import make_sif, sif_path, start_in
+from orchestrator.engines.code import check_archive
+from orchestrator.engines.sif import Sidecar, make_sif, sif_path, start_in
 from orchestrator.engines.tree import Entry, differences, read_archive, read_folder
-from orchestrator.errors import AlgorithmFailed, BadInput
+from orchestrator.errors import AlgorithmFailed, BadInput, EngineFailed
+from orchestrator.paths import layout
 
 SUM = {text: hashlib.sha256(text.encode()).hexdigest() for text in ("one", "two")}
 # Printed by `apptainer sif list` (1.4.5) for an image with a definition, two JSON parts and the file system.
@@ -59,7 +62,7 @@ def _link(name, target, kind=tarfile.SYMTYPE):
 def _archive(tmp_path, *layers, stored=lambda layer: layer):
     path = tmp_path / "image.tar"
     digests = [f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in layers]
-    configuration = json.dumps({"config": {"Labels": {"org.calm.image": "d"}}, "rootfs": {"diff_ids": digests}})
+    configuration = json.dumps({"config": {"Labels": {"org.calm.image": "d" * 64}}, "rootfs": {"diff_ids": digests}})
     manifest = [{"Config": "c.json", "Layers": [f"{number}/layer.tar" for number in range(len(layers))]}]
     with tarfile.open(path, "w") as tar:
         parts = {"manifest.json": json.dumps(manifest).encode(), "c.json": configuration.encode()}
@@ -75,7 +78,7 @@ def test_an_archive_is_read_with_its_identifier_and_labels(tmp_path):
     path, configuration = _archive(tmp_path, _tar(("etc", None), ("etc/one", "one"), _link("bin", "usr/bin")))
     saved = read_archive(path)
     assert saved.identifier == f"sha256:{hashlib.sha256(configuration.encode()).hexdigest()}"
-    assert saved.labels == {"org.calm.image": "d"}
+    assert saved.labels == {"org.calm.image": "d" * 64}
     assert saved.tree == {
         "etc": Entry(kind="folder", mode=0o755),
         "etc/one": Entry(kind="file", mode=0o644, size_bytes=3, sha256=SUM["one"]),
@@ -174,51 +177,90 @@ def test_a_file_without_a_file_system_is_no_sif():
 
 
 NOWHERE = Path("/nowhere")
-IMAGE = Image(algorithm="n2v", variant="cpu", digest="d", lock=NOWHERE, wheelhouse=NOWHERE, context=NOWHERE)
+IMAGE = Image(
+    algorithm="n2v", variant="cpu", digest="d" * 64, lock=NOWHERE, wheelhouse=NOWHERE, context=NOWHERE,
+    files={"contract/algorithm.sh": SUM["one"], "contract/start.py": SUM["two"], "Dockerfile": SUM["two"]},
+)  # fmt: skip
+CODE = (("opt/calm/contract/start.py", "two"), ("usr/local/bin/algorithm", "one"))
 
 
-def test_a_disk_too_small_for_a_conversion_is_refused_before_it_begins(tmp_path, monkeypatch):
+def _quiet(_):
+    """Say nothing."""
+
+
+@pytest.fixture
+def where(tmp_path):
+    """Return a layout with a cache of its own."""
+    return replace(layout(), home=tmp_path / "home")
+
+
+def _left(where):
+    return [one.suffix for one in where.sifs.iterdir()]
+
+
+def test_a_disk_too_small_for_a_conversion_is_refused_before_it_begins(tmp_path, where, monkeypatch):
     """Four times the archive is needed; Apptainer is not even started, and nothing but the lock is left."""
-    path, _ = _archive(tmp_path, _tar(("etc/one", "one")))
+    path, _ = _archive(tmp_path, _tar(*CODE))
     free = 4 * path.stat().st_size - 1
     monkeypatch.setattr(sif.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BadInput, match=r"GB free to convert image\.tar"):
-        make_sif(tmp_path / "sif", IMAGE, lambda _: path)
-    assert [one.suffix for one in (tmp_path / "sif").iterdir()] == [".lock"]
+        make_sif(where, IMAGE, lambda _: path, _quiet)
+    assert _left(where) == [".lock"]
 
 
-def test_a_conversion_that_could_not_be_compared_is_refused_before_it_begins(tmp_path, monkeypatch):
-    path, _ = _archive(tmp_path, _tar(("etc/one", "one")))
+def test_a_conversion_that_could_not_be_compared_is_refused_before_it_begins(tmp_path, where, monkeypatch):
+    path, _ = _archive(tmp_path, _tar(*CODE))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BadInput, match="unsquashfs: expected it") as caught:
-        make_sif(tmp_path / "sif", IMAGE, lambda _: path)
+        make_sif(where, IMAGE, lambda _: path, _quiet)
     assert "squashfs-tools" in caught.value.hint
-    assert [one.suffix for one in (tmp_path / "sif").iterdir()] == [".lock"]
+    assert _left(where) == [".lock"]
 
 
-def test_a_finished_sif_is_reused_while_its_bytes_are_those_that_were_compared(tmp_path):
-    path = sif_path(tmp_path, IMAGE)
+def test_a_finished_sif_is_reused_while_its_bytes_are_those_that_were_compared(where):
+    where.sifs.mkdir(parents=True)
+    path = sif_path(where.sifs, IMAGE)
     path.write_bytes(b"one")
-    path.with_suffix(".json").write_text(
-        json.dumps({"image": "d", "identifier": "sha256:1", "sha256": SUM["one"], "entries": 3})
-    )
-    assert make_sif(tmp_path, IMAGE, _never).path == path
+    sums = {"archive_sha256": SUM["two"], "image": IMAGE.digest, "sha256": SUM["one"]}
+    known = Sidecar(algorithm="n2v", variant="cpu", apptainer="1", entries=3, identifier="sha256:1", **sums)
+    write_sealed(path.with_suffix(".json"), known)
+    assert make_sif(where, IMAGE, _never, _quiet).path == path
+    before = path.stat()
     path.write_bytes(b"two")
-    with pytest.raises(
-        AlgorithmFailed, match=f"expected sha256 {SUM['one'][:12]}, .*, got {SUM['two'][:12]}"
-    ) as caught:
-        make_sif(tmp_path, IMAGE, _never)
-    assert caught.value.hint == f"Delete it and make it again: rm {path}."
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # as who wants it not to be noticed
+    with pytest.raises(EngineFailed, match=f"expected sha256 {SUM['one'][:12]}, .*, got {SUM['two'][:12]}") as caught:
+        make_sif(where, IMAGE, _never, _quiet)
+    assert caught.value.hint == f"Delete it: rm {path}; `calm sif` makes it again."
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ((("opt/calm/contract/start.py", "one"), CODE[1]), "/opt/calm/contract/start.py: altered"),
+        ((CODE[0], ("usr/local/bin/algorithm", "two")), "/usr/local/bin/algorithm: altered"),
+        ((*CODE, ("opt/calm/contract/__pycache__/start.pyc", "x")), "/opt/calm/contract/__pycache__/start.pyc: extra"),
+        ((CODE[0],), "/usr/local/bin/algorithm: missing"),
+    ],
+)
+def test_an_archive_with_other_code_than_the_checkout_is_refused_by_the_file(tmp_path, members, words):
+    path, _ = _archive(tmp_path, _tar(*members))
+    with pytest.raises(BadInput, match=f"expected the code of this checkout, got other code: {words}"):
+        check_archive(path, IMAGE)
+
+
+def test_an_archive_that_is_not_there_is_called_missing(tmp_path):
+    with pytest.raises(BadInput, match="got no such file"):
+        check_archive(tmp_path / "none.tar", IMAGE)
 
 
 def _never(_):
     pytest.fail("a finished SIF was made again")
 
 
-def test_what_a_killed_conversion_left_is_deleted_by_the_next_one(tmp_path):
+def test_what_a_killed_conversion_left_is_deleted_by_the_next_one(where):
     """Gigabytes for a CUDA image: the archive, and the unpacked content with folders that the image makes read-only."""
-    left = tmp_path / f".part-{sif_path(tmp_path, IMAGE).stem}"
+    left = where.sifs / f".part-{sif_path(where.sifs, IMAGE).stem}"
     (left / ".content-1" / "opt").mkdir(parents=True)
     (left / ".content-1" / "opt" / "run").touch()
     (left / ".content-1" / "opt").chmod(0o555)
@@ -228,8 +270,8 @@ def test_what_a_killed_conversion_left_is_deleted_by_the_next_one(tmp_path):
         return folder / "image.tar"  # which is not there
 
     with pytest.raises(BadInput, match="expected an archive"):
-        make_sif(tmp_path, IMAGE, archive)
-    assert [one.suffix for one in tmp_path.iterdir()] == [".lock"]
+        make_sif(where, IMAGE, archive, _quiet)
+    assert _left(where) == [".lock"]
 
 
 @pytest.mark.parametrize(
@@ -239,12 +281,12 @@ def test_what_a_killed_conversion_left_is_deleted_by_the_next_one(tmp_path):
         AlgorithmFailed("apptainer build ...: exit code 255: FATAL: write /x: no space left on device", "Read it."),
     ],
 )
-def test_a_disk_that_fills_up_during_a_conversion_is_called_so_and_emptied(tmp_path, error):
+def test_a_disk_that_fills_up_during_a_conversion_is_called_so_and_emptied(where, error):
     def archive(folder):
         (folder / "image.tar").write_bytes(b"all that fitted")
         raise error
 
     with pytest.raises(AlgorithmFailed, match="no space left on a disk it wrote to") as caught:
-        make_sif(tmp_path, IMAGE, archive)
+        make_sif(where, IMAGE, archive, _quiet)
     assert caught.value.hint.startswith("Free some")
-    assert [one.suffix for one in tmp_path.iterdir()] == [".lock"]
+    assert _left(where) == [".lock"]

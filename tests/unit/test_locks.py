@@ -10,7 +10,7 @@ import pytest
 from small_disk import small_disk
 
 from orchestrator.engines import process
-from orchestrator.engines.locks import fill_wheelhouse
+from orchestrator.engines.wheelhouse import fill_wheelhouse
 from orchestrator.errors import AlgorithmFailed
 
 NO_SPACE = "no space left on a disk it wrote to"  # of the failure vocabulary

@@ -1,0 +1,150 @@
+"""A wheelhouse: the wheels of a lock, downloaded once and compared with that lock whenever they are used."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.engines.locks import Pin, no_space, pip, read_lock
+from orchestrator.engines.stamps import changes, files_below, sums
+from orchestrator.errors import CalmError, EngineFailed
+from orchestrator.scratch import scratch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from orchestrator.domain import Image
+    from orchestrator.paths import Layout
+
+LOCK = "requirements.lock"  # of the wheels themselves, which is what pip is given
+_SOURCES = Path("sources")
+# The CPU wheels of torch are published here and not on the default index; asked only when that lacks one.
+_CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
+
+
+def fill_wheelhouse(lock: Path, wheelhouse: Path) -> None:
+    """Download every package of a lock, check its hash, and build wheels of those that come as source."""
+    wheelhouse.parent.mkdir(parents=True, exist_ok=True)
+    with scratch(wheelhouse.parent) as made:
+        folder = made / "wheels"
+        _download(lock, folder)
+        for source in sorted((*folder.glob("*.tar.gz"), *folder.glob("*.zip"))):
+            _build_wheel(source, folder)
+        sums_of_wheels = sums(made / "stamp", {path.name: path for path in folder.glob("*.whl")})
+        (folder / LOCK).write_text(_wheel_lock(lock, sums_of_wheels), encoding="utf-8")
+        folder.rename(wheelhouse)
+
+
+def check_wheelhouse(image: Image, layout: Layout) -> None:
+    """Compare the wheelhouse of an image, where it is there, with the lock of the checkout.
+
+    Raises
+    ------
+    EngineFailed
+        With the first file that is missing, extra or altered.
+    """
+    if not image.python and image.wheelhouse.exists():
+        stamp = layout.stamps / f"{image.wheelhouse.name}.json"
+        found = next(altered(image.lock, image.wheelhouse, stamp), None)
+        if found is not None:
+            message = f"{image.wheelhouse}: expected the wheels of {image.lock}, got others: {found}"
+            hint = f"Delete it: rm -r {shlex.quote(str(image.wheelhouse))}; the same command downloads it again."
+            raise EngineFailed(message, hint)
+
+
+def altered(lock: Path, wheelhouse: Path, stamp: Path) -> Iterator[str]:
+    """Say in words of each file of a wheelhouse that is not as a lock says what is wrong with it.
+
+    A wheel must have the hash of its pin. One that was built here has another; its source, which has the hash of the
+    pin, lies beside it, and the wheel must hold files of that source and nothing else.
+
+    Parameters
+    ----------
+    lock : Path
+        The lock of the algorithm folder; the one that lies beside the wheels proves nothing.
+    wheelhouse : Path
+        Folder of wheels.
+    stamp : Path
+        Remembers the contents.
+    """
+    found = sums(stamp, files_below(wheelhouse))
+    pins = {pin.name: pin for pin in read_lock(lock)}
+    pinned = {pin.sha256 for pin in pins.values()}
+    expected = {name: digest for name, digest in found.items() if Path(name).parent == _SOURCES and digest in pinned}
+    for name in [name for name in found if name.endswith(".whl")]:
+        pin = pins.pop(_package(name), None)
+        if pin is not None:
+            expected[name] = _expected(name, pin, wheelhouse, found)
+    yield from (f"{name}: missing" for name in sorted(pins))
+    if not pins:
+        expected[LOCK] = hashlib.sha256(_wheel_lock(lock, expected).encode()).hexdigest()
+        yield from changes(expected, found)
+
+
+def _expected(wheel: str, pin: Pin, wheelhouse: Path, found: Mapping[str, str]) -> str:
+    """Return the sum that a wheel should have: its own where it was built of the source that the pin names."""
+    sources = [name for name, digest in found.items() if digest == pin.sha256 and Path(name).parent == _SOURCES]
+    if sources and _is_built_of(wheelhouse / sources[0], wheelhouse / wheel):
+        return found[wheel]
+    return pin.sha256
+
+
+def _is_built_of(source: Path, wheel: Path) -> bool:
+    """Return whether every file of a wheel, but for what describes it, is one of its source under the same name."""
+    try:
+        with tarfile.open(source) as tar, zipfile.ZipFile(wheel) as built:
+            members = {member.name.partition("/")[2]: member for member in tar if member.isfile()}
+            for name in built.namelist():
+                if Path(name).parts[0].endswith(".dist-info"):
+                    continue
+                member = members.get(name) or members.get(f"src/{name}")
+                stream = None if member is None else tar.extractfile(member)
+                if stream is None or stream.read() != built.read(name):
+                    return False
+    except (OSError, tarfile.TarError, zipfile.BadZipFile):
+        return False
+    return True
+
+
+def _package(wheel: str) -> str:
+    """Return the name of the package of a wheel, as locks write it; an empty text where it has none."""
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename  # noqa: PLC0415 - once per start
+
+    try:
+        return str(parse_wheel_filename(wheel)[0])
+    except InvalidWheelFilename:
+        return ""
+
+
+def _wheel_lock(lock: Path, wheels: Mapping[str, str]) -> str:
+    """Return the text of the lock of the wheels: the same pins, by the sums of what was built as well."""
+    by_package = {_package(name): digest for name, digest in wheels.items() if name.endswith(".whl")}
+    pins = (Pin(name=pin.name, version=pin.version, sha256=by_package[pin.name]) for pin in read_lock(lock))
+    return "".join(f"{pin.line}\n" for pin in pins)
+
+
+def _download(lock: Path, folder: Path) -> None:
+    arguments = ["download", "--quiet", "--no-deps", "--require-hashes", "-r", str(lock), "-d", str(folder)]
+    try:
+        pip(*arguments)
+    except CalmError as first:
+        if "+cpu" not in lock.read_text(encoding="utf-8") or no_space(first):
+            raise
+        try:
+            pip(*arguments, "--extra-index-url", _CPU_WHEELS)
+        except CalmError as second:
+            if no_space(second):
+                raise
+            raise first from None
+
+
+def _build_wheel(source: Path, folder: Path) -> None:
+    """Build a wheel and keep the source, which has the hash of the lock."""
+    pip("wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(source))
+    (folder / _SOURCES).mkdir(exist_ok=True)
+    shutil.move(source, folder / _SOURCES / source.name)
