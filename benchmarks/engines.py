@@ -30,7 +30,8 @@ from orchestrator.errors import CalmError
 from orchestrator.paths import layout
 from orchestrator.records import Choice
 from orchestrator.runs.execute import execute
-from orchestrator.runs.plan import Settings, make_plan
+from orchestrator.runs.plan import make_plan
+from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

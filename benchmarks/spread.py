@@ -1,6 +1,6 @@
 """What the trainings in the tests reach, over seeds and instruction sets: bounds of tests rest on this table.
 
-    python benchmarks/spread.py [--seeds 1 2 3] [--folders n2v n2n hdn deepcad cellmincer]
+    python benchmarks/spread.py [--seeds 1 2 3] [--folders n2v n2n hdn deepcad cellmincer care n2v-tf]
 
 Every test marked `training` of a folder runs with each seed under each limit on the instructions of the processor,
 with one thread, and its figures are taken from the report of pytest. A bound should lie at least three standard
@@ -20,7 +20,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("n2v", "n2n", "hdn", "deepcad", "cellmincer")
+FOLDERS = ("n2v", "n2n", "hdn", "deepcad", "cellmincer", "care", "n2v-tf")
 LIMITS = {  # torch's own kernels, and those of oneDNN
     "default": {},
     "AVX2": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"},

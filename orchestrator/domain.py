@@ -68,7 +68,16 @@ class Paper(Document, frozen=True, kw_only=True):
     """The publication of an algorithm."""
 
     doi: str
-    cite: str
+    authors: str  # as BibTeX has them: family name first, joined by "and"; "others" ends a list that goes on
+    title: str
+    venue: str
+    year: int
+
+    @property
+    def cite(self) -> str:
+        """The publication in one sentence: family names, title, venue, year."""
+        names = [name.partition(",")[0].replace("others", "et al.") for name in self.authors.split(" and ")]
+        return f"{', '.join(names).rstrip('.')}. {self.title}. {self.venue} {self.year}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,6 +117,8 @@ class Algorithm:
         Titles of the controls that its prediction writes beside its result, by the name of their folder.
     extra_movies : tuple of str
         Parameters, each true or a number, that say how many movies are written beside each prediction.
+    prediction_params : tuple of str
+        Parameters that only prediction reads: trainings that differ in nothing else are one training.
     prior : PriorUse or None
         None where it takes no prior.
     document : mapping
@@ -132,6 +143,7 @@ class Algorithm:
     shares: tuple[Path, ...]
     controls: Mapping[str, str]
     extra_movies: tuple[str, ...]
+    prediction_params: tuple[str, ...]
     prior: PriorUse | None
     document: Mapping[str, Any]
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +93,10 @@ class Layout:
     def reproduced(self) -> Path:
         """The page that `calm reproduce` writes."""
         return self.outputs / "reproduced.html"
+
+    def compared(self, movie: str, preset: str) -> Path:
+        """Return the page that `calm compare` writes about a movie."""
+        return self.outputs / f"compared-{movie}-{preset}.html"
 
     @property
     def delivered(self) -> Path:
@@ -204,6 +213,20 @@ class RunFolder:
 def existing_parent(path: Path) -> Path:
     """Return the path where it exists, else the nearest folder above it that does."""
     return next(one for one in (path, *path.parents) if one.exists())
+
+
+@contextmanager
+def folder_for(path: Path) -> Iterator[None]:
+    """Make the folder of a path for a block; where the block fails, folders that were made and are empty go again."""
+    fresh = [folder for folder in path.parents if not folder.exists()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for folder in fresh:
+            with suppress(OSError):  # others may use it by now
+                folder.rmdir()
+        raise
 
 
 def free_bytes_at(path: Path) -> int:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +19,8 @@ from orchestrator.paths import layout
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(Path(__file__).parent))  # importlib mode does not let tests import the helpers beside this
+from command import Calm  # noqa: E402 - it lies there
+
 TEST_DATA = Path(os.environ.get("CALM_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
@@ -49,10 +49,16 @@ def pytest_configure_node(node):
     node.workerinput["slowness"] = node.config.calm_slowness
 
 
+@pytest.hookimpl(tryfirst=True)  # before a worker reads the groups
 def pytest_collection_modifyitems(config, items):
-    """Scale limits of time with the machine, and call a test slow that starts programs."""
+    """Scale limits of time with the machine, call a test slow that starts programs, and keep files on one worker.
+
+    Tests of one file share what its fixtures made; a file that shares by something smaller names its groups itself.
+    """
     default_s = float(config.getini("timeout"))
     for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(ROOT).as_posix()))
         if STARTS_PROGRAMS & {*item.fixturenames}:
             item.add_marker(pytest.mark.slow)
         own = item.get_closest_marker("timeout")
@@ -81,30 +87,6 @@ def pytest_runtest_setup(item):
             (pytest.fail if required else pytest.skip)(
                 f"engine {name}: {error.message}; tests/engines/provision/{name}.sh installs it on Debian"
             )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Calm:
-    """The command, in a world of its own but for the shared cache of wheels and environments."""
-
-    outputs: Path
-    data: Path
-
-    def __call__(self, *arguments, **environment):
-        return subprocess.run(
-            self.command(*arguments), capture_output=True, text=True, check=False, env=self.environment(**environment)
-        )
-
-    def command(self, *arguments):
-        return [sys.executable, "-c", "from orchestrator.cli import main; main()", *map(str, arguments)]
-
-    def environment(self, **more):
-        return os.environ | {"CALM_OUTPUTS": str(self.outputs), "CALM_DATA": str(self.data)} | more
-
-    def run_folder(self, experiment):
-        """Return the one finished run of an experiment."""
-        (record,) = sorted((self.outputs / experiment).glob("*/run.json"))
-        return record.parent
 
 
 @pytest.fixture

@@ -31,7 +31,10 @@ def search_path(name, python):
     extras = layout().home / "test-packages" / hashlib.sha256(wanted + str(python).encode()).hexdigest()[:12]
     if wanted and not (extras / "complete").exists():
         shutil.rmtree(extras, ignore_errors=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", "--target", extras, "-r", listed], check=True)
+        subprocess.run(
+            [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--target", extras, "-r", listed],
+            check=True,
+        )
         (extras / "complete").touch()
     shared = [path.parent for path in load_algorithm(CONTAINERS / name).shares]
     return ":".join(map(str, dict.fromkeys([CONTAINERS, CONTAINERS / name, *shared, extras])))

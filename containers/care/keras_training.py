@@ -6,6 +6,7 @@ Shared with n2v-tf: a `Recipe` says what a batch is and how far off an output is
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -130,7 +131,7 @@ def train_network(job: Job, events: Events, recipe: Recipe, normalisation: Norma
         When the loss stops being finite.
     """
     training = _Training(recipe)
-    events.network(training.network.count_params())
+    events.network(sum(math.prod(weight.shape) for weight in training.network.trainable_variables))
     run_steps(
         job,
         events,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import resource
 import sys
 import time
 from dataclasses import dataclass
@@ -87,7 +88,9 @@ def write_result(  # noqa: PLR0913 - one argument per field of the record
 
 
 def _peak_memory_bytes() -> int:
-    """Return the peak of this program; `ru_maxrss` would also count the one that started it, getrusage(2)."""
+    """Return the peak of this program; `ru_maxrss` would also count the one that started it on Linux, getrusage(2)."""
+    if sys.platform != "linux":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
     (line,) = (
         line for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM")
     )

@@ -80,7 +80,7 @@ def over_files(movies: Mapping[str, Movie], score: Callable[[str, Movie, int], R
     dict
         Scores by name, sorted. At most one image per core, or one movie, is being scored at a time.
     """
-    cores = len(os.sched_getaffinity(0))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     names = sorted(movies)
     images = [name for name in names if movies[name].shape[0] == 1]
     found = dict(zip(images, ordered_map(lambda name: score(name, movies[name], 1), images, cores), strict=True))

@@ -11,6 +11,8 @@ from evaluation.report.numbers import number, signed
 from evaluation.report.table import best_value, gain_text, mean_of, tables_of, value_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from evaluation.report.content import Page, Row
     from evaluation.report.table import Table
     from evaluation.scores.catalogue import Metric
@@ -56,7 +58,8 @@ def _sentences(table: Table) -> str:
         sentences.append(_against(control, algorithm, metric))
     ceiling = _best(table, metric, SUPERVISED)
     if ceiling is not None:
-        sentences.append(_ceiling(ceiling, noisy, metric))
+        others = [one for one in (algorithm, control) if one is not None]
+        sentences.append(_ceiling(ceiling, noisy, others, metric))
     return " ".join(sentences)
 
 
@@ -95,10 +98,13 @@ def _against(control: _Best, algorithm: _Best, metric: Metric) -> str:
     return f"{verdict} the best control, {control.row.title} ({value}, difference {difference})."
 
 
-def _ceiling(ceiling: _Best, noisy: _Best, metric: Metric) -> str:
-    """Say what learning from clean targets reaches, and why it is no choice."""
+def _ceiling(ceiling: _Best, noisy: _Best, others: Sequence[_Best], metric: Metric) -> str:
+    """Say what learning from clean targets reaches, why it is no choice, and where it is no ceiling."""
     gain = f"{signed(ceiling.value - noisy.value, metric.decimals)} {metric.unit}".strip()
-    return (
+    sentence = (
         f"The supervised ceiling, {ceiling.row.title}, reaches {value_text(metric, ceiling.value)} ({gain}): "
         "it learned from clean targets, so it is not ranked and no choice for a movie without them."
     )
+    above = best_value([ceiling.value, *(one.value for one in others)], metric.better)
+    title = next((one.row.title for one in others if one.value == above != ceiling.value), None)
+    return sentence if title is None else f"{sentence} Trained like this it is no ceiling: {title} does better."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from evaluation.report.content import NOISY
@@ -42,9 +43,10 @@ class Entry:
 
     @property
     def own(self) -> bool:
-        """Whether the movies are files of the user: those are trained on, and have no target."""
+        """Whether the movies are files of the user: trained on or given to a training, and without a target."""
         return self.attempt is None and all(
-            name.split == "train" and movie.target is None for name, movie in self.runs[0].movies
+            movie.target is None and (name.split == "train" or isinstance(self.runs[0].record.trained, Path))
+            for name, movie in self.runs[0].movies
         )
 
     @property

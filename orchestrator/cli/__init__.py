@@ -2,6 +2,7 @@
 
 from orchestrator.cli import (  # noqa: F401 - importing them adds their commands to `main`
     bundle,
+    choose,
     compare,
     data,
     denoise,

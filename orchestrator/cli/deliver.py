@@ -11,6 +11,7 @@ from filelock import FileLock
 
 from contract.files import atomic, sha256, write_json
 from orchestrator.errors import BadInput
+from orchestrator.paths import folder_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,8 +47,7 @@ def check_targets(targets: Sequence[Path], written: Path) -> None:
 def delivering(target: Path, written: Path) -> Iterator[Path]:
     """Give a temporary sibling of a place to write to, then put it there and remember that it is calm's."""
     check_targets([target], written)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(target) as part:
+    with folder_for(target), atomic(target) as part:
         yield part
         digest = sha256(part)
     with FileLock(written.with_suffix(".lock")):

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from orchestrator.records import Choice
-    from orchestrator.runs.plan import Settings
+    from orchestrator.runs.settings import Settings
 
 PATH = click.Path(path_type=Path)
 ENGINES = get_args(EngineName)
+_DEFAULT_SEED = 42
 
 
 class FiniteRange(click.FloatRange):
@@ -45,16 +46,62 @@ class Given(click.ParamType[str]):
         return str(value)
 
 
+class Listed(click.ParamType[tuple[str, ...]]):
+    """Texts with commas between them, none of them empty and none of them twice."""
+
+    name = "text,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:  # noqa: ANN401
+        """Return the texts, as click declares it."""
+        if isinstance(value, tuple):
+            return value
+        found = tuple(one.strip() for one in str(value).split(","))
+        if not all(found):
+            self.fail("expected texts with commas between them, got an empty one.", param, ctx)
+        if len(set(found)) < len(found):
+            self.fail(f"expected each of them once, got {value}.", param, ctx)
+        return found
+
+
+class _Seeds(Listed):
+    """Seeds with commas between them."""
+
+    name = "integer,..."
+    seed = click.IntRange(0, 2**32 - 1)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        """Return the seeds, as click declares it."""
+        found = (value,) if isinstance(value, int) else super().convert(value, param, ctx)
+        return tuple(self.seed(one, param, ctx) for one in found)
+
+
+seeds = click.option(
+    "--seed",
+    "seeds",
+    type=_Seeds(),
+    default=str(_DEFAULT_SEED),
+    show_default=True,
+    help="One, or several with commas between them.",
+)
 engine = click.option(
     "--engine", "engine_name", type=click.Choice(("auto", *ENGINES)), default="auto", show_default=True
 )
 device = click.option("--device", type=click.Choice(get_args(Device)), default="cpu", show_default=True)
 memory = click.option("--memory", "memory_gib", type=FiniteRange(0.1), help="[GiB; default: 90 % of the machine]")
+regions = click.option(
+    "--regions",
+    type=PATH,
+    help="Where to look: JSON of Neurofinder, stat.npy of suite2p, ROIs of ImageJ (.roi, .zip), TIFF of labels.  "
+    "[default: active spots away from artefacts]",
+)
 threads = click.option("--threads", type=click.IntRange(1), help="Results depend on it.  [default: all cores]")
 params = click.option(
     "--param", "params", multiple=True, metavar="NAME=VALUE", help="Set a parameter; may be repeated."
 )
-_PRESETS = "smoke, quick, default or published; `calm list ALGORITHM` shows them."
+_PRESETS = (
+    "smoke (seconds; shows that it works, not that it denoises), quick, default or published; "
+    "`calm list ALGORITHM` shows them."
+)
 _PRIOR = "Prediction of another run, noise model, calibration stack or checkpoint, as `calm list ALGORITHM` says."
 _INPUT = "Your own movie: a file, a folder or a quoted pattern; may be repeated."
 _OF_INPUT = ("axes", "channel", "plane", "series", "inside", "frame_rate_hz")  # options that only --input needs
@@ -70,11 +117,12 @@ _CHOICE = (
     click.option("--inside", type=Given(), help="Path of the movie inside an HDF5, NWB or Zarr --input."),
     click.option("--frame-rate", "frame_rate_hz", type=FiniteRange(0, min_open=True), help="Of --input.  [Hz]"),
 )
+_SEED = click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=_DEFAULT_SEED, show_default=True)
 _SETTINGS = (
     click.option("--preset", type=Given(), default="default", show_default=True, help=_PRESETS),
     params,
     click.option("--prior", multiple=True, type=PATH, help=_PRIOR),
-    click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=42, show_default=True),
+    _SEED,
     threads,
     device,
     click.option("--precision", type=click.Choice(get_args(Precision)), default="float32", show_default=True),
@@ -99,8 +147,8 @@ def with_choice(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def with_own_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command that is given movies as arguments the other options of a run."""
-    for option in reversed((*_CHOICE, *_SETTINGS)):
+    """Give a command that is given movies as arguments, and several seeds, the other options of a run."""
+    for option in reversed((*_CHOICE, *(one for one in _SETTINGS if one is not _SEED))):
         command = option(command)
     return command
 
@@ -114,12 +162,12 @@ def with_prediction_options(command: Callable[..., None]) -> Callable[..., None]
 
 def settings_of(options: dict[str, Any]) -> Settings:
     """Return the settings that options of a run choose."""
-    from orchestrator.runs.plan import Settings
+    from orchestrator.runs.settings import Settings
 
     return Settings(
         preset=options["preset"],
         overrides=overrides_of(options["params"]),
-        seed=options["seed"],
+        seed=options.get("seed", _DEFAULT_SEED),  # a command may take several in its place
         threads=threads_of(options["threads"]),
         device=options["device"],
         precision=options["precision"],
@@ -137,7 +185,7 @@ def choice_of(options: dict[str, Any]) -> Choice:
 
 def threads_of(given: int | None) -> int:
     """Return the threads that were asked for, else one for each core that this process may use."""
-    return given or len(os.sched_getaffinity(0))
+    return given or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 def overrides_of(given: Sequence[str]) -> dict[str, str]:

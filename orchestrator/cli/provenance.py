@@ -30,13 +30,14 @@ def crate(runs: tuple[Path, ...]) -> None:
 
 @main.command()
 @click.argument("name", metavar="EXPERIMENT|ALGORITHM")
-def cite(name: str) -> None:
+@click.option("--bibtex", is_flag=True, help="Print BibTeX entries, for a list of references.")
+def cite(name: str, *, bibtex: bool) -> None:
     """Print what to cite for a published experiment, or for an algorithm.
 
     \b
     Example:
         calm cite MOUSENEU_LP_N2N_1
-        calm cite n2v
+        calm cite n2v --bibtex
     """  # noqa: D301
     from orchestrator.data.manifest import load_manifest
     from orchestrator.experiments import named
@@ -44,7 +45,7 @@ def cite(name: str) -> None:
     from orchestrator.reproduce.cite import citations
 
     if name in algorithms():
-        lines = citations(algorithm(name), None, None)
+        found = citations(algorithm(name), None, None)
     else:
         where = layout()
         known = experiments()
@@ -52,6 +53,6 @@ def cite(name: str) -> None:
         dataset = load_manifest(where.manifest).named(experiment.dataset)
         first = experiment.prior
         prior = None if first is None else algorithm(known[first.experiment].image_name)
-        lines = citations(algorithm(experiment.image_name), experiment, dataset, prior)
-    for line in lines:
-        click.echo(line)
+        found = citations(algorithm(experiment.image_name), experiment, dataset, prior)
+    for one in found:
+        click.echo(one.bibtex if bibtex else one.line)

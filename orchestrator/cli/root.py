@@ -91,6 +91,12 @@ class _Group(_Subgroup):
 
     group_class = _Subgroup
 
+    def main(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as click declares it
+        """Begin again in Python's UTF-8 mode where the locale is another: names of files are UTF-8 everywhere else."""
+        if sys.getfilesystemencoding() != "utf-8":
+            os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 - this program
+        return super().main(*args, **options)
+
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as click declares it
         try:
             return super().invoke(ctx)
@@ -146,8 +152,8 @@ def algorithm(name: str) -> Algorithm:
 
 def experiments() -> dict[str, Experiment]:
     """Return every published experiment by name; what is wrong with a file is said, and the others go on."""
-    from orchestrator.experiments import load_experiments
     from orchestrator.paths import layout
+    from orchestrator.reproduce.published import load_experiments
 
     def say(error: BadInput) -> None:
         click.echo(f"Warning: left out: {error.message}. {error.hint}", err=True)

@@ -30,7 +30,7 @@ def run(name: str, *, check: bool, **options: Any) -> None:  # noqa: ANN401 - cl
         calm run n2v --data demo --preset quick
         calm run n2v --input movie.tif --param num_epochs=20
     """  # noqa: D301
-    from orchestrator.runs.plan import check_prior
+    from orchestrator.runs.needs import check_prior
 
     opened = session(options["engine_name"], options["memory_gib"])
     source = _source(options)

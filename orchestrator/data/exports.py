@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING, assert_never
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, assert_never
 
 import numpy as np
 
@@ -13,14 +14,19 @@ from contract.stacks import open_stack
 from orchestrator.data.readers.extras import imported
 from orchestrator.data.readers.tiff import open_movie
 from orchestrator.errors import BadInput
+from orchestrator.paths import folder_for
 from orchestrator.records import Choice
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from contract.stacks import Stack
     from orchestrator.domain import ExportForm
 
+_ENDS = {"imagej": ".tif", "ome-zarr": ".ome.zarr", "suite2p": ""}
 _BLOCK_FRAMES = 16
 _RESOLUTION_STEPS = 1_000_000  # TIFF stores pixels per unit as a fraction
 
@@ -47,19 +53,22 @@ def export(prediction: Path, form: ExportForm, folder: Path) -> Path:
     BadInput
         When something of that name is there, the movie is too large for the form, or a value does not fit it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = prediction.name.removesuffix(prediction.suffix).removesuffix(".ome")
+    target = folder / (prediction.name.removesuffix(prediction.suffix).removesuffix(".ome") + _ENDS[form])
+    if target.exists():
+        message = f"{target}: expected nothing of that name, got something"
+        raise BadInput(message, "Choose another folder with --to; calm overwrites nothing.")
     scales = _scales(prediction)
-    with open_stack(prediction) as stack:
+    with open_stack(prediction) as stack, folder_for(target):
         match form:
             case "imagej":
-                return _imagej(stack, scales, _fresh(folder / f"{stem}.tif"))
+                _imagej(stack, scales, target)
             case "ome-zarr":
-                return _ome_zarr(stack, scales, _fresh(folder / f"{stem}.ome.zarr"))
+                _ome_zarr(stack, scales, target)
             case "suite2p":
-                return _suite2p(stack, scales, _fresh(folder / stem))
+                _suite2p(stack, scales, target)
             case _:
                 assert_never(form)
+    return target
 
 
 def _scales(prediction: Path) -> Scales:
@@ -71,14 +80,20 @@ def _scales(prediction: Path) -> Scales:
     )
 
 
-def _fresh(target: Path) -> Path:
-    if target.exists():
-        message = f"{target}: expected nothing of that name, got something"
-        raise BadInput(message, "Choose another folder with --to; calm overwrites nothing.")
-    return target
+@contextmanager
+def _folder(target: Path) -> Iterator[Path]:
+    """Give a temporary sibling of a folder to write to; it gets its name only when complete."""
+    part = target.with_name(target.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    try:
+        yield part
+        part.rename(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
-def _imagej(stack: Stack, scales: Scales, target: Path) -> Path:
+def _imagej(stack: Stack, scales: Scales, target: Path) -> None:
     if stack.shape[0] * stack.frame_bytes > CLASSIC_LIMIT_BYTES:
         message = f"{stack.path}: expected a movie below 4 GB, which an ImageJ TIFF holds, got {stack.shape}"
         raise BadInput(message, "Fiji opens the prediction itself, or export it with --form ome-zarr.")
@@ -96,21 +111,25 @@ def _imagej(stack: Stack, scales: Scales, target: Path) -> Path:
     with write_stack(target, header, stack.dtype) as written:
         for block in stack.blocks(_BLOCK_FRAMES):
             written.write(block)
-    return target
 
 
-def _ome_zarr(stack: Stack, scales: Scales, target: Path) -> Path:
+def _ome_zarr(stack: Stack, scales: Scales, target: Path) -> None:
     zarr = imported("zarr", "zarr", stack.path)
-    part = target.with_name(target.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    group = zarr.open_group(str(part), mode="w", zarr_format=3)
     frames, height, width = stack.shape
     chunks = (min(_BLOCK_FRAMES, frames), height, width)
     names = ["t", "y", "x"]
-    array = group.create_array("0", shape=stack.shape, chunks=chunks, dtype=stack.dtype, dimension_names=names)
-    for start in range(0, frames, _BLOCK_FRAMES):
-        stop = min(start + _BLOCK_FRAMES, frames)
-        array[start:stop] = stack.frames(start, stop)
+    with _folder(target) as part:
+        group = zarr.open_group(str(part), mode="w", zarr_format=3)
+        array = group.create_array("0", shape=stack.shape, chunks=chunks, dtype=stack.dtype, dimension_names=names)
+        for start in range(0, frames, _BLOCK_FRAMES):
+            stop = min(start + _BLOCK_FRAMES, frames)
+            array[start:stop] = stack.frames(start, stop)
+        image = {"name": target.stem} | _zarr_scales(scales)
+        group.attrs["ome"] = {"version": "0.5", "multiscales": [image]}
+
+
+def _zarr_scales(scales: Scales) -> dict[str, Any]:
+    """Return axes and datasets of an OME-Zarr image."""
     axes: list[dict[str, str]] = [{"name": "t", "type": "time"}, *({"name": one, "type": "space"} for one in "yx")]
     scale = [1.0, 1.0, 1.0]
     if scales.interval_s is not None:
@@ -118,30 +137,30 @@ def _ome_zarr(stack: Stack, scales: Scales, target: Path) -> Path:
     if scales.pixel_um is not None:
         scale[1:] = scales.pixel_um
         axes[1]["unit"] = axes[2]["unit"] = "micrometer"
-    level = {"path": "0", "coordinateTransformations": [{"type": "scale", "scale": scale}]}
-    group.attrs["ome"] = {"version": "0.5", "multiscales": [{"name": target.stem, "axes": axes, "datasets": [level]}]}
-    part.rename(target)
-    return target
+    return {
+        "axes": axes,
+        "datasets": [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": scale}]}],
+    }
 
 
-def _suite2p(stack: Stack, scales: Scales, target: Path) -> Path:
-    part = target.with_name(target.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir()
+def _suite2p(stack: Stack, scales: Scales, target: Path) -> None:
     frames, height, width = stack.shape
-    limits = np.iinfo(np.int16)
-    with (part / "data.bin").open("wb") as stream:
-        for block in stack.blocks(_BLOCK_FRAMES):
-            rounded = np.rint(block)
-            if rounded.min() < limits.min or rounded.max() > limits.max:
-                shutil.rmtree(part)
-                message = f"{stack.path}: expected values of {limits.min} to {limits.max}, which suite2p stores, got "
-                message += f"{rounded.min():g} to {rounded.max():g}"
-                raise BadInput(message, "Export it with --form ome-zarr, or give suite2p the TIFF, which it halves.")
-            stream.write(rounded.astype("<i2").tobytes())
     settings: dict[str, float] = {"Ly": height, "Lx": width, "nframes": frames, "nchannels": 1, "nplanes": 1}
     if scales.interval_s is not None:
         settings["fs"] = 1 / scales.interval_s
-    np.save(part / "ops.npy", np.array(settings, dtype=object))
-    part.rename(target)
-    return target
+    with _folder(target) as part:
+        with (part / "data.bin").open("wb") as stream:
+            for block in stack.blocks(_BLOCK_FRAMES):
+                stream.write(_as_int16(stack.path, block))
+        np.save(part / "ops.npy", np.array(settings, dtype=object))
+
+
+def _as_int16(path: Path, block: NDArray[np.generic]) -> bytes:
+    """Return frames rounded to the numbers that suite2p stores."""
+    limits, rounded = np.iinfo(np.int16), np.rint(block)
+    if rounded.min() < limits.min or rounded.max() > limits.max:
+        message = f"{path}: expected values of {limits.min} to {limits.max}, which suite2p stores, got "
+        message += f"{rounded.min():g} to {rounded.max():g}"
+        raise BadInput(message, "Export it with --form ome-zarr, or give suite2p the TIFF, which it halves.")
+    data: bytes = rounded.astype("<i2").tobytes()
+    return data

@@ -46,6 +46,7 @@ _TIFF_NAMES = (".tif", ".tiff")
 _READABLE = ("TIFF", "ImageJ TIFF", "OME-TIFF")  # formats whose own metadata a prediction keeps
 _SAME_RATE = 0.01  # instruments measure the rate of each recording
 _DIGITS = re.compile(r"\d+")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")  # how Python keeps bytes that are no UTF-8
 
 
 def check_path(path: Path) -> None:
@@ -54,8 +55,13 @@ def check_path(path: Path) -> None:
     Raises
     ------
     BadInput
-        For a comma (breaks mounts of Docker, Podman and Apptainer) or a colon (breaks those of Apptainer).
+        For a comma (breaks mounts of Docker, Podman and Apptainer), a colon (breaks those of Apptainer), and bytes that
+        are no UTF-8, which no record can hold.
     """
+    if _SURROGATE.search(str(path)):
+        shown = str(path).encode(errors="backslashreplace").decode()
+        message = f"{shown}: expected a path in UTF-8, got other bytes"
+        raise BadInput(message, "Rename the file.")
     for character in ",:":
         if character in str(path):
             message = f"{path}: expected a path without '{character}', which container engines cannot mount"
@@ -108,6 +114,9 @@ class Inspector:
     def _described(self, given: Path, planes: Planes, frames: Frames, choice: Choice) -> Recording:
         stored = planes.stored
         height, width = stored.frame
+        if not len(frames.planes):
+            message = f"{given}: expected a movie, got no frame: {stored.shape}"
+            raise BadInput(message, "Give a movie that was recorded to its end.")
         if min(height, width) < _SMALLEST:
             message = f"{given}: expected frames of at least {_SMALLEST} pixels a side, got {height} x {width}"
             raise BadInput(message, "Scores and networks need larger frames; crop less.")
@@ -132,11 +141,11 @@ class Inspector:
             stack=self.stacks / content / _stack_name(given, stored),
             copied=True,
         )
+        self._check_pages(content, planes)
         direct = _direct(recording, stored, frames)
         if direct is not None:
-            self._check_output(content, direct, header_of_file(direct))
-            return direct
-        self._check_pages(content, planes)
+            self._check_output(content, *direct)
+            return direct[0]
         self._check_output(content, recording, header_for(recording, stored, frames))
         return recording
 
@@ -270,17 +279,8 @@ def header_for(recording: Recording, stored: Stored, frames: Frames) -> Header:
     return replace(kept, axes=frames.axes, shape=recording.shape, xml=xml)
 
 
-def header_of_file(recording: Recording) -> Header:
-    """Return the header of a movie that jobs read themselves."""
-    with open_stack(recording.stack, recording.choice.axes) as stack:
-        try:
-            return header_of(stack)
-        except JobRefused as error:
-            raise BadInput(str(error), "Save the movie as a plain TIFF.") from error
-
-
-def _direct(recording: Recording, stored: Stored, frames: Frames) -> Recording | None:
-    """Return the movie to be read from its own file, where that is one uncompressed block of just its frames."""
+def _direct(recording: Recording, stored: Stored, frames: Frames) -> tuple[Recording, Header] | None:
+    """Return the movie to be read from its own file, and its header, where that is one block of just its frames."""
     states = recording.frame_rate_hz is not None or recording.pixel_um is not None
     alone = len(recording.files) == 1 and frames.planes == range(stored.planes)
     carried = stored.header is not None or not states or _rate_origin(recording) == _ORIGIN
@@ -290,7 +290,7 @@ def _direct(recording: Recording, stored: Stored, frames: Frames) -> Recording |
     try:
         with open_stack(path, recording.choice.axes) as stack:
             same = stack.contiguous and stack.shape == recording.shape and stack.dtype.name == recording.dtype
-            return replace(recording, stack=path, axes=stack.axes, copied=False) if same else None
+            return (replace(recording, stack=path, axes=stack.axes, copied=False), header_of(stack)) if same else None
     except JobRefused:
         return None
 

@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from orchestrator.algorithms import in_environment, load_algorithms
+from orchestrator.doctor.known_faults import faulty_locks
 from orchestrator.doctor.nvidia import QUERY, CudaBuild, cuda_build, misfit, read_gpus
 from orchestrator.doctor.old_images import leftovers
 from orchestrator.domain import CURRENT, EngineName
 from orchestrator.engines import engine_named, process
 from orchestrator.engines.hardware import gpus
 from orchestrator.engines.kernel import allows_user_namespaces
-from orchestrator.engines.locks import python, read_lock
+from orchestrator.engines.locks import read_lock
 from orchestrator.engines.machine import FAST_FLAGS, NEEDED_FLAGS, SUBIDS, processor_flags, subordinate_ids
+from orchestrator.engines.python import VERSION, found_python
 from orchestrator.errors import CalmError
 from orchestrator.paths import existing_parent, free_bytes_at
 
@@ -64,13 +66,15 @@ def examine(layout: Layout) -> tuple[Finding, ...]:
         _gpu,
         _cuda,
         _cdi,
+        _known_faults,
     )
     return tuple(check(layout) for check in checks)
 
 
 def _python(_: Layout) -> Finding:
     try:
-        return Finding(check="python", severity="ok", message=str(python()))
+        found = found_python() or f"Python {VERSION} for the environments will be downloaded"
+        return Finding(check="python", severity="ok", message=str(found))
     except CalmError as error:
         return Finding(check="python", severity="error", message=error.message, remedy=error.hint)
 
@@ -239,6 +243,15 @@ def _cdi(_: Layout) -> Finding:
         return Finding(check="cdi", severity="ok" if found else "note", message=", ".join(found) or "no specification")
     remedy = "podman needs it for --device cuda: nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
     return Finding(check="cdi", severity="warning", message="no specification for the GPU", remedy=remedy)
+
+
+def _known_faults(layout: Layout) -> Finding:
+    found = faulty_locks(layout.containers)
+    if not found:
+        return Finding(check="known faults", severity="ok", message="no lock holds a release of known_faults.yaml")
+    message = "; ".join(f"{sentence} in {', '.join(locks)}" for sentence, locks in found.items())
+    remedy = "Raise the version in requirements.in of that folder and run `calm lock`; results will differ in bits."
+    return Finding(check="known faults", severity="warning", message=message, remedy=remedy)
 
 
 def _text(path: str) -> str:

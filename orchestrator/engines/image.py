@@ -16,6 +16,7 @@ from filelock import FileLock
 import contract
 from contract.files import sha256
 from orchestrator.domain import SYSTEM, Image
+from orchestrator.engines.platforms import host, lock_for
 from orchestrator.engines.stamps import changes, files_below
 from orchestrator.engines.system import packages, system_python
 from orchestrator.engines.wheelhouse import check_wheelhouse, fill_wheelhouse
@@ -49,7 +50,7 @@ def image_of(algorithm: Algorithm, variant: Device, layout: Layout) -> Image:
     Image
         Its digest covers the lock, the contract package, the code of the algorithm, its Dockerfile and the base.
     """
-    lock = algorithm.lock(variant)
+    lock = lock_for(algorithm, variant, host())
     python = system_python() if algorithm.environment == SYSTEM else None
     files = {name: sha256(path) for name, path in _code(algorithm)} | {_ABOUT: _sum(_about(algorithm))}
     digest = hashlib.sha256()

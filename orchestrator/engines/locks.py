@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -16,13 +15,13 @@ from urllib.parse import unquote, urlparse
 from contract.files import atomic, sha256
 from orchestrator.engines import process
 from orchestrator.engines.failures import diagnose_words
+from orchestrator.engines.python import python
 from orchestrator.errors import AlgorithmFailed, BadInput, CalmError
 
 if TYPE_CHECKING:
     from orchestrator.domain import Algorithm, Device
     from orchestrator.engines.failures import Failure
 
-PYTHON = (3, 11)  # the one Python of every environment, so that one lock serves all engines
 NO_DEPS = "# no-deps"
 _SOURCE_DATE_EPOCH = "315532800"  # 1980-01-01, the earliest time a zip file can hold: wheels built alike are alike
 _LINE = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+) --hash=sha256:(?P<sha256>[0-9a-f]{64})$")
@@ -40,24 +39,6 @@ class Pin:
     def line(self) -> str:
         """The pin as a line of a lock."""
         return f"{self.name}=={self.version} --hash=sha256:{self.sha256}"
-
-
-def python() -> Path:
-    """Return a Python of the version the locks are for.
-
-    Raises
-    ------
-    BadInput
-        When there is none.
-    """
-    if sys.version_info[:2] == PYTHON:
-        return Path(sys.executable)
-    name = "python{}.{}".format(*PYTHON)
-    found = shutil.which(name)
-    if found is None:
-        message = f"expected {name} on the PATH, got none; the locks are for this version"
-        raise BadInput(message, f"Install {name} with its venv module (on Debian 12: python3 and python3-venv).")
-    return Path(found)
 
 
 def read_lock(path: Path) -> tuple[Pin, ...]:
@@ -137,10 +118,12 @@ def _pin(item: dict[str, Any]) -> Pin:
 
 
 def pip(*arguments: str) -> str:
-    """Run pip of the Python that environments are made with; its failures say what to look at."""
+    """Run pip for the Python that environments are made with; its failures say what to look at."""
     environment = os.environ | {"SOURCE_DATE_EPOCH": _SOURCE_DATE_EPOCH, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     try:
-        return process.run([str(python()), "-m", "pip", *arguments], environment=environment)
+        return process.run(
+            [sys.executable, "-m", "pip", "--python", str(python()), *arguments], environment=environment
+        )
     except AlgorithmFailed as error:
         full = no_space(error)
         if full is not None:

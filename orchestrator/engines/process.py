@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import subprocess
+import sys
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -133,11 +134,12 @@ def _text(path: Path) -> str:
 
 
 def _end_with_parent() -> None:
-    """Ask the kernel to kill this process when the one that started it is killed, see prctl(2).
+    """Ask Linux to kill this process when the one that started it is killed, see prctl(2); macOS cannot be asked.
 
     A program with more rights than its caller, as Apptainer's starter, is not killed: see `end_leftovers`.
     """
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if sys.platform == "linux":
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _wait(process: subprocess.Popen[bytes], watch: Callable[[], None]) -> int:

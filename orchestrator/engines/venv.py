@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import shlex
 import shutil
 import tempfile
@@ -17,7 +16,7 @@ from orchestrator.engines import process
 from orchestrator.engines.failures import image_missing
 from orchestrator.engines.image import check_caches
 from orchestrator.engines.kernel import kernel_kills
-from orchestrator.engines.locks import python as locked_python
+from orchestrator.engines.python import VERSION, found_python, python, uv, version_of
 from orchestrator.engines.stamps import changes, files_below, read_stamp, states_of, write_stamp
 from orchestrator.engines.system import search_path
 from orchestrator.engines.wheelhouse import LOCK
@@ -43,10 +42,10 @@ class VenvEngine:
     def check(self) -> str:
         """Return the version of Python that environments are made with."""
         try:
-            locked_python()
+            found = found_python()
         except BadInput as error:
             raise EngineMissing(error.message, error.hint) from error
-        return f"Python {platform.python_version()}"
+        return f"Python {version_of(found) if found else VERSION}"
 
     def ready(self, image: Image) -> str:  # noqa: ARG002 - of the interface
         """Return the version; Python and wheels are all it needs."""
@@ -101,8 +100,10 @@ class VenvEngine:
                 _stamp(folder).unlink(missing_ok=True)
                 shutil.rmtree(folder, ignore_errors=True)
                 check_caches(image, self._layout)
-                process.run([str(locked_python()), "-m", "venv", str(folder)])
-                process.run(_install_command(folder, image), environment=os.environ | {"PIP_CONFIG_FILE": os.devnull})
+                with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".uv-") as made:
+                    cache = Path(made)
+                    uv("venv", "--python", str(python()), str(folder), cache=cache)
+                    uv("pip", "install", "--python", str(folder), *_from_wheelhouse(image.wheelhouse), cache=cache)
                 write_stamp(_stamp(folder), states_of(files_below(folder), {}))  # the last, so what has one is whole
         return str(folder)
 
@@ -139,9 +140,7 @@ def _contents(states: Mapping[str, State]) -> dict[str, str]:
     return {name: state.sha256 for name, state in states.items()}
 
 
-def _install_command(folder: Path, image: Image) -> list[str]:
-    # pip looks into the folders of its own configuration too, where 2.13.0+cpu outranks the 2.13.0 of a cuda lock.
-    pip = [str(folder / "bin" / "python"), "-I", "-m", "pip", "--isolated", "install", "--quiet"]
-    pip.append("--disable-pip-version-check")
-    source = ["--no-index", "--find-links", str(image.wheelhouse), "--no-deps", "--require-hashes"]
-    return [*pip, *source, "-r", str(image.wheelhouse / LOCK)]
+def _from_wheelhouse(wheelhouse: Path) -> list[str]:
+    """Return the options that install what a wheelhouse holds, and nothing from anywhere else."""
+    source = ["--no-index", "--find-links", str(wheelhouse), "--no-deps", "--require-hashes", "--compile-bytecode"]
+    return [*source, "-r", str(wheelhouse / LOCK)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.experiments import ANCHOR, PRESET, in_order
-from orchestrator.runs.plan import Settings
+from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -20,7 +20,9 @@ from orchestrator.reproduce.attempts import prior_files
 from orchestrator.reproduce.reproduce import used
 from orchestrator.run import runs_in
 from orchestrator.runs.execute import finished
-from orchestrator.runs.plan import check_writable, outlined_plan
+from orchestrator.runs.needs import check_writable
+from orchestrator.runs.plan import outlined_plan
+from orchestrator.runs.training import equal_training
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -203,16 +205,17 @@ def estimate_of(name: str, plan: Plan, outputs: Path, state: str) -> Estimate:
     )
     if state == FINISHED:
         return estimate
+    taken = plan.trained is not None or equal_training(plan) is not None
     return replace(
         estimate,
-        jobs=tuple(job.folder.name for job in plan.jobs()),
-        seconds=_seconds(plan, outputs),
+        jobs=tuple(job.folder.name for job in plan.jobs() if job.command != "train" or not taken),
+        seconds=_seconds(plan, outputs, trains=not taken),
         memory_bytes=plan.algorithm.memory_bytes,
         disk_bytes=plan.needed_bytes,
     )
 
 
-def _seconds(plan: Plan, outputs: Path) -> tuple[float, float] | None:
+def _seconds(plan: Plan, outputs: Path, *, trains: bool) -> tuple[float, float] | None:
     """Take the times of finished runs with the same parameters and device, whatever the size of their movies.
 
     Prediction takes as long as there are pixels. Training does so where it counts epochs, and does not depend on them
@@ -220,7 +223,7 @@ def _seconds(plan: Plan, outputs: Path) -> tuple[float, float] | None:
     """
     pixels = sum(facts.pixels for facts in plan.facts.values())
     bounds = [
-        _bounds(run.record.jobs, pixels / _pixels(run.record))
+        _bounds(run.record.jobs, pixels / _pixels(run.record), trains=trains)
         for run in runs_in(outputs, f"{plan.algorithm.folder_name}-*")
         if _is_alike(run.record, plan)
     ]
@@ -229,8 +232,8 @@ def _seconds(plan: Plan, outputs: Path) -> tuple[float, float] | None:
     return statistics.median(least for least, _ in bounds), statistics.median(most for _, most in bounds)
 
 
-def _bounds(jobs: Mapping[str, JobRecord], ratio: float) -> tuple[float, float]:
-    train = jobs["train"].seconds
+def _bounds(jobs: Mapping[str, JobRecord], ratio: float, *, trains: bool) -> tuple[float, float]:
+    train = jobs["train"].seconds if trains else 0.0
     predict = ratio * math.fsum(job.seconds for name, job in jobs.items() if name != "train")
     return min(train, ratio * train) + predict, max(train, ratio * train) + predict
 

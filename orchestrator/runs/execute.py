@@ -20,6 +20,7 @@ from orchestrator.engines.failures import Evidence, diagnose, diagnose_words
 from orchestrator.records import Event, Result
 from orchestrator.run import Run, read_run
 from orchestrator.runs.record import record_of
+from orchestrator.runs.training import equal_training
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -118,14 +119,23 @@ def execute(plan: Plan, engine: Engine, progress: Progress, memory_bytes: int | 
         if there is not None:  # another process made it while this one waited
             return there
         try:
-            if plan.trained is not None:
-                _adopt(plan.trained, plan.folder)
+            equal = equal_training(plan)
+            taken = plan.trained or equal
+            if taken is not None:
+                _adopt(taken, plan.folder)
             results = {job.folder.name: _run_job(plan, job, engine, progress, limit) for job in plan.jobs()}
         except errors.BadInput:
             if fresh:
                 shutil.rmtree(plan.folder.path)
             raise
-        record = record_of(plan, engine, results, began_s=began, memory_bytes=limit)
+        record = record_of(
+            plan,
+            engine,
+            results,
+            began_s=began,
+            memory_bytes=limit,
+            training_of=None if equal is None else equal.folder.path,
+        )
         record = write_sealed(plan.folder.record, record)
     return Outcome(run=Run(folder=plan.folder, record=record), reused=False)
 

@@ -13,55 +13,26 @@ from contract import CONTRACT_VERSION
 from contract.job import Inputs, Job
 from orchestrator.algorithms import resolve_params
 from orchestrator.data.inspect import check_gaps, check_path
-from orchestrator.errors import BadInput, DeviceMissing
-from orchestrator.paths import existing_parent, free_bytes_at
+from orchestrator.errors import BadInput
 from orchestrator.records import TRAINED, KeyParts, MovieName
 from orchestrator.run import read_run
+from orchestrator.runs.needs import check_device, check_prior_taken, check_targets
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from orchestrator.data.checksums import Checksums
     from orchestrator.data.movies import Source
     from orchestrator.data.recording import Facts, Recording
-    from orchestrator.domain import Algorithm, Command, Device, Image, OutputDtype, Precision
+    from orchestrator.domain import Algorithm, Command, Image
     from orchestrator.paths import Layout, RunFolder
-    from orchestrator.records import Record
     from orchestrator.run import Run
+    from orchestrator.runs.settings import Settings
 
 _DRAFT = "not-known-yet-"  # the key of a run is known when its files are
 _FLOAT32_BYTES = 4
 _LEARNED = ("train", "val")  # splits that training sees
 _MARGIN_BYTES = 64 * 2**20  # checkpoints, logs, scores and a report
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
-    """What a user chooses for a run, beside algorithm and movies.
-
-    Parameters
-    ----------
-    preset : str
-        quick, default or published.
-    overrides : mapping
-        Parameters by name.
-    seed, threads : int
-        Seed of every random number, and threads; both change the bits of a result.
-    device : {"cpu", "cuda"}
-        Where to compute.
-    precision : {"float32", "bfloat16"}
-        Arithmetic of the network.
-    output_dtype : {"float32", "input"}
-        dtype of predictions.
-    """
-
-    preset: str
-    overrides: Mapping[str, Any]
-    seed: int
-    threads: int
-    device: Device = "cpu"
-    precision: Precision = "float32"
-    output_dtype: OutputDtype = "float32"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,6 +77,11 @@ class Plan:
     folder: RunFolder
     prior: tuple[Path, ...] = ()
     trained: Run | None = None
+
+    @property
+    def key_parts(self) -> KeyParts:
+        """All that the bits of its results depend on."""
+        return _key_parts(self.image, self.params, self.inputs, self.settings, self.source)
 
     @property
     def axes(self) -> str | None:
@@ -177,20 +153,15 @@ def make_plan(  # noqa: PLR0913 - everything a run depends on
     DeviceMissing
         When the algorithm cannot use the device.
     """
-    if settings.device not in algorithm.devices:
-        message = f"{algorithm.name}: expected a device of {', '.join(algorithm.devices)}, got {settings.device}"
-        raise DeviceMissing(message, f"Use --device {algorithm.devices[0]}.")
-    if prior and algorithm.prior is None:
-        message = f"{algorithm.name}: expected no prior, as it uses none, got {prior[0]}"
-        raise BadInput(message, "Leave --prior out; `calm list ALGORITHM` says what an algorithm takes.")
-    _check_targets(algorithm, source)
+    check_device(algorithm, settings.device)
+    check_prior_taken(algorithm, prior)
+    check_targets(algorithm, source)
     params = resolve_params(algorithm, settings.preset, dict(settings.overrides))
-    gaps_filled = params.get("detector_gaps") == "fill" and params.get("detector") == "repair"
-    if not gaps_filled:
+    if (params.get("detector"), params.get("detector_gaps")) != ("repair", "fill"):
         check_gaps(source.recordings.values())
     inputs = _input_checksums(source, prior, checksums, targets=algorithm.supervised) | _training(trained, image)
     experiment = f"{algorithm.folder_name}-{source.name}-{settings.preset}"
-    key = _key(image, params, inputs, settings, source)
+    key = _key_parts(image, params, inputs, settings, source).key
     check_path(layout.outputs)
     return Plan(
         algorithm=algorithm,
@@ -224,7 +195,7 @@ def outlined_plan(  # noqa: PLR0913 - everything a run depends on, but for its f
     BadInput
         For a parameter or preset that cannot be used.
     """
-    _check_targets(algorithm, source)
+    check_targets(algorithm, source)
     params = resolve_params(algorithm, settings.preset, dict(settings.overrides))
     experiment = f"{algorithm.folder_name}-{source.name}-{settings.preset}"
     names = sorted(movie.noisy.name for movie in source.movies)
@@ -242,62 +213,6 @@ def outlined_plan(  # noqa: PLR0913 - everything a run depends on, but for its f
         key=key,
         folder=layout.run(experiment, key),
     )
-
-
-def check_disk(plans: Sequence[Plan], outputs: Path) -> None:
-    """Refuse to start when a disk is too small for the predictions and the stacks that are still to be made."""
-    needed = {existing_parent(outputs): sum(plan.needed_bytes for plan in plans if not plan.folder.record.exists())}
-    for stack, recording in plans[0].source.recordings.items() if plans else ():
-        folder = existing_parent(stack.parent)
-        place = next((one for one in needed if one.stat().st_dev == folder.stat().st_dev), folder)
-        needed[place] = needed.get(place, 0) + recording.copy_bytes
-    for place, needed_bytes in needed.items():
-        free = free_bytes_at(place)
-        if needed_bytes > free:
-            sizes = f"{needed_bytes / 1e9:.1f} GB of free disk for this run, got {free / 1e9:.1f} GB"
-            message = f"{place}: expected {sizes}"
-            raise BadInput(message, "Free some space, or choose another disk with CALM_OUTPUTS.")
-
-
-def check_prior(plan: Plan) -> None:
-    """Refuse to start without a prior that the algorithm needs; a plan may be made before its prior is.
-
-    Raises
-    ------
-    BadInput
-        With what it needs it for.
-    """
-    use = plan.algorithm.prior
-    why = None if plan.prior or use is None else use.why(plan.params)
-    if use is not None and why is not None:
-        message = f"{plan.algorithm.name}: expected a prior, which it needs {why}, got none"
-        raise BadInput(message, f"--prior: {use.help}.")
-
-
-def check_writable(outputs: Path) -> None:
-    """Refuse to start when the output folder cannot be written to.
-
-    Raises
-    ------
-    BadInput
-        With the folder.
-    """
-    existing = existing_parent(outputs)
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        message = f"{outputs}: expected a folder that can be written to, got one that cannot"
-        raise BadInput(message, "Choose another folder with CALM_OUTPUTS.")
-
-
-def _check_targets(algorithm: Algorithm, source: Source) -> None:
-    """Refuse movies without targets to an algorithm that learns from them."""
-    learned = (*source.of("train"), *source.of("val")) if algorithm.supervised else ()
-    missing = next((movie for movie in learned if movie.target is None), None)
-    if missing is not None:
-        message = (
-            f"{algorithm.name}: expected a clean target for every movie to learn from, got none for {missing.noisy}"
-        )
-        hint = "It is a ceiling for datasets with targets; `calm list` shows what learns from noisy movies alone."
-        raise BadInput(message, hint)
 
 
 def _input_checksums(source: Source, prior: tuple[Path, ...], checksums: Checksums, *, targets: bool) -> dict[str, str]:
@@ -346,21 +261,10 @@ def _training(trained: Run | None, image: Image) -> dict[str, str]:
     return {f"{TRAINED}{file.path}": file.sha256 for file in trained.record.jobs["train"].files}
 
 
-def settings_of(record: Record) -> Settings:
-    """Return the settings that a run was made with, every parameter among them."""
-    return Settings(
-        preset=record.preset,
-        overrides=record.params,
-        seed=record.seed,
-        threads=record.threads,
-        precision=record.precision,
-        output_dtype=record.output_dtype,
-        device=record.device.asked,
-    )
-
-
-def _key(image: Image, params: Mapping[str, Any], inputs: Mapping[str, str], settings: Settings, source: Source) -> str:
-    parts = KeyParts(
+def _key_parts(
+    image: Image, params: Mapping[str, Any], inputs: Mapping[str, str], settings: Settings, source: Source
+) -> KeyParts:
+    return KeyParts(
         choice=source.choice,
         contract=CONTRACT_VERSION,
         device=settings.device,
@@ -373,4 +277,3 @@ def _key(image: Image, params: Mapping[str, Any], inputs: Mapping[str, str], set
         seed=settings.seed,
         threads=settings.threads,
     )
-    return parts.key

@@ -18,7 +18,8 @@ from orchestrator.records import MovieName
 from orchestrator.run import read_run
 from orchestrator.runs.compare import first_difference, is_untouched, prediction_sums
 from orchestrator.runs.execute import execute
-from orchestrator.runs.plan import Plan, make_plan, settings_of
+from orchestrator.runs.plan import Plan, make_plan
+from orchestrator.runs.settings import settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from orchestrator.algorithms import algorithm_named, in_environment, load_algorithms
@@ -14,7 +14,9 @@ from orchestrator.engines.hardware import check_device
 from orchestrator.engines.image import check_caches, image_of, prepare
 from orchestrator.errors import BadInput
 from orchestrator.runs.execute import execute, finished
-from orchestrator.runs.plan import Plan, check_disk, check_writable, make_plan, settings_of
+from orchestrator.runs.needs import check_disk, check_writable
+from orchestrator.runs.plan import Plan, make_plan
+from orchestrator.runs.settings import settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from orchestrator.paths import Layout
     from orchestrator.run import Run
     from orchestrator.runs.execute import Outcome, Progress
-    from orchestrator.runs.plan import Settings
+    from orchestrator.runs.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +47,8 @@ class Session:
         Prints one line for the user.
     memory_bytes : int or None
         Memory limit of jobs.
+    decided : dict of str to str
+        What "auto" came to be; once for a command, whatever appears or goes away meanwhile.
     """
 
     layout: Layout
@@ -52,6 +56,7 @@ class Session:
     progress: Progress
     say: Callable[[str], None]
     memory_bytes: int | None = None
+    decided: dict[str, str] = field(default_factory=dict)
 
     def plans(
         self, algorithm: Algorithm, source: Source, settings: Settings, prior: tuple[Path, ...] = ()
@@ -156,7 +161,9 @@ class Session:
                 f"{algorithm.full_name}: expected engine venv, which can use {image.python}, got {self.engine_name}"
             )
             raise BadInput(message, "Leave out --engine, or @system.")
-        engine = chosen_engine("venv" if image.python else self.engine_name, self.layout, image, self.say)
+        name = "venv" if image.python else self.decided.get(self.engine_name, self.engine_name)
+        engine = chosen_engine(name, self.layout, image, self.say)
+        self.decided[name] = engine.name
         check_caches(image, self.layout)
         if engine.find(image) is None:
             what = f"{algorithm.full_name} ({image.variant})"

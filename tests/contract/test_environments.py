@@ -37,7 +37,7 @@ def movie(tmp_path_factory):
 def _run(calm, name, movie, engine="venv"):
     done = calm("run", name, "--input", movie, "--preset", "smoke", "--engine", engine, "--threads", 1, "--seed", 7)
     assert done.returncode == 0, done.stderr
-    return calm.run_folder(f"{name.replace('@', '-')}-small-smoke")
+    return calm.run_folder(f"{name.replace('@', '-')}-small-smoke", seed=7)
 
 
 def _sha256(folder):

@@ -19,7 +19,8 @@ from orchestrator.engines.image import image_of, prepare
 from orchestrator.paths import layout
 from orchestrator.records import Choice
 from orchestrator.runs.execute import execute
-from orchestrator.runs.plan import Settings, make_plan
+from orchestrator.runs.plan import make_plan
+from orchestrator.runs.settings import Settings
 
 DOCKER, PODMAN, APPTAINER = (
     pytest.param(name, marks=pytest.mark.engine(name)) for name in ("docker", "podman", "apptainer")

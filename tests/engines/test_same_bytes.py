@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import replace
 
@@ -14,33 +13,40 @@ from contract.files import sha256
 from orchestrator import errors
 from orchestrator.engines import engine_named
 from orchestrator.paths import layout
+from orchestrator.run import read_run
 from orchestrator.runs.execute import execute
 from orchestrator.runs.repeat import plan_of
 
 pytestmark = [pytest.mark.engine(name) for name in ("docker", "podman", "apptainer")]
 ENGINES = ("docker", "podman", "apptainer", "venv")
-ALGORITHMS = ("identity", "mean", "n2v")  # the others: tests/contract compares them on venv and Docker
+ALGORITHMS = ("identity", "mean", "n2v", "care")  # the others: tests/contract compares them on venv and Docker
 
 
 @pytest.fixture(scope="module")
 def runs(shared_calm, tmp_path_factory):
-    """Return a finished run of each algorithm, made by the venv engine on a movie that no other test names."""
+    """Return a finished run of each algorithm, made by the venv engine on a movie that no other test names.
+
+    CARE, the one on TensorFlow, needs targets and takes the demo.
+    """
     movie = tmp_path_factory.mktemp("movies") / "verified.tif"
     tifffile.imwrite(movie, np.random.default_rng(5).poisson(100, (20, 32, 40)).astype(np.uint16))
     options = ["--engine", "venv", "--threads", 1, "--seed", 7]
-    done = shared_calm("run", "n2v", "--input", movie, "--preset", "smoke", *options)
-    assert done.returncode == 0, done.stderr
+    for name, given in (("n2v", ("--input", movie)), ("care", ("--data", "demo"))):
+        done = shared_calm("run", name, *given, "--preset", "smoke", *options)
+        assert done.returncode == 0, done.stderr
+    experiments = {"n2v": "n2v-verified-smoke", "care": "care-demo-smoke"}
     return {
-        name: shared_calm.run_folder(f"{name}-verified-{'smoke' if name == 'n2v' else 'default'}")
-        for name in ALGORITHMS
+        name: shared_calm.run_folder(experiments.get(name, f"{name}-verified-default"), seed=7) for name in ALGORITHMS
     }
 
 
+@pytest.mark.timeout(2700)  # where there are none yet, images and a SIF are made first; those on TensorFlow are large
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_one_command_shows_the_same_sha256_on_all_four_engines(shared_calm, runs, name):
     done = shared_calm("verify", runs[name], "--engines", "all")
-    digest = sha256(runs[name] / "predictions" / "train" / "verified.tif")[:12]
-    same = f"the same predictions, byte for byte: train/verified.tif sha256 {digest}"
+    files = sorted((runs[name] / "predictions").glob("*/*.tif"))
+    sums = ", ".join(f"{path.parent.name}/{path.name} sha256 {sha256(path)[:12]}" for path in files)
+    same = f"the same predictions, byte for byte: {sums}"
     itself = "; only compared with itself, which made the record"  # of venv, on which the runs were made
     compared = [f"{engine}: {same}{itself if engine == 'venv' else ''}" for engine in ENGINES]
     expected = ["record: every file is as it was made", *compared]
@@ -65,7 +71,7 @@ def test_a_tampered_prediction_is_named_with_file_frame_and_size_by_every_engine
 @pytest.mark.parametrize("name", ENGINES)
 def test_a_job_that_asks_for_cuda_and_finds_none_fails_and_never_falls_back(runs, tmp_path, quiet_progress, name):
     """The plan of the run on n2v's own image, but for its device: this machine has no GPU, as CI has none."""
-    plan = plan_of(json.loads((runs["n2v"] / "run.json").read_text()), replace(layout(), outputs=tmp_path))
+    plan = plan_of(read_run(runs["n2v"]).record, replace(layout(), outputs=tmp_path))
     plan = replace(plan, settings=replace(plan.settings, device="cuda"))
     with pytest.raises(errors.DeviceMissing, match="device cuda was asked for"):
         execute(plan, engine_named(name, layout()), quiet_progress)

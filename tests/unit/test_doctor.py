@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from orchestrator.algorithms import load_algorithms
 from orchestrator.cli import main
 from orchestrator.doctor import checks as doctor
+from orchestrator.doctor.known_faults import faults_of, faulty_locks, known_faults
 from orchestrator.doctor.nvidia import ARCHITECTURES, CudaBuild, Gpu, cuda_build, misfit, read_gpus, runs_on
 from orchestrator.doctor.old_images import leftovers
 from orchestrator.engines.image import image_of
@@ -124,7 +125,7 @@ def test_the_doctor_looks_at_everything_and_says_what_to_do_where_something_is_w
     findings = json.loads(done.stdout)
     assert [finding["check"] for finding in findings] == [
         "python", "docker", "podman", "apptainer", "venv", "user ids", "namespaces", "processor", "memory",
-        "shared memory", "disk", "old images", "clock", "gpu", "cuda", "cdi",
+        "shared memory", "disk", "old images", "clock", "gpu", "cuda", "cdi", "known faults",
     ]  # fmt: skip
     assert [one["check"] for one in findings if one["severity"] in {"error", "warning"} and not one["remedy"]] == []
     assert done.exit_code == int(any(finding["severity"] == "error" for finding in findings))
@@ -243,3 +244,23 @@ def test_a_sif_of_another_version_is_old_and_that_of_this_one_is_not(tmp_path):
     old.touch()
     (found,) = leftovers(where)
     assert (found.engine, found.names, found.command) == ("apptainer", (str(old),), f"rm '{old}'")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("torch==2.9.1+cpu", "3D convolutions in bfloat16 and float16 run without cuDNN"),
+        ("nvidia-cudnn-cu12==9.10.2.21", "3D convolutions in bfloat16 give wrong results"),
+        ("torch==2.13.0", None),
+        ("nvidia-cudnn-cu13==9.20.0.48", None),
+    ],
+)
+def test_a_lock_with_a_release_of_known_faults_is_named(tmp_path, line, expected):
+    lock = tmp_path / "requirements-cuda.lock"
+    lock.write_text(f"{line} --hash=sha256:{'0' * 64}\n")
+    found = list(faults_of(read_lock(lock), known_faults(layout().containers)))
+    assert [expected is not None and expected in sentence for sentence in found] == ([True] if expected else [])
+
+
+def test_no_lock_of_this_repository_holds_a_release_with_a_known_fault():
+    assert faulty_locks(layout().containers) == {}

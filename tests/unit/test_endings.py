@@ -21,7 +21,8 @@ from orchestrator.errors import DidNotConverge
 from orchestrator.paths import layout
 from orchestrator.records import Choice
 from orchestrator.runs.execute import execute
-from orchestrator.runs.plan import Settings, make_plan
+from orchestrator.runs.plan import make_plan
+from orchestrator.runs.settings import Settings
 
 IMAGE = Image(
     algorithm="identity", variant="cpu", digest="d" * 64, lock=Path("/l"), wheelhouse=Path("/w"), context=Path("/c")

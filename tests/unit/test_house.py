@@ -16,6 +16,7 @@ GROUND = {
     "experiments",
     "paths",
     "records",
+    "regions",
     "run",
     "truth",
 }

@@ -14,7 +14,8 @@ from orchestrator.domain import Image, PriorUse
 from orchestrator.errors import BadInput
 from orchestrator.paths import layout
 from orchestrator.records import Choice
-from orchestrator.runs.plan import Settings, make_plan
+from orchestrator.runs.plan import make_plan
+from orchestrator.runs.settings import Settings
 
 IMAGE = Image(
     algorithm="any", variant="cpu", digest="d" * 64, lock=Path("/l"), wheelhouse=Path("/w"), context=Path("/c")
@@ -70,14 +71,21 @@ def test_the_list_of_parameters_says_what_a_prior_may_be_and_when_it_is_needed(c
 
 
 @pytest.mark.parametrize(
-    "changed", ["extra_movies: [missing]", "prior: {required: false, required_with: {missing: [1]}, help: x}"]
+    "changed",
+    [
+        "extra_movies: [missing]",
+        "prediction_params: [missing]",
+        "prior: {required: false, required_with: {missing: [1]}, help: x}",
+    ],
 )
 def test_an_algorithm_that_names_a_parameter_it_does_not_have_is_refused(tmp_path, changed):
     folder = tmp_path / "identity"
     folder.mkdir()
     text = (layout().containers / "identity" / "algorithm.yaml").read_text()
     (folder / "algorithm.yaml").write_text(f"{text}{changed}\n")
-    with pytest.raises(BadInput, match="expected names of parameters in extra_movies and prior, got missing"):
+    with pytest.raises(
+        BadInput, match="expected names of parameters in extra_movies, prediction_params and prior, got missing"
+    ):
         load_algorithm(folder)
 
 

@@ -17,7 +17,8 @@ from orchestrator.domain import Image, Movie
 from orchestrator.errors import BadInput
 from orchestrator.paths import layout
 from orchestrator.records import Choice
-from orchestrator.runs.plan import Settings, make_plan
+from orchestrator.runs.plan import make_plan
+from orchestrator.runs.settings import Settings
 
 IMAGE = Image(
     algorithm="any", variant="cpu", digest="d" * 64, lock=Path("/l"), wheelhouse=Path("/w"), context=Path("/c")

@@ -14,6 +14,9 @@ from contract.files import write_json
 from contract.job import Inputs, Job, to_document
 
 CARE = Path(__file__).parents[1]
+TEST_DATA = Path(os.environ.get("CALM_TEST_DATA", CARE.parents[2] / "shared" / "data"))
+WIDEFIELD = {name: TEST_DATA / f"w2s_test12_{name}.tif" for name in ("noisy_avg1", "gt_avg400")}
+_LEARNED_FROM = 8  # of the 12 widefield pairs; the others are scored
 
 
 def clean_movie(frames=48, size=64, seed=0):
@@ -73,7 +76,7 @@ def make_job(folder, command, preset, *, inputs, algorithm=CARE, **overrides):
         checkpoint=folder.parent / "checkpoint",
         predictions=folder.parent / "predictions",
         params=params | declared["presets"][preset] | overrides,
-        seed=1,
+        seed=int(os.environ.get("CALM_TEST_SEED", "1")),  # benchmarks train with others
         device="cpu",
         threads=1,
         precision="float32",
@@ -108,6 +111,23 @@ def train_and_predict(folder, preset, inputs, algorithm=CARE, **overrides):
         result = run_job(job, algorithm)
         assert result["status"] == "ok", result["error"]
     return tifffile.imread(folder / "predictions" / noisy.name)
+
+
+def widefield_scores(folder, **overrides):
+    """Learn from the first widefield pairs; return the SI-PSNR of the other images and of their prediction, dB."""
+    noisy, clean = (tifffile.imread(path) for path in WIDEFIELD.values())
+    learned, others = slice(None, _LEARNED_FROM), slice(_LEARNED_FROM, None)
+    pairs = {
+        "train": [write_movie(folder / "noisy" / "pairs.tif", noisy[learned])],
+        "target": [write_movie(folder / "clean" / "pairs.tif", clean[learned])],
+    }
+    unseen = {"noisy": [write_movie(folder / "unseen" / "pairs.tif", noisy[others])]}
+    for command, inputs in (("train", pairs), ("predict", unseen)):
+        job = make_job(folder / command, command, "quick", inputs=inputs, target_fit="frame", **overrides)
+        result = run_job(job)
+        assert result["status"] == "ok", result["error"]
+    prediction = tifffile.imread(folder / "predictions" / "pairs.tif")
+    return si_psnr(clean[others], noisy[others]), si_psnr(clean[others], prediction)
 
 
 def messages(job_folder):

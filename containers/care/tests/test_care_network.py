@@ -1,5 +1,6 @@
 """The network is upstream's, its halo covers what it sees, and the environment holds what a job imports."""
 
+import ast
 import importlib
 import importlib.util
 import sys
@@ -48,6 +49,26 @@ def test_nothing_beyond_the_halo_changes_a_pixel_and_the_halo_is_not_much_wider(
 def test_no_torch_and_nothing_that_a_job_never_imports_is_in_the_environment():
     for name in ("torch", "matplotlib", "scipy", "clang", "grpc", "tensorboard"):
         assert importlib.util.find_spec(name) is None
+
+
+@pytest.mark.parametrize("folder", [CARE, CARE.parent / "n2v-tf"], ids=lambda folder: folder.name)
+def test_no_file_of_an_image_on_tensorflow_imports_torch_and_no_lock_names_it(folder):
+    """The contract package asks for torch only where an image has it, in functions that these files never call."""
+    files = [*folder.glob("*.py"), *((folder / share).resolve() for share in declaration(folder)["shares"])]
+    imported = {
+        name.partition(".")[0]
+        for path in files
+        for node in ast.walk(ast.parse(path.read_text()))
+        for name in (
+            [one.name for one in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        )
+    }  # fmt: skip
+    assert "numpy" in imported
+    assert "torch" not in imported
+    for lock in folder.glob("requirements-*.lock"):
+        assert not [line for line in lock.read_text().splitlines() if line.startswith("torch")]
 
 
 @pytest.mark.parametrize(

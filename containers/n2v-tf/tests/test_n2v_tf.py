@@ -5,10 +5,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "care" / "tests"))
 
+import numpy as np
 import pytest
 import tifffile
 import yaml
 from care_jobs import clean_movie, declaration, make_job, noisy_movie, run_job, si_psnr, train_and_predict, write_movie
+
+from csbdeep_unet import build_unet
+from run import shape_of
+from tensorflow_start import keras
 
 FOLDER = Path(__file__).parents[1]
 CONTAINERS = FOLDER.parent
@@ -49,6 +54,26 @@ def test_two_trainings_give_the_same_bits(movie, tmp_path):
         assert run_job(job, FOLDER)["status"] == "ok"
         states.append((job.checkpoint / "network.keras").read_bytes())
     assert states[0] == states[1]
+
+
+@pytest.mark.parametrize("patch_size_z", [None, 16])
+def test_first_weights_are_as_large_as_those_of_torch(patch_size_z):
+    """Those of its convolutions lie evenly within 1 / sqrt(inputs of an output): their sd is 1 / sqrt(3 inputs)."""
+    keras.utils.set_random_seed(1)
+    weights = build_unet(shape_of({"patch_size_z": patch_size_z})).get_weights()
+    kernels = [one for one in weights if one.ndim > 1]
+    assert len(kernels) == 11  # two for each of five levels, and the last
+    for kernel in kernels:
+        inputs = kernel[..., 0].size
+        assert np.abs(kernel).max() <= inputs**-0.5
+        assert kernel.std() == pytest.approx((3 * inputs) ** -0.5, rel=0.25)
+    alike = [one for one in kernels if one.shape == kernels[1].shape]
+    assert len(alike) == len({one.tobytes() for one in alike}) > 1
+
+
+def test_the_network_learns_as_many_numbers_as_that_of_n2v():
+    network = build_unet(shape_of({"patch_size_z": None}))
+    assert sum(np.prod(one.shape) for one in network.trainable_variables) == 333_729  # tests/contract has it of n2v
 
 
 @pytest.mark.parametrize("name", ["requirements-cpu.lock", "requirements-cuda.lock"])

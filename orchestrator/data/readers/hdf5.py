@@ -105,8 +105,8 @@ def open_movie(path: Path, choice: Choice) -> Hdf5Planes:
             series = _series(file)
             if series or "nwb_version" in file.attrs:
                 return _nwb(path, file, _chosen(path, series, choice))
-            found = [one for one in _datasets(file, h5py) if one.ndim > _FRAME_AXES]
-            return _plain(path, file[_chosen(path, [one.name for one in found], choice)])
+            found = [one.name for one in _datasets(file, h5py) if one.ndim > _FRAME_AXES]
+            return _plain(path, file[_linked(path, file, choice.inside) or _chosen(path, found, choice)])
     except OSError as error:
         message = f"{path}: expected an HDF5 file, got one that cannot be read ({error})"
         raise BadInput(message, _AGAIN) from error
@@ -123,6 +123,48 @@ def _datasets(group: Any, h5py: Any) -> list[Any]:  # noqa: ANN401 - h5py has no
     return found
 
 
+def _linked(path: Path, file: Any, inside: str | None) -> str | None:  # noqa: ANN401 - h5py has no types
+    """Return the path of a dataset that the user named by a link, which a walk through the file does not pass."""
+    link = None if inside is None else file.get(inside, getlink=True)
+    if link is None or not hasattr(link, "path"):
+        return None
+    if hasattr(link, "filename"):
+        message = f"{path}: expected a movie at {inside} in the file, got a link to {link.filename}"
+        raise BadInput(message, f"Give that file as --input, with --inside {link.path.strip('/')}.")
+    return str(link.path)
+
+
+def _other_files(path: Path, dataset: Any) -> tuple[Path, ...]:  # noqa: ANN401 - h5py has no types
+    """Return the other files in which pixels of a dataset lie.
+
+    Raises
+    ------
+    BadInput
+        When one is missing: HDF5 would give zeros in its place.
+    """
+    names = [one.file_name for one in dataset.virtual_sources()] if dataset.is_virtual else []
+    names += [name for name, *_ in dataset.external or ()]
+    files = tuple(dict.fromkeys(path.parent / name for name in names if name != "."))
+    missing = [file.name for file in files if not file.is_file()]
+    if missing:
+        message = f"{path}: expected {len(files)} other files with pixels of {dataset.name}, got no {missing[0]}"
+        raise BadInput(message, "Put the files of the recording together.")
+    return files
+
+
+def _unwritten(path: Path, dataset: Any) -> tuple[str, ...]:  # noqa: ANN401 - h5py has no types
+    """Say how many blocks of a dataset were never written: HDF5 gives its fill value for them."""
+    if dataset.is_virtual or dataset.external or not dataset.size:
+        return ()
+    chunks = dataset.chunks or dataset.shape
+    blocks = math.prod(-(-length // chunk) for length, chunk in zip(dataset.shape, chunks, strict=True))
+    found = dataset.id.get_num_chunks() if dataset.chunks else int(dataset.id.get_storage_size() > 0)
+    if found == blocks:
+        return ()
+    what = f"{blocks} blocks of pixels, {found} were written; the others read {dataset.fillvalue}."
+    return (f"{path.name}: {dataset.name} has {what}",)
+
+
 def _chosen(path: Path, names: list[str], choice: Choice) -> str:
     known = {name.strip("/"): name for name in names}
     if choice.inside is not None and choice.inside.strip("/") in known:
@@ -137,14 +179,15 @@ def _chosen(path: Path, names: list[str], choice: Choice) -> str:
 
 
 def _plain(path: Path, dataset: Any) -> Hdf5Planes:  # noqa: ANN401 - h5py has no types
-    rate = dataset.attrs.get("fr", dataset.attrs.get("frame_rate"))  # CaImAn writes fr
-    interval = _interval(rate, "attribute fr of the dataset")
+    rate = np.ravel(dataset.attrs.get("fr", dataset.attrs.get("frame_rate", ())))  # CaImAn writes fr
+    interval = _interval(rate[0] if len(rate) == 1 else None, "attribute fr of the dataset")
+    turned = "MATLAB_class" in dataset.attrs  # it writes an array of (Y, X, T) as (T, X, Y)
     labels = "".join(str(one.label or "") for one in dataset.dims).upper()
-    leading = dataset.shape[:-2]
+    leading, frame = dataset.shape[:-2], dataset.shape[-2:]
     axes = labels[:-2] if labels.endswith("YX") and len(labels) == dataset.ndim else "T" if len(leading) == 1 else ""
     axes = axes or "Q" * len(leading)
-    stored = _stored(path, "HDF5", dataset, axes, tuple(map(int, leading)), dataset.shape[-2:])
-    return Hdf5Planes(path, dataset.name, replace(stored, interval_s=interval), transposed=False)
+    stored = _stored(path, "HDF5", dataset, axes, tuple(map(int, leading)), frame[::-1] if turned else frame)
+    return Hdf5Planes(path, dataset.name, replace(stored, interval_s=interval), transposed=turned)
 
 
 def _interval(rate: Any, origin: str) -> Stated[float] | None:  # noqa: ANN401 - an attribute may be anything
@@ -180,18 +223,27 @@ def _nwb(path: Path, file: Any, name: str) -> Hdf5Planes:  # noqa: ANN401 - h5py
         message = f"{path}: expected {name} of shape (time, x, y), got {dataset.shape}"
         raise BadInput(message, "Save one plane as a stack (T, Y, X).")
     stored = _stored(path, "NWB", dataset, "T", leading, frames)
-    interval, pixel, notes = _nwb_interval(series), _nwb_pixel(series), _nwb_notes(path, dataset)
+    (interval, uneven), pixel = _nwb_interval(path, series), _nwb_pixel(series)
+    notes = (*stored.notes, *uneven, *_nwb_notes(path, dataset))
     stored = replace(stored, interval_s=interval, pixel_um=pixel, notes=notes)
     return Hdf5Planes(path, dataset.name, stored, transposed=True)
 
 
-def _nwb_interval(series: Any) -> Stated[float] | None:  # noqa: ANN401 - h5py has no types
+def _nwb_interval(path: Path, series: Any) -> tuple[Stated[float] | None, tuple[str, ...]]:  # noqa: ANN401
+    """Return the time between frames, and what is to be said of uneven timestamps."""
     if "starting_time" in series:
-        return _interval(series["starting_time"].attrs.get("rate"), "rate of the NWB series")
-    times = series.get("timestamps")
-    if times is None or len(times) <= 1 or not times[-1] > times[0]:
-        return None
-    return Stated(value=float(times[-1] - times[0]) / (len(times) - 1), origin="timestamps of the NWB series")
+        return _interval(series["starting_time"].attrs.get("rate"), "rate of the NWB series"), ()
+    steps = np.diff(series["timestamps"][:]) if "timestamps" in series else np.empty(0)
+    usual_s = float(np.median(steps)) if len(steps) else 0.0
+    if not 0 < usual_s < math.inf:
+        return None, ()
+    uneven = np.abs(steps - usual_s) > usual_s / 2
+    notes: tuple[str, ...] = ()
+    if uneven.any():
+        where = int(np.argmax(uneven)) + 1
+        note = f"{int(uneven.sum())} of its frames come early or late, the first is frame {where}; none is filled in."
+        notes = (f"{path.name}: {note}",)
+    return Stated(value=usual_s, origin="timestamps of the NWB series"), notes
 
 
 def _nwb_pixel(series: Any) -> Stated[tuple[float, float]] | None:  # noqa: ANN401 - h5py has no types
@@ -226,6 +278,8 @@ def _stored(  # noqa: PLR0913, PLR0917 - what a dataset is
     return Stored(
         format=kind,
         parts=(Part(file=path, planes=planes),),
+        others=_other_files(path, dataset),
+        notes=_unwritten(path, dataset),
         axes=axes,
         lengths=lengths,
         planes=planes,

@@ -95,14 +95,14 @@ def open_movie(path: Path, choice: Choice) -> ZarrPlanes:
             return ZarrPlanes(node, _stored(path, "Zarr", node, "", ()))
         scales = _multiscales(path, node)
         array = node[scales["datasets"][0]["path"]]
+        axes = [dict(one) if isinstance(one, dict) else {"name": one} for one in scales.get("axes", ())]
+        kind = f"OME-Zarr {'0.5' if 'ome' in dict(node.attrs) else '0.4'}"
+        return ZarrPlanes(array, _stored(path, kind, array, axes, _factors(scales, len(axes))))
     except BadInput:
         raise
     except Exception as error:  # stores and codecs raise classes of their own
         message = f"{path}: expected an OME-Zarr image, got one that cannot be read ({type(error).__name__}: {error})"
         raise BadInput(message, _AGAIN) from error
-    axes = [dict(one) if isinstance(one, dict) else {"name": one} for one in scales.get("axes", ())]
-    kind = f"OME-Zarr {'0.5' if 'ome' in dict(node.attrs) else '0.4'}"
-    return ZarrPlanes(array, _stored(path, kind, array, axes, _factors(scales, len(axes))))
 
 
 def _multiscales(path: Path, group: Any) -> dict[str, Any]:  # noqa: ANN401 - zarr is an optional package
@@ -122,7 +122,7 @@ def _factors(scales: dict[str, Any], count: int) -> tuple[float, ...]:
     transforms = [*scales["datasets"][0].get("coordinateTransformations", ())]
     transforms += scales.get("coordinateTransformations", ())
     for one in transforms:
-        if one.get("type") == "scale":
+        if one.get("type") == "scale" and count:
             factors = [known * float(new) for known, new in zip(factors, one["scale"], strict=True)]
     return tuple(factors)
 
@@ -135,6 +135,8 @@ def _stored(path: Path, kind: str, array: Any, axes: Any, factors: tuple[float, 
     lengths = tuple(int(one) for one in array.shape[:-2])
     files = sorted(one for one in path.rglob("*") if one.is_file())
     planes = math.prod(lengths)
+    blocks, found = int(array.nchunks), int(array.nchunks_initialized)
+    note = f"{path.name}: of {blocks} blocks of pixels, {found} are there; the others read {array.fill_value}."
     units = {letters[index]: (one.get("unit"), factors[index]) for index, one in enumerate(axes)}
     return Stored(
         format=kind,
@@ -147,6 +149,7 @@ def _stored(path: Path, kind: str, array: Any, axes: Any, factors: tuple[float, 
         dtype=np.dtype(array.dtype).newbyteorder("="),
         interval_s=_interval(units.get("T")),
         pixel_um=_pixel(units.get("Y"), units.get("X")),
+        notes=(note,) if found < blocks else (),
         block=int(array.chunks[len(lengths) - 1]) if len(lengths) == 1 else 1,
     )
 

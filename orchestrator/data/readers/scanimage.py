@@ -32,6 +32,8 @@ class ScanImage:
         Between frames, or between volumes, as they are saved.
     frames_per_file : int or None
         At how many frames a new file is begun.
+    has_regions : bool
+        Whether a page holds several regions (mROI), one below the other.
     """
 
     channels: int
@@ -41,6 +43,7 @@ class ScanImage:
     is_volume: bool
     interval_s: float | None
     frames_per_file: int | None
+    has_regions: bool
 
     @property
     def asked(self) -> int | None:
@@ -99,6 +102,7 @@ def read_scanimage(texts: Iterable[str]) -> ScanImage:
         is_volume=is_volume or slices > 1,
         interval_s=interval_s,
         frames_per_file=_count(found, "hScan2D.logFramesPerFile", "loggingFramesPerFile"),
+        has_regions=_is_true(found, "hRoiManager.mroiEnable"),
     )
 
 

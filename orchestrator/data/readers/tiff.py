@@ -15,6 +15,7 @@ from contract.headers import Header, imagej_scales, kept_properties
 from orchestrator.data.readers.ome import master_of, read_ome
 from orchestrator.data.readers.planes import Stored, squeezed
 from orchestrator.data.readers.scanimage import is_scanimage, read_scanimage
+from orchestrator.data.readers.spans import directory_spans, pages_after
 from orchestrator.data.readers.tiff_pages import BlockPlanes, Kind, TiffPlanes, kind_of, open_tiff, reported
 from orchestrator.data.recording import Part, Stated
 from orchestrator.errors import BadInput
@@ -33,6 +34,7 @@ SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".ome.tif", ".lsm", ".stk")
 _TAKE_PAGES = "--axes TYX takes the pages that are there, in their order."
 _RGB = 3
 _FRAME_AXES = 2
+_LOSSY = ("JPEG", "OJPEG", "WEBP")  # compressions that change values
 _PLAIN_KINDS = ("uniform", "generic", "shaped")
 
 
@@ -136,6 +138,15 @@ def _counted(path: Path, stored: Stored, counted: int, who: str) -> Stored:
     return replace(stored, axes="I", lengths=(pages,), doubt=doubt)
 
 
+def _ended(path: Path, tiff: tifffile.TiffFile, stored: Stored) -> Stored:
+    """Doubt a directory that ends where its file goes on: nothing else of such a file counts its pages."""
+    more = pages_after(tiff)
+    if more < 1 or tiff.is_micromanager or tiff.pages.first.subifds:
+        return stored
+    message = f"{path}: expected {stored.planes} pages, as its directory lists, got a file with room for {more} more"
+    return replace(stored, doubt=BadInput(message, f"Copy the file again from its source; or {_TAKE_PAGES}"))
+
+
 def _imagej(path: Path, tiff: tifffile.TiffFile) -> Opened:
     found = dict(tiff.imagej_metadata or {})
     pages, page = len(tiff.pages), tiff.pages.first
@@ -165,7 +176,8 @@ def _imagej(path: Path, tiff: tifffile.TiffFile) -> Opened:
     )
     stored = _counted(path, stored, images, "its ImageJ description")
     if virtual:
-        return BlockPlanes(stored, page.dataoffsets[0], np.dtype(page.dtype).newbyteorder(tiff.byteorder))
+        dtype = np.dtype(page.dtype).newbyteorder(tiff.byteorder)
+        return BlockPlanes(stored, page.dataoffsets[0], dtype, directory_spans(page))
     return _all_pages(path, tiff, stored)
 
 
@@ -307,6 +319,10 @@ def _scanimage(path: Path, tiff: tifffile.TiffFile, texts: Sequence[str]) -> Tif
             f"{path.name}: its ScanImage settings ask for {said.asked} pages{part}, the file holds {pages}; "
             f"all {pages} are taken."
         )
+    if said.has_regions:
+        notes.append(
+            f"{path.name}: its ScanImage regions (mROI) lie below each other in each frame, as they are stored."
+        )
     stored = Stored(
         format="ScanImage TIFF",
         parts=(Part(file=path, planes=pages),),
@@ -319,27 +335,24 @@ def _scanimage(path: Path, tiff: tifffile.TiffFile, texts: Sequence[str]) -> Tif
         interval_s=_stated(said.interval_s, "the ScanImage header"),
         notes=tuple(notes),
     )
-    return _all_pages(path, tiff, stored)
+    return _all_pages(path, tiff, _ended(path, tiff, stored))
 
 
 def _other(path: Path, tiff: tifffile.TiffFile, choice: Choice) -> Opened:
     """Open what tifffile makes sense of: plain pages, and formats of other vendors."""
     with reported(path):
         found: list[Any] = list(tiff.series) if not tiff.is_ome else list(_plain(path))
-        if tiff.is_shaped and len(found) > 1:  # written frame by frame, each with metadata of its own
-            found = list(_plain(path))
+        if tiff.is_shaped and len(found) > 1 and len({kind_of(one.keyframe) for one in found}) == 1:
+            found = list(_plain(path))  # written frame by frame, each with metadata of its own
     chosen = found[_chosen_series(path, [f"{one.axes} {one.shape} {one.dtype}" for one in found], choice)]
     stored, planes, kind = _series(path, tiff, chosen), _said(tiff, chosen, found), kind_of(chosen.keyframe)
     one_block = chosen.dataoffset is not None and kind.samples == 1
     if chosen.kind in _PLAIN_KINDS and len(found) == 1 and not (one_block and len(tiff.pages) == 1):
         stored = _counted(path, replace(stored, planes=len(tiff.pages)), planes, "its description")
-        return _all_pages(path, tiff, stored)
+        return _all_pages(path, tiff, _ended(path, tiff, stored))
     if one_block:
-        end_bytes = int(chosen.dataoffset) + stored.planes * chosen.keyframe.nbytes
-        if end_bytes > path.stat().st_size:
-            message = f"{path}: truncated: its pixels need {end_bytes} bytes, the file has {path.stat().st_size}"
-            raise BadInput(message, "Copy the file again from its source and compare checksums.")
-        return BlockPlanes(stored, int(chosen.dataoffset), np.dtype(chosen.dtype).newbyteorder(tiff.byteorder))
+        dtype = np.dtype(chosen.dtype).newbyteorder(tiff.byteorder)
+        return BlockPlanes(stored, int(chosen.dataoffset), dtype, directory_spans(chosen.keyframe))
     places = [(0, int(page.index)) for page in chosen.pages if page is not None]
     stored = replace(stored, planes=len(places))
     return _planes_of(_counted(path, stored, planes, "its description"), places, kind, path)
@@ -353,6 +366,7 @@ def _series(path: Path, tiff: tifffile.TiffFile, chosen: Any) -> Stored:  # noqa
     leading = [(one, int(n)) for one, n in zip(letters, chosen.shape, strict=True) if one not in "YXS"]
     lengths = tuple(length for _, length in leading)
     kind, scales = kind_of(chosen.keyframe), _plain_scales(tiff)
+    lossy = f"{path.name}: its compression {kind.compression} loses information, so the noise is not the detector's."
     return Stored(
         format="TIFF",
         parts=(Part(file=path, planes=math.prod(lengths)),),
@@ -363,17 +377,18 @@ def _series(path: Path, tiff: tifffile.TiffFile, chosen: Any) -> Stored:  # noqa
         dtype=kind.dtype,
         interval_s=scales[0],
         pixel_um=scales[1],
+        notes=(lossy,) if kind.compression in _LOSSY else (),
     )
 
 
 def _said(tiff: Any, chosen: Any, found: list[Any]) -> int:  # noqa: ANN401 - tifffile has no types
     """Return how many planes the description counts: tifffile itself passes over a shape that does not fit."""
-    text = str(tiff.pages.first.description)
+    text, kind = str(tiff.pages.first.description), kind_of(chosen.keyframe)
     if text.startswith('{"shape"') and len(found) == 1:
         with suppress(ValueError):
             shape = json.loads(text).get("shape", ())
-            if len(shape) > _FRAME_AXES and tuple(shape[-2:]) == kind_of(chosen.keyframe).frame:
-                return math.prod(shape[:-2])
+            if len(shape) > _FRAME_AXES and tuple(shape[-2:]) == kind.frame:
+                return int(math.prod(shape[:-2])) // kind.samples  # samples in planes of their own are an axis of it
     return math.prod(int(length) for one, length in zip(chosen.axes, chosen.shape, strict=True) if one not in "YXS")
 
 

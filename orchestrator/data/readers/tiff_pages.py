@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tifffile
 
+from orchestrator.data.readers.spans import Spans
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
@@ -27,15 +28,17 @@ _HARMLESS = ("ImageJ series", "OME series", "shaped series", "ScanImage series",
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kind:
-    """What pages of a movie have in common: (Y, X), samples a pixel, dtype in native byte order."""
+    """What pages of a movie have in common: (Y, X), samples a pixel, dtype in native byte order, and compression."""
 
     frame: tuple[int, int]
     samples: int
     dtype: np.dtype
+    compression: str
 
     def __str__(self) -> str:
         colour = f" x {self.samples} samples" if self.samples > 1 else ""
-        return f"{self.frame[0]} x {self.frame[1]}{colour} {self.dtype.name}"
+        packed = "" if self.compression == "NONE" else f" ({self.compression})"
+        return f"{self.frame[0]} x {self.frame[1]}{colour} {self.dtype.name}{packed}"
 
 
 def open_tiff(path: Path) -> tifffile.TiffFile:
@@ -102,6 +105,7 @@ def kind_of(page: Any) -> Kind:  # noqa: ANN401 - a TiffPage or TiffFrame
         frame=(int(page.imagelength), int(page.imagewidth)),
         samples=samples,
         dtype=np.dtype(page.dtype if page.dtype is not None else "V").newbyteorder("="),
+        compression=getattr(page.compression, "name", str(page.compression)),
     )
 
 
@@ -133,7 +137,8 @@ class TiffPlanes:
         return block
 
     def check(self) -> None:
-        """Refuse pages that are unlike the others, or that lie beyond the end of their file."""
+        """Refuse pages unlike the others, beyond the end of their file, or whose pixels lie where something else is."""
+        spans: dict[Path, Spans] = {}
         for number in range(len(self._places)):
             file, index = self._places[number]
             path = self.stored.parts[file].file
@@ -145,6 +150,12 @@ class TiffPlanes:
                 end_bytes = max(ends, default=0)
             if end_bytes > size_bytes or not page.dataoffsets:
                 message = f"{path}: truncated: page {index} needs {end_bytes} bytes, the file has {size_bytes}"
+                raise BadInput(message, _AGAIN)
+            spans.setdefault(path, Spans()).add(page)
+        for path, known in spans.items():
+            shared = known.overlap()
+            if shared is not None:
+                message = f"{path}: damaged TIFF: byte {shared} belongs to the pixels of a page and to something else"
                 raise BadInput(message, _AGAIN)
 
     def close(self) -> None:
@@ -194,12 +205,17 @@ class BlockPlanes:
         Where they begin.
     dtype : numpy.dtype
         As stored, byte order included.
+    others : sequence of (int, int)
+        First byte and end of what else lies in the file, as far as it is known.
     """
 
-    def __init__(self, stored: Stored, offset_bytes: int, dtype: np.dtype) -> None:
+    def __init__(
+        self, stored: Stored, offset_bytes: int, dtype: np.dtype, others: Sequence[tuple[int, int]] = ()
+    ) -> None:
         self.stored = stored
         self._offset_bytes = offset_bytes
         self._dtype = dtype
+        self._others = others
 
     def read(self, which: range) -> NDArray[np.generic]:
         """Read planes as an array of shape (n, Y, X)."""
@@ -208,7 +224,18 @@ class BlockPlanes:
         return np.array(pixels[which.start : which.stop : which.step], self.stored.dtype)
 
     def check(self) -> None:
-        """Find nothing: the size of the file was compared when it was opened."""
+        """Refuse a block that lies beyond the end of its file, or where something else is."""
+        path, height, width = self.stored.parts[0].file, *self.stored.frame
+        end_bytes = self._offset_bytes + self.stored.planes * height * width * self._dtype.itemsize
+        size_bytes = path.stat().st_size
+        if end_bytes > size_bytes:
+            message = f"{path}: truncated: its pixels need {end_bytes} bytes, the file has {size_bytes}"
+            raise BadInput(message, _AGAIN)
+        for start, end in self._others:
+            if start < end_bytes and self._offset_bytes < end:
+                message = f"{path}: damaged TIFF: byte {max(start, self._offset_bytes)} belongs to pixels and to "
+                message += "something else"
+                raise BadInput(message, _AGAIN)
 
     def close(self) -> None:
         """Do nothing: a map is closed after each read."""

@@ -1,7 +1,8 @@
-"""AVI, MKV and MP4 in grey: every frame that can be decoded, counted by the packets of the file."""
+"""AVI, MKV and MP4: every frame that can be decoded, counted by the packets of the file; colours are channels."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,36 +23,43 @@ if TYPE_CHECKING:
 _SUFFIXES = (".avi", ".mkv", ".mp4", ".mov", ".m4v")
 _LOSSLESS = ("ffv1", "rawvideo", "huffyuv", "ffvhuff", "utvideo", "png", "magicyuv", "bmp", "dib")
 _GREY_16 = ("gray16le", "gray14le", "gray12le", "gray10le")
-_GREY = ("gray", *_GREY_16, "pal8", "yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12")
+_BRIGHTNESS = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12")  # in its first plane
+_COLOURS = ("rgb24", "bgr24", "rgb0", "bgr0", "0rgb", "0bgr", "rgba", "bgra", "argb", "abgr", "gbrp", "pal8")
+_NO_COLOUR, _SLACK = 128, 8  # of the planes beside brightness; what a codec adds to a grey movie is less
+_AV_TICKS = 1_000_000  # of a duration, in a second
 _AGAIN = "Copy the file again from its source and compare checksums."
 
 
 class VideoPlanes:
-    """Frames of the first video stream of a file, decoded forward."""
+    """Frames of the first video stream of a file, decoded forward; of a movie in colour, three planes each."""
 
     def __init__(self, path: Path, stored: Stored, layout: str) -> None:
         self.stored = stored
         self._path = path
         self._layout = layout
         self._next = 0
+        self._frame: NDArray[np.generic] | None = None
         self._frames: Iterator[NDArray[np.generic]] | None = None
         self._container: Any = None
 
     def read(self, which: range) -> NDArray[np.generic]:
         """Read planes as an array of shape (n, Y, X); going back begins the file again."""
-        if self._frames is None or which.start < self._next:
+        first = which.start // (len(self.stored.channels) or 1)
+        if self._frames is None or first < self._next - 1:
             self.close()
             self._frames, self._next = self._decoded(), 0
         block = np.empty((len(which), *self.stored.frame), self.stored.dtype)
-        for index, wanted in enumerate(which):
-            frame = None
-            while self._next <= wanted:
-                frame = next(self._frames, None)
+        channels = len(self.stored.channels) or 1
+        for index, plane in enumerate(which):
+            frame, channel = divmod(plane, channels)
+            while self._next <= frame:
+                self._frame = next(self._frames, None)
                 self._next += 1
-            if frame is None:
-                message = f"{self._path}: expected {self.stored.planes} frames, as it has packets, got {self._next - 1}"
+            if self._frame is None:
+                count = self.stored.parts[0].planes
+                message = f"{self._path}: expected {count} frames, as it has packets, got {self._next - 1}"
                 raise BadInput(message, _AGAIN)
-            block[index] = frame
+            block[index] = self._frame[..., channel]
         return block
 
     def check(self) -> None:
@@ -75,13 +83,33 @@ class VideoPlanes:
             raise BadInput(message, _AGAIN) from error
 
     def _pixels(self, frame: Any) -> NDArray[np.generic]:  # noqa: ANN401 - av has no types
-        """Return grey values, or brightness, as they are stored."""
-        if self._layout == "pal8":
-            grey: NDArray[np.generic] = frame.to_ndarray(format="gray")
-            return grey
+        """Return values as they are stored, of shape (Y, X, channels): grey or brightness, or red, green and blue."""
+        if self._layout in _COLOURS:
+            colours: NDArray[np.generic] = frame.to_ndarray(format="rgb24")
+            return colours if self.stored.channels else self._one_of(colours)
+        if self._layout in _BRIGHTNESS and any(_is_coloured(plane, self._layout) for plane in frame.planes[1:]):
+            raise self._in_colour()
         plane, dtype = frame.planes[0], self.stored.dtype.newbyteorder("<")
         rows = np.frombuffer(plane, dtype).reshape(-1, plane.line_size // dtype.itemsize)
-        return rows[: self.stored.frame[0], : self.stored.frame[1]]
+        return rows[: self.stored.frame[0], : self.stored.frame[1], None]
+
+    def _one_of(self, colours: NDArray[np.generic]) -> NDArray[np.generic]:
+        """Return one channel of a grey frame that is stored in colours."""
+        if not (colours == colours[..., :1]).all():
+            raise self._in_colour()
+        return colours[..., :1]
+
+    def _in_colour(self) -> BadInput:
+        what = f"one in colour ({self._layout}) in frame {self._next}"
+        message = f"{self._path}: expected a grey video, got {what}"
+        return BadInput(message, "Save one channel as a grey movie, for instance with Fiji as TIFF.")
+
+
+def _is_coloured(plane: Any, layout: str) -> bool:  # noqa: ANN401 - av has no types
+    """Say whether a plane of colour differences holds any; bytes beyond the width of the frame are no pixels."""
+    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height]
+    inside = rows[:, : plane.width * (2 if layout == "nv12" else 1)]  # nv12 has both differences in one plane
+    return bool(np.abs(inside.astype(np.int16) - _NO_COLOUR).max() > _SLACK)
 
 
 def is_video(path: Path) -> bool:
@@ -90,12 +118,12 @@ def is_video(path: Path) -> bool:
 
 
 def open_movie(path: Path, _: Choice) -> VideoPlanes:
-    """Open a grey video.
+    """Open a video; one in colours without loss has three channels, one in brightness and colour must be grey.
 
     Raises
     ------
     BadInput
-        For a file without video, and for one in colour whose codec loses nothing: which channel is not known.
+        For a file without video, one of a layout that is not known, and one whose brightness is mixed of colours.
     """
     av = imported("av", "video", path)
     try:
@@ -103,30 +131,53 @@ def open_movie(path: Path, _: Choice) -> VideoPlanes:
             if not container.streams.video or container.format.name.endswith(("_pipe", "image2")):
                 message = f"{path}: expected a video, got {container.format.name}"
                 raise BadInput(message, "Give the movie itself.")
-            stream = container.streams.video[0]
-            codec, layout = stream.codec_context.name, stream.codec_context.pix_fmt or ""
-            rate = stream.average_rate
-            frame = (int(stream.codec_context.height), int(stream.codec_context.width))
-            packets = sum(1 for packet in container.demux(video=0) if packet.size)
+            codec, layout = (
+                container.streams.video[0].codec_context.name,
+                container.streams.video[0].codec_context.pix_fmt or "",
+            )
+            stored = _stored(path, container, f"video ({codec})", _notes(path, codec, layout))
     except (av.error.FFmpegError, OSError) as error:
         message = f"{path}: expected a video, got one that cannot be read ({error})"
         raise BadInput(message, _AGAIN) from error
-    deep = layout in _GREY_16
-    if layout not in _GREY:
+    if layout not in {"gray", *_GREY_16, *_BRIGHTNESS, *_COLOURS}:
         message = f"{path}: expected a grey video, got one in colour ({layout})"
         raise BadInput(message, "Save one channel as a grey movie, for instance with Fiji as TIFF.")
-    stored = Stored(
-        format=f"video ({codec})",
+    three = replace(
+        stored, axes="TS", lengths=(*stored.lengths, 3), planes=3 * stored.planes, channels=("red", "green", "blue")
+    )
+    if layout not in _COLOURS:
+        grey = VideoPlanes(path, stored, layout)
+        grey.read(range(1))  # one in colour is refused at once
+        return grey
+    colours = VideoPlanes(path, three, layout)
+    red, green, blue = colours.read(range(3))
+    is_grey = np.array_equal(red, green) and np.array_equal(red, blue)
+    colours.close()
+    return VideoPlanes(path, stored, layout) if is_grey else colours
+
+
+def _stored(path: Path, container: Any, kind: str, notes: tuple[str, ...]) -> Stored:  # noqa: ANN401 - av has no types
+    stream = container.streams.video[0]
+    rate, size = stream.average_rate, (int(stream.codec_context.height), int(stream.codec_context.width))
+    packets = sum(1 for packet in container.demux(video=0) if packet.size)
+    seconds = (container.duration or 0) / _AV_TICKS
+    counted = stream.frames or round(seconds * (rate or 0))
+    doubt = None
+    if counted > packets + 1:  # a duration is rounded
+        message = f"{path}: expected {counted} frames, as its header counts, got {packets}"
+        doubt = BadInput(message, f"{_AGAIN[:-1]}; or --axes TYX takes the frames that are there.")
+    return Stored(
+        format=kind,
         parts=(Part(file=path, planes=packets),),
         axes="T",
         lengths=(packets,),
         planes=packets,
-        frame=frame,
-        dtype=np.dtype(np.uint16 if deep else np.uint8),
+        frame=size,
+        dtype=np.dtype(np.uint16 if stream.codec_context.pix_fmt in _GREY_16 else np.uint8),
         interval_s=Stated(value=float(1 / rate), origin="frame rate of the video") if rate else None,
-        notes=_notes(path, codec, layout),
+        notes=notes,
+        doubt=doubt,
     )
-    return VideoPlanes(path, stored, layout)
 
 
 def _notes(path: Path, codec: str, layout: str) -> tuple[str, ...]:
@@ -136,6 +187,6 @@ def _notes(path: Path, codec: str, layout: str) -> tuple[str, ...]:
             f"{path.name}: its codec {codec} loses information, so the noise is not that of the detector: "
             "no law of gain holds, and methods that need independent pixels fail."
         )
-    if not layout.startswith("gray"):
+    if layout in _BRIGHTNESS:
         notes.append(f"{path.name}: it is stored as {layout}; its brightness alone is taken.")
     return tuple(notes)

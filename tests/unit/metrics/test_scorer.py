@@ -94,6 +94,18 @@ def test_the_study_protocol_casts_both_movies(movies):
     )
 
 
+def test_the_study_protocol_fits_microssim_to_every_10th_frame(movies):
+    # MOUSENEU_LP_EVALUATION.ipynb, cell 3, commit 50970a3 of the study: fit on [::10]
+    target, noisy = movies(frames=21)
+    fits = {every: fit_microssim(target, noisy, every=every, cast=as_study_uint16) for every in (1, 9, 10, 11)}
+    of_every = {
+        every: [fit.score(*map(as_study_uint16, pair)) for pair in zip(target, noisy, strict=True)]
+        for every, fit in fits.items()
+    }
+    ours = score_movie(target, noisy, STUDY_PROTOCOL).frames.microssim.tolist()
+    assert [every for every, scores in of_every.items() if scores == ours] == [10]
+
+
 def test_movie_scores_equal_numpy(movies):
     target, noisy = movies()
     ours = fed(target, noisy, block=5)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from evaluation.metrics import block_bootstrap, summarise
+from evaluation.metrics.summary import frames_interval
 
 
 def test_sd_is_the_sample_sd():
@@ -74,3 +75,10 @@ def test_an_interval_without_finite_values_is_nan(values):
 def test_wrong_settings_are_refused(wrong):
     with pytest.raises(ValueError, match="block_bootstrap: expected"):
         block_bootstrap([1.0], **{"block": 1, "level": 0.95, "draws": 1, "seed": 0} | wrong)
+
+
+def test_the_interval_of_a_short_movie_takes_blocks_of_ten_frames():
+    # The root of 49 frames is 7, below the shortest block of ten that its documentation promises.
+    values = np.cumsum(np.random.default_rng(3).normal(size=49))
+    of_ten, of_nine = (block_bootstrap(values, block=block, level=0.95, draws=1000, seed=0) for block in (10, 9))
+    assert frames_interval(values, 1) == of_ten != of_nine

@@ -9,7 +9,6 @@ import pytest
 import tifffile
 from recordings import FRAMES, block, ome_xml, pages, scanimage
 
-from contract.errors import JobRefused
 from contract.stacks import open_stack
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.inspect import Inspector
@@ -42,8 +41,16 @@ def _directories(data):
     return places
 
 
+def _read(path, folder):
+    """Return the frames of a movie as a job reads them."""
+    recording = Inspector(stacks=folder / "stacks", checksums=Checksums(folder / "sums.json")).describe(path, Choice())
+    make_stacks([recording], lambda _: None)
+    with open_stack(recording.stack, recording.axes) as stack:
+        return stack.frames(0, stack.shape[0])
+
+
 @pytest.mark.parametrize("kind", FILES)
-def test_random_damage_to_directories_gives_a_refusal_or_the_same_frames(tmp_path, kind):
+def test_random_damage_to_directories_gives_a_refusal_or_the_same_pixels(tmp_path, kind):
     whole = FILES[kind](tmp_path / "whole.tif").read_bytes()
     places, rng = _directories(whole), np.random.default_rng(7)
     path, outcomes = tmp_path / "damaged.tif", {"same": 0, "refused": 0}
@@ -52,20 +59,33 @@ def test_random_damage_to_directories_gives_a_refusal_or_the_same_frames(tmp_pat
         for place in rng.choice(places, rng.integers(1, 4), replace=False):
             data[place] = rng.integers(256)
         path.write_bytes(data)
-        cache = tmp_path / str(number)
         try:
-            recording = Inspector(stacks=cache, checksums=Checksums(tmp_path / "sums.json")).describe(path, Choice())
-            make_stacks([recording], lambda _: None)
-            with open_stack(recording.stack, recording.axes) as stack:
-                pixels = stack.frames(0, stack.shape[0])
-        except (BadInput, JobRefused):
+            pixels = _read(path, tmp_path)
+        except BadInput:
             outcomes["refused"] += 1
             continue
-        assert len(pixels) == len(SMALL), number
-        if pixels.shape == SMALL.shape and recording.stored_dtype == str(pixels.dtype):
-            outcomes["same"] += np.array_equal(pixels, SMALL)
+        assert pixels.dtype == (np.int16 if "ScanImage" in kind else np.uint16), number
+        assert np.array_equal(pixels, SMALL), number
+        outcomes["same"] += 1
+    assert BadInput.exit_code == 2
     assert outcomes["refused"] > 0
     assert outcomes["same"] > 0
+
+
+@pytest.mark.parametrize("kind", [*FILES, "pages alone"])
+def test_a_chain_of_pages_that_breaks_off_is_refused_and_never_gives_fewer_frames(tmp_path, kind):
+    write = FILES.get(kind, lambda path: pages(path, SMALL, ""))
+    path = write(tmp_path / "movie.tif")
+    with tifffile.TiffFile(path) as tiff:
+        following = tiff.pages.get(4, aspage=True).offset
+    data, size = bytearray(path.read_bytes()), 8 if kind.startswith("BigTIFF") else 4
+    at = data.index(following.to_bytes(size, "little"), 2 * size)
+    data[at : at + size] = bytes(size)
+    path.write_bytes(data)
+    with tifffile.TiffFile(path) as tiff:
+        assert len(tiff.pages) == 4
+    with pytest.raises(BadInput, match=r"expected (12 frames|4 pages)"):
+        _read(path, tmp_path)
 
 
 @pytest.mark.parametrize("size", [1, 4, 9, 100, 300, 5000])

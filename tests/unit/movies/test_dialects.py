@@ -124,6 +124,70 @@ def test_a_colour_image_is_refused_and_one_of_its_samples_may_be_chosen(tmp_path
     assert np.array_equal(pixels, colour[..., 1])
 
 
+def test_samples_in_planes_of_their_own_are_channels_too(tmp_path, through_identity):
+    planar = np.stack([FRAMES, FRAMES + 1, FRAMES + 2], axis=1)
+    tifffile.imwrite(tmp_path / "movie.tif", planar, photometric="rgb", planarconfig="separate")
+    _, pixels, _ = through_identity(tmp_path / "movie.tif", channel=2)
+    assert np.array_equal(pixels, planar[:, 1])
+
+
+STORED = {
+    "BigTIFF": {"bigtiff": True},
+    "big-endian": {"byteorder": ">"},
+    "tiles": {"tile": (16, 16)},
+    "strips": {"rowsperstrip": 7},
+    "LZW": {"compression": "lzw"},
+    "deflate with predictor": {"compression": "zlib", "predictor": True},
+    "Zstandard": {"compression": "zstd"},
+    "PackBits": {"compression": "packbits"},
+    "white is zero": {"photometric": "miniswhite"},
+}
+
+
+@pytest.mark.parametrize("how", STORED)
+def test_every_way_to_store_a_page_gives_the_same_pixels(tmp_path, through_identity, how):
+    tifffile.imwrite(tmp_path / "movie.tif", FRAMES, **({"photometric": "minisblack"} | STORED[how]))
+    recording, pixels, _ = through_identity(tmp_path / "movie.tif")
+    assert np.array_equal(pixels, FRAMES)
+    assert not recording.notes
+
+
+@pytest.mark.parametrize("ome", [False, True])
+def test_smaller_copies_of_a_pyramid_are_no_frames(tmp_path, through_identity, ome):
+    with tifffile.TiffWriter(tmp_path / "movie.tif", ome=ome) as tiff:
+        axes = {"axes": "TYX"} if ome else None
+        tiff.write(FRAMES, subifds=1, photometric="minisblack", tile=(16, 16), metadata=axes)
+        tiff.write(FRAMES[:, ::2, ::2], subfiletype=1, photometric="minisblack", tile=(16, 16))
+    _, pixels, _ = through_identity(tmp_path / "movie.tif")
+    assert np.array_equal(pixels, FRAMES)
+
+
+def test_a_compression_that_loses_information_is_named(tmp_path, through_identity):
+    tifffile.imwrite(tmp_path / "m.tif", (FRAMES // 16).astype(np.uint8), photometric="minisblack", compression="jpeg")
+    recording, pixels, _ = through_identity(tmp_path / "m.tif")
+    assert len(pixels) == 12
+    assert "compression JPEG loses information" in recording.notes[0]
+
+
+def test_regions_of_scanimage_are_said_to_lie_in_one_frame(tmp_path, through_identity):
+    recording, pixels, _ = through_identity(
+        scanimage(tmp_path / "m.tif", FRAMES, VOLUME | {"hRoiManager.mroiEnable": "true"})
+    )
+    assert np.array_equal(pixels, FRAMES.astype(np.int16))
+    assert "regions (mROI) lie below each other" in recording.notes[-1]
+
+
+def test_an_ome_xml_without_an_image_is_refused_and_its_pages_are_taken_on_request(
+    tmp_path, describe, through_identity
+):
+    path = block(tmp_path / "m.tif", FRAMES, '<?xml version="1.0"?><OME></OME>')
+    with pytest.raises(BadInput, match="expected an image in its OME-XML") as caught:
+        describe(path)
+    assert "--axes TYX" in caught.value.hint
+    _, pixels, _ = through_identity(path, axes="TYX")
+    assert np.array_equal(pixels, FRAMES)
+
+
 def test_a_stack_that_says_depth_is_taken_as_time_with_a_line_that_says_so(tmp_path, through_identity):
     recording, pixels, _ = through_identity(block(tmp_path / "m.tif", FRAMES, "ImageJ=1.53t\nimages=12\nslices=12"))
     assert np.array_equal(pixels, FRAMES)
@@ -155,6 +219,18 @@ def test_several_images_in_a_file_are_named_and_one_is_chosen(tmp_path, describe
         describe(tmp_path / "m.tif")
     assert "--series 1 to 2" in caught.value.hint
     _, pixels, _ = through_identity(tmp_path / "m.tif", series=2)
+    assert np.array_equal(pixels, FRAMES)
+
+
+def test_images_of_different_sizes_that_tifffile_wrote_are_named_and_one_is_chosen(
+    tmp_path, describe, through_identity
+):
+    with tifffile.TiffWriter(tmp_path / "m.tif") as tiff:
+        tiff.write(FRAMES, photometric="minisblack")
+        tiff.write(FRAMES[:, ::2, ::2], photometric="minisblack")
+    with pytest.raises(BadInput, match="got 2 "):
+        describe(tmp_path / "m.tif")
+    _, pixels, _ = through_identity(tmp_path / "m.tif", series=1)
     assert np.array_equal(pixels, FRAMES)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import tifffile
@@ -55,11 +57,26 @@ def test_an_export_for_suite2p_holds_rounded_values_and_its_settings(prediction,
     assert np.array_equal(stored, np.rint(VALUES))
 
 
-def test_values_that_int16_cannot_hold_are_refused_and_nothing_is_left(tmp_path):
+def test_a_refused_export_leaves_no_folder_and_no_part_of_a_file(tmp_path, monkeypatch):
     tifffile.imwrite(tmp_path / "m.tif", VALUES * 1000, photometric="minisblack")
     with pytest.raises(BadInput, match="expected values of -32768 to 32767"):
+        export(tmp_path / "m.tif", "suite2p", tmp_path / "new" / "out")
+    with monkeypatch.context() as context:
+        context.setattr("orchestrator.data.exports.CLASSIC_LIMIT_BYTES", 1000)
+        with pytest.raises(BadInput, match="expected a movie below 4 GB"):
+            export(tmp_path / "m.tif", "imagej", tmp_path / "new" / "out")
+    monkeypatch.setitem(sys.modules, "zarr", None)
+    with pytest.raises(BadInput, match="expected the package zarr"):
+        export(tmp_path / "m.tif", "ome-zarr", tmp_path / "new" / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["m.tif"]
+
+
+def test_a_refused_export_leaves_what_was_in_its_folder(prediction, tmp_path):
+    kept = export(prediction, "imagej", tmp_path / "out")
+    tifffile.imwrite(tmp_path / "m.tif", VALUES * 1000, photometric="minisblack")
+    with pytest.raises(BadInput):
         export(tmp_path / "m.tif", "suite2p", tmp_path / "out")
-    assert not list((tmp_path / "out").iterdir())
+    assert list((tmp_path / "out").iterdir()) == [kept]
 
 
 def test_an_export_overwrites_nothing(prediction, tmp_path):

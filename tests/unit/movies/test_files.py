@@ -17,7 +17,8 @@ from orchestrator.domain import Image
 from orchestrator.errors import BadInput
 from orchestrator.paths import layout
 from orchestrator.records import Choice
-from orchestrator.runs.plan import Settings, make_plan
+from orchestrator.runs.plan import make_plan
+from orchestrator.runs.settings import Settings
 
 SPLIT = {
     "hChannels.channelSave": "[1;2]",

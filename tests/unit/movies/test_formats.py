@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -73,6 +74,48 @@ def test_the_only_movie_of_an_hdf5_file_is_found_and_one_of_several_is_chosen(tm
     assert np.array_equal(pixels, FRAMES[::-1])
 
 
+def test_pixels_of_an_hdf5_file_that_lie_in_other_files_are_part_of_the_recording(tmp_path, describe, through_identity):
+    h5py = pytest.importorskip("h5py")
+    for index, part in enumerate((FRAMES[:6], FRAMES[6:])):
+        with h5py.File(tmp_path / f"part_{index}.h5", "w") as file:
+            file["mov"] = part
+    layout = h5py.VirtualLayout(FRAMES.shape, FRAMES.dtype)
+    for index in range(2):
+        layout[6 * index : 6 * index + 6] = h5py.VirtualSource(f"part_{index}.h5", "mov", (6, *FRAMES.shape[1:]))
+    with h5py.File(tmp_path / "whole.h5", "w") as file:
+        file.create_virtual_dataset("mov", layout)
+        file["away"] = h5py.ExternalLink("part_0.h5", "/mov")
+        file["name"] = h5py.SoftLink("/mov")
+    recording, pixels, _ = through_identity(tmp_path / "whole.h5", inside="name")
+    assert np.array_equal(pixels, FRAMES)
+    assert [path.name for path in recording.files] == ["part_0.h5", "part_1.h5", "whole.h5"]
+    with pytest.raises(BadInput, match=r"got a link to part_0\.h5"):
+        describe(tmp_path / "whole.h5", inside="away")
+    (tmp_path / "part_1.h5").unlink()
+    with pytest.raises(BadInput, match=r"got no part_1\.h5"):
+        describe(tmp_path / "whole.h5")
+
+
+def test_frames_that_were_never_written_are_counted(tmp_path, describe):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        file.create_dataset("mov", (12, 40, 48), "u2", chunks=(1, 40, 48))[:8] = FRAMES[:8]
+    assert "12 blocks of pixels, 8 were written" in describe(tmp_path / "m.h5").notes[0]
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        file.create_dataset("mov", (0, 40, 48), "u2", chunks=(1, 40, 48), maxshape=(None, 40, 48))
+    with pytest.raises(BadInput, match="expected a movie, got no frame"):
+        describe(tmp_path / "m.h5")
+
+
+def test_an_array_that_matlab_wrote_is_turned_to_rows_and_columns(tmp_path, through_identity):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "m.mat", "w") as file:
+        file["mov"] = FRAMES.transpose(0, 2, 1)
+        file["mov"].attrs["MATLAB_class"] = np.bytes_("uint16")
+    _, pixels, _ = through_identity(tmp_path / "m.mat")
+    assert np.array_equal(pixels, FRAMES)
+
+
 def _nwb(path, *, rate=None, timestamps=None, one_photon=False, **more):
     pynwb = pytest.importorskip("pynwb")
     from pynwb.ophys import OnePhotonSeries, OpticalChannel, TwoPhotonSeries  # noqa: PLC0415
@@ -108,6 +151,21 @@ def test_the_series_of_an_nwb_file_is_turned_to_rows_and_columns(tmp_path, throu
     assert np.array_equal(pixels, FRAMES)
     assert recording.frame_rate_hz.value == pytest.approx(20)
     assert recording.pixel_um.value == pytest.approx((1.5, 1.25))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_nwb_series_without_a_rate_has_none_and_uneven_times_are_said(tmp_path, through_identity):
+    times = np.arange(12) / 20.0
+    times[7:] += 3.0
+    recording, _, _ = through_identity(_nwb(tmp_path / "m.nwb", timestamps=times))
+    assert recording.frame_rate_hz.value == pytest.approx(20)
+    assert "1 of its frames come early or late, the first is frame 7" in recording.notes[0]
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "m.nwb", "a") as file:
+        del file["acquisition/movie/timestamps"]
+    recording, pixels, _ = through_identity(tmp_path / "m.nwb")
+    assert np.array_equal(pixels, FRAMES)
+    assert recording.frame_rate_hz is None
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -162,6 +220,37 @@ def test_a_changed_chunk_makes_another_stack(tmp_path, describe):
     assert describe(_zarr(tmp_path / "m.ome.zarr", "0.5", changed)).stack != before.stack
 
 
+def test_the_full_resolution_of_several_is_taken_and_missing_chunks_are_counted(tmp_path, describe, through_identity):
+    zarr = pytest.importorskip("zarr")
+    path = _zarr(tmp_path / "m.ome.zarr", "0.5")
+    group = zarr.open_group(str(path))
+    group.create_array("1", data=FRAMES[:, ::2, ::2])
+    attrs = dict(group.attrs["ome"])
+    scale = [{"type": "scale", "scale": [50.0, 3.0, 2.5]}]
+    attrs["multiscales"][0]["datasets"].append({"path": "1", "coordinateTransformations": scale})
+    group.attrs["ome"] = attrs
+    _, pixels, _ = through_identity(path)
+    assert np.array_equal(pixels, FRAMES)
+    shutil.rmtree(path / "0" / "c" / "1")
+    assert "of 3 blocks of pixels, 2 are there; the others read 0" in describe(path).notes[0]
+
+
+@pytest.mark.parametrize("damage", [{"axes": None}, {"datasets": []}, {"datasets": [{"path": "9"}]}, {"scale": [1.0]}])
+def test_metadata_of_an_ome_zarr_image_that_do_not_fit_are_no_traceback(tmp_path, describe, damage):
+    zarr = pytest.importorskip("zarr")
+    path = _zarr(tmp_path / "m.ome.zarr", "0.5")
+    group = zarr.open_group(str(path))
+    attrs = dict(group.attrs["ome"])
+    image = attrs["multiscales"][0]
+    if "scale" in damage:
+        image["datasets"][0]["coordinateTransformations"][0] |= damage
+    else:
+        image |= damage
+    group.attrs["ome"] = attrs
+    with pytest.raises(BadInput, match="expected an OME-Zarr image"):
+        describe(path)
+
+
 def _video(path, codec, layout, movie):
     av = pytest.importorskip("av")
     with av.open(str(path), "w") as out:
@@ -198,9 +287,48 @@ def test_a_codec_that_loses_information_is_named_with_what_it_does_to_the_noise(
     assert "its codec h264 loses information" in recording.notes[0]
 
 
-def test_a_video_in_colour_is_refused(tmp_path, describe):
-    path = _video(tmp_path / "m.avi", "rawvideo", "bgr24", (FRAMES % 256).astype(np.uint8))
+def _colours(path, codec, layout, movie):
+    av = pytest.importorskip("av")
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream(codec, rate=Fraction(20))
+        stream.width, stream.height, stream.pix_fmt = 48, 40, layout
+        for frame in movie:
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        out.mux(stream.encode())
+    return path
+
+
+GREY = (FRAMES % 256).astype(np.uint8)
+COLOURS = np.stack([GREY, GREY // 2, GREY // 3], axis=-1)
+
+
+@pytest.mark.parametrize("how", [("m.avi", "rawvideo", "bgr24"), ("m.mkv", "ffv1", "bgr0")], ids="-".join)
+def test_colours_of_a_video_are_channels_and_one_is_asked_for(tmp_path, describe, through_identity, how):
+    path = _colours(tmp_path / how[0], *how[1:], COLOURS)
+    with pytest.raises(BadInput, match="3 channels") as caught:
+        describe(path)
+    assert caught.value.hint == "Choose with --channel 1 (red), 2 (green) or 3 (blue)."
+    _, pixels, _ = through_identity(path, channel=2)
+    assert np.array_equal(pixels, COLOURS[..., 1])
+
+
+def test_a_grey_video_that_is_stored_in_colours_is_grey(tmp_path, through_identity):
+    path = _colours(tmp_path / "m.avi", "rawvideo", "bgr24", np.stack([GREY] * 3, axis=-1))
+    _, pixels, _ = through_identity(path)
+    assert np.array_equal(pixels, GREY)
+
+
+def test_a_video_whose_brightness_is_mixed_of_colours_is_refused(tmp_path, describe):
+    path = _colours(tmp_path / "m.mp4", "h264", "yuv420p", np.stack([GREY, 255 - GREY, GREY * 0], axis=-1))
     with pytest.raises(BadInput, match="expected a grey video, got one in colour"):
+        describe(path)
+
+
+@pytest.mark.parametrize(("name", "codec"), [("m.mkv", "ffv1"), ("m.avi", "rawvideo")])
+def test_a_video_that_ends_before_its_header_says_is_refused_with_both_numbers(tmp_path, describe, name, codec):
+    path = _video(tmp_path / name, codec, "gray", GREY)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(BadInput, match=r"expected 12 frames, as its header counts, got [1-9]\b"):
         describe(path)
 
 

@@ -60,6 +60,13 @@ def test_a_supervised_run_is_never_best_and_the_headline_calls_it_a_ceiling():
     assert "The supervised ceiling, care, reaches 21.00 dB (+9.00 dB): it learned from clean targets" in sentence
 
 
+@pytest.mark.parametrize(("value", "better"), [(21.0, None), (17.5, None), (16.0, "n2v"), (14.0, "n2v")])
+def test_a_ceiling_that_lies_below_another_is_called_none(value, better):
+    (sentence,) = headline(report(NOISY, MEAN, N2V, run("care", "supervised", value)))
+    ends = "without them." if better is None else f"Trained like this it is no ceiling: {better} does better."
+    assert sentence.endswith(ends)
+
+
 def test_a_supervised_run_alone_is_no_subject_of_the_headline():
     (sentence,) = headline(report(NOISY, MEAN, run("care", "supervised", 21.0)))
     assert sentence.startswith("mean improves PSNR")

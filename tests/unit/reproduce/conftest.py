@@ -10,8 +10,8 @@ import tifffile
 from run_records import JOB, file_of, write_run
 
 from orchestrator.algorithms import in_environment, load_algorithms, resolve_params
-from orchestrator.experiments import load_experiments
 from orchestrator.paths import RunFolder
+from orchestrator.reproduce.published import load_experiments
 
 CONTAINERS = Path(__file__).parents[3] / "containers"
 MOVIE = "movie.tif"

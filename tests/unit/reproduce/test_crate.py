@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -11,16 +12,17 @@ import pytest
 import yaml
 from run_records import JOB, write_run
 
-from orchestrator.algorithms import load_algorithms
+from orchestrator.algorithms import in_environment, load_algorithms
 from orchestrator.data.datasets import Dataset
 from orchestrator.data.manifest import load_manifest
-from orchestrator.experiments import load_experiments
 from orchestrator.paths import layout
-from orchestrator.reproduce.cite import citations
+from orchestrator.reproduce.cite import Citation, citations
+from orchestrator.reproduce.published import load_experiments
 from orchestrator.runs.crate import write_crate
 
 ROOT = Path(__file__).parents[3]
 MOVIE = "20ms_20%_004.tif"  # a name of the study; "%" must be escaped in an identifier
+_COMPLETED = "http://schema.org/CompletedActionStatus"
 PIXELS = b"a prediction"
 INPUT = hashlib.sha256(b"a movie").hexdigest()
 
@@ -120,11 +122,16 @@ def test_the_times_are_those_of_the_run_in_utc(run, algorithms):
     assert action["endTime"] == "2025-11-24T16:00:02.500+00:00"
 
 
+def test_the_action_of_a_finished_run_is_completed(run, algorithms):
+    # schema.org/ActionStatusType; a run that failed has no record, and so no crate
+    assert _entities(write_crate(run, algorithms["mean"]))["#run"]["actionStatus"] == _COMPLETED
+
+
 def test_a_published_experiment_cites_algorithm_code_study_data_and_bundle(algorithms):
     experiment = load_experiments(ROOT / "containers")["MOUSENEU_LP_DEEPCAD_1"]
     dataset = load_manifest(layout().manifest).named(experiment.dataset)
     assert isinstance(dataset, Dataset)
-    lines = citations(algorithms["deepcad"], experiment, dataset)
+    lines = [one.line for one in citations(algorithms["deepcad"], experiment, dataset)]
     assert [line.partition(":")[0] for line in lines] == ["algorithm", "code", "study", "data", "bundle"]
     assert "https://doi.org/10.1038/s41587-022-01450-8" in lines[0]
     assert "commit 50970a3. https://github.com/ai4life-opencalls/oc_2_project_13" in lines[2]
@@ -132,7 +139,57 @@ def test_a_published_experiment_cites_algorithm_code_study_data_and_bundle(algor
 
 
 def test_a_control_has_no_paper_to_cite(algorithms):
-    assert [line.partition(":")[0] for line in citations(algorithms["mean"], None, None)] == ["bundle"]
+    assert [one.of for one in citations(algorithms["mean"], None, None)] == ["bundle"]
+
+
+# The grammar of BibTeX: @type{key, name = {value}, ...}, values with balanced braces, no bare sign of TeX in them.
+_VALUE = r"(?:[^{}]|\\[{}]|\{(?:[^{}]|\\[{}]|\{\})*\})*"
+_ENTRY = re.compile(rf"@(article|inproceedings|misc)\{{([\w.:-]+),\n((?:  [a-z]+ = \{{{_VALUE}\}},\n)+)\}}")
+_FIELD = re.compile(rf"  ([a-z]+) = \{{({_VALUE})\}},\n")
+_REQUIRED = {
+    "article": {"author", "title", "journal", "year"},
+    "inproceedings": {"author", "title", "booktitle", "year"},
+    "misc": {"title"},
+}
+
+
+@pytest.mark.parametrize("name", sorted(load_experiments(ROOT / "containers")))
+def test_the_bibtex_of_every_experiment_can_be_parsed_and_has_the_fields_of_its_kinds(algorithms, name):
+    experiments = load_experiments(ROOT / "containers")
+    experiment = experiments[name]
+    dataset = load_manifest(layout().manifest).named(experiment.dataset)
+    algorithm = in_environment(algorithms[experiment.algorithm], experiment.environment)
+    found = citations(algorithm, experiment, dataset, algorithms["hdn"])
+    assert len({one.key for one in found}) == len(found)
+    for one in found:
+        entry = _ENTRY.fullmatch(one.bibtex)
+        assert entry, one.bibtex
+        fields = dict(_FIELD.findall(entry[3]))
+        assert {*fields} >= _REQUIRED[entry[1]]
+        assert all(text.strip("{}") for text in fields.values())
+        escaped = [text for field, text in fields.items() if field not in {"doi", "url"}]
+        assert not any(re.search(r"(?<!\\)[&%$#_]", text) for text in escaped), one.bibtex
+
+
+def test_the_bibtex_of_a_paper_names_authors_title_venue_year_and_doi(algorithms):
+    # doi.org/10.1109/CVPR.2019.00223
+    entry = citations(algorithms["n2v"], None, None)[0].bibtex
+    assert entry.splitlines() == [
+        "@inproceedings{Krull2019-n2v,",
+        "  author = {Krull, Alexander and Buchholz, Tim-Oliver and Jug, Florian},",
+        "  title = {{Noise2Void - Learning Denoising from Single Noisy Images}},",
+        "  year = {2019},",
+        "  doi = {10.1109/CVPR.2019.00223},",
+        "  booktitle = {Conference on Computer Vision and Pattern Recognition (CVPR)},",
+        "}",
+    ]
+
+
+def test_signs_that_mean_something_to_tex_are_escaped():
+    one = Citation(of="data", text="", key="a b", kind="misc", fields={"title": r"50 % of {A} & B_1 \ ~"})
+    assert one.bibtex == (
+        "@misc{a-b,\n  title = {{50 \\% of \\{A\\} \\& B\\_1 \\textbackslash{} \\textasciitilde{}}},\n}"
+    )
 
 
 def test_the_citation_file_has_the_version_and_licence_of_the_package():

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from orchestrator.errors import BadInput
-from orchestrator.experiments import in_order, load_experiments, named
+from orchestrator.experiments import in_order, named
+from orchestrator.reproduce.published import load_experiments
 
 CONTAINERS = Path(__file__).parents[3] / "containers"
 
