@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from msgspec import structs
+
 from evaluation.report.content import NOISY
 from orchestrator.algorithms import in_environment, resolve_params
 from orchestrator.domain import CURRENT, SYSTEM
@@ -131,22 +133,35 @@ def _attempted(attempt: Attempt, algorithms: Mapping[str, Algorithm]) -> Entry:
 
 
 def _alone(runs: Sequence[Run], algorithms: Mapping[str, Algorithm]) -> Iterator[Entry]:
-    """Name each run by its algorithm and preset, and by key too where that does not tell it from the others."""
-    names = [(_full_name(run.record), _movies(run)) for run in runs]
-    for run, name in zip(runs, names, strict=True):
-        algorithm = _algorithm(run, algorithms)
+    """Name runs by algorithm and preset, and by key where that does not tell them from others; seeds share a row."""
+    rows = _by_seed(runs)
+    names = [(_full_name(first.record), _movies(first)) for first, *_ in rows]
+    for row, name in zip(rows, names, strict=True):
+        record = row[0].record
+        algorithm = _algorithm(row[0], algorithms)
         unique = names.count(name) == 1
-        key = run.folder.path.name[:6]
-        title = f"{algorithm.title}, {run.record.preset}{_software(run.record.environment)}"
+        key = record.key[:6]
+        seeds = f", {len(row)} seeds" if len(row) > 1 else ""
+        title = f"{algorithm.title}, {record.preset}{_software(record.environment)}{seeds}"
         noisy = algorithm.name == ANCHOR
         yield Entry(
             name=name[0] if unique else f"{name[0]} {key}",
             title="Noisy movie, unchanged" if noisy and unique else title if unique else f"{title}, run {key}",
             role=NOISY if noisy else algorithm.kind,
             algorithm=algorithm,
-            dataset=run.record.dataset,
-            runs=(run,),
+            dataset=record.dataset,
+            runs=row,
         )
+
+
+def _by_seed(runs: Sequence[Run]) -> tuple[tuple[Run, ...], ...]:
+    """Put together runs that differ in their seed alone."""
+    found: dict[tuple[str, str], dict[int, Run]] = {}
+    for run in runs:
+        record = run.record
+        alike = record.experiment, structs.replace(record.key_parts, seed=0).key
+        found.setdefault(alike, {}).setdefault(record.seed, run)
+    return tuple(tuple(seeds.values()) for seeds in found.values())
 
 
 def _full_name(record: Record) -> str:

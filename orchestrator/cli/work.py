@@ -147,9 +147,11 @@ def show_costs(works: Sequence[Work], layout: Layout) -> None:
     from orchestrator.reproduce.forecast import FINISHED, TO_RUN, Forecast, estimate_of
     from orchestrator.runs.execute import finished
     from orchestrator.runs.needs import check_disk
+    from orchestrator.runs.past import Past
 
+    past = Past(layout.outputs)
     estimates = [
-        estimate_of(work.source.name, plan, layout.outputs, FINISHED if finished(plan) else TO_RUN)
+        estimate_of(work.source.name, plan, past, FINISHED if finished(plan) else TO_RUN)
         for work in works
         for plan in work.plans
     ]

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from orchestrator.engines import process
 from orchestrator.engines.failures import diagnose_words
 from orchestrator.engines.python import python
 from orchestrator.errors import AlgorithmFailed, BadInput, CalmError
+from orchestrator.scratch import scratch
 
 if TYPE_CHECKING:
     from orchestrator.domain import Algorithm, Device
@@ -83,7 +83,13 @@ def make_lock(algorithm: Algorithm, variant: Device) -> Path:
     """
     lock = algorithm.lock(variant)
     source = lock.with_suffix(".in")
-    source = source if source.exists() else source.with_name(source.name.replace(f"-{variant}", ""))
+    return write_lock(
+        source if source.exists() else source.with_name(source.name.replace(f"-{variant}", "")), lock, variant
+    )
+
+
+def write_lock(source: Path, lock: Path, variant: Device) -> Path:
+    """Resolve a list of requirements and write its lock."""
     whole, _, alone = source.read_text(encoding="utf-8").partition(NO_DEPS)
     pins = {pin.name: pin for pin in _resolve(whole, variant, "--ignore-installed")}
     pins |= {pin.name: pin for pin in _resolve(alone, variant, "--ignore-installed", "--no-deps")}
@@ -96,10 +102,10 @@ def make_lock(algorithm: Algorithm, variant: Device) -> Path:
 def _resolve(requirements: str, variant: Device, *options: str) -> list[Pin]:
     if not any(line and not line.startswith("#") for line in requirements.splitlines()):
         return []
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / "requirements.in"
+    with scratch() as folder:
+        source = folder / "requirements.in"
         source.write_text(requirements, encoding="utf-8")
-        constraints = Path(folder) / "constraints.txt"
+        constraints = folder / "constraints.txt"
         # A +cpu build outranks the plain one, which is the CUDA build.
         constraints.write_text("" if variant == "cpu" else "torch!=2.13.0+cpu\n", encoding="utf-8")
         files = ["-r", str(source), "-c", str(constraints)]
@@ -119,11 +125,13 @@ def _pin(item: dict[str, Any]) -> Pin:
 
 def pip(*arguments: str) -> str:
     """Run pip for the Python that environments are made with; its failures say what to look at."""
-    environment = os.environ | {"SOURCE_DATE_EPOCH": _SOURCE_DATE_EPOCH, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    own = {"SOURCE_DATE_EPOCH": _SOURCE_DATE_EPOCH, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     try:
-        return process.run(
-            [sys.executable, "-m", "pip", "--python", str(python()), *arguments], environment=environment
-        )
+        with scratch() as temporary:
+            environment = os.environ | own | {"TMPDIR": str(temporary)}
+            return process.run(
+                [sys.executable, "-m", "pip", "--python", str(python()), *arguments], environment=environment
+            )
     except AlgorithmFailed as error:
         full = no_space(error)
         if full is not None:

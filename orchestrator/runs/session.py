@@ -165,6 +165,8 @@ class Session:
         engine = chosen_engine(name, self.layout, image, self.say)
         self.decided[name] = engine.name
         check_caches(image, self.layout)
+        if self.memory_bytes is not None and not engine.promises()["memory_limit"]:
+            self.say(f"Warning: --memory: {engine.name} cannot keep a memory limit on this machine; none is set.")
         if engine.find(image) is None:
             what = f"{algorithm.full_name} ({image.variant})"
             self.say(f"Building the {engine.name} environment of {what}; once for each lock.")

@@ -18,6 +18,7 @@ GROUND = {
     "records",
     "regions",
     "run",
+    "scratch",
     "truth",
 }
 
