@@ -14,8 +14,9 @@ import tifffile
 
 import contract  # noqa: F401 - before tests/ is on the path, where a folder of this name would be found first
 from orchestrator.engines import engine_named
-from orchestrator.errors import CalmError
+from orchestrator.errors import CalmError, EngineMissing
 from orchestrator.paths import layout
+from orchestrator.sweep.executors import SlurmExecutor
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(Path(__file__).parent))  # importlib mode does not let tests import the helpers beside this
@@ -97,12 +98,21 @@ def pytest_runtest_setup(item):
     for marker in item.iter_markers("engine"):
         name = marker.args[0]
         try:
-            engine_named(name, layout())
+            _check(name)
         except CalmError as error:
             required = name in os.environ.get("REQUIRE_ENGINES", "").split(",")
             (pytest.fail if required else pytest.skip)(
                 f"engine {name}: {error.message}; tests/engines/provision/{name}.sh installs it on Debian"
             )
+
+
+def _check(name):
+    """Refuse a missing engine, or Slurm where no node is up."""
+    if name != "slurm":
+        engine_named(name, layout())
+    elif not SlurmExecutor(profiles=layout().workflow, sweep="none").node().cpus:
+        message = "slurm: expected a node, got none"
+        raise EngineMissing(message, "Start it.")
 
 
 @pytest.fixture

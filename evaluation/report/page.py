@@ -13,7 +13,8 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from contract.files import atomic
-from evaluation.checks.words import light_rows
+from evaluation.checks.lights import Topic
+from evaluation.checks.words import SHAPES, light_rows
 from evaluation.report.content import STUDY, SUPERVISED
 from evaluation.report.declared import declared_plots
 from evaluation.report.headline import headline
@@ -74,7 +75,8 @@ def write_page(page: Page, path: Path, key: str = "") -> None:
             key=key,
             page=page,
             lights={title: (verdict.plain, light_rows(verdict)) for title, verdict in page.verdicts.items()},
-            headline=headline(page),
+            headline=() if page.comparison else headline(page),
+            comparison=page.comparison,
             denoised=list(_denoised(page)),
             counts=verdict_counts(page),
             tables=tables,
@@ -105,7 +107,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {"pretty_json": _pretty_json, "duration": duration, "gibibytes": gibibytes}
-    environment.globals["STUDY"] = STUDY
+    environment.globals |= {"STUDY": STUDY, "topics": tuple(Topic), "shapes": SHAPES}
     return environment
 
 

@@ -39,15 +39,16 @@ def cite(name: str, *, bibtex: bool) -> None:
         calm cite MOUSENEU_LP_N2N_1
         calm cite n2v --bibtex
     """  # noqa: D301
+    from orchestrator.algorithms import broken_algorithms
     from orchestrator.data.manifest import load_manifest
     from orchestrator.experiments import named
     from orchestrator.paths import layout
     from orchestrator.reproduce.cite import citations
 
-    if name in algorithms():
+    where = layout()
+    if name in {*algorithms(), *broken_algorithms(where.containers)}:
         found = citations(algorithm(name), None, None)
     else:
-        where = layout()
         known = experiments()
         experiment = named(known, name)
         dataset = load_manifest(where.manifest).named(experiment.dataset)

@@ -79,6 +79,11 @@ class Plan:
     trained: Run | None = None
 
     @property
+    def key_parts(self) -> KeyParts:
+        """All that the bits of its results depend on."""
+        return _key_parts(self.image, self.params, self.inputs, self.settings, self.source)
+
+    @property
     def axes(self) -> str | None:
         """Axes of the movies as stored; None where they differ, and each file is believed."""
         found = {facts.axes for facts in self.facts.values()}
@@ -156,7 +161,7 @@ def make_plan(  # noqa: PLR0913 - everything a run depends on
         check_gaps(source.recordings.values())
     inputs = _input_checksums(source, prior, checksums, targets=algorithm.supervised) | _training(trained, image)
     experiment = f"{algorithm.folder_name}-{source.name}-{settings.preset}"
-    key = _key(image, params, inputs, settings, source)
+    key = _key_parts(image, params, inputs, settings, source).key
     check_path(layout.outputs)
     return Plan(
         algorithm=algorithm,
@@ -256,8 +261,10 @@ def _training(trained: Run | None, image: Image) -> dict[str, str]:
     return {f"{TRAINED}{file.path}": file.sha256 for file in trained.record.jobs["train"].files}
 
 
-def _key(image: Image, params: Mapping[str, Any], inputs: Mapping[str, str], settings: Settings, source: Source) -> str:
-    parts = KeyParts(
+def _key_parts(
+    image: Image, params: Mapping[str, Any], inputs: Mapping[str, str], settings: Settings, source: Source
+) -> KeyParts:
+    return KeyParts(
         choice=source.choice,
         contract=CONTRACT_VERSION,
         device=settings.device,
@@ -270,4 +277,3 @@ def _key(image: Image, params: Mapping[str, Any], inputs: Mapping[str, str], set
         seed=settings.seed,
         threads=settings.threads,
     )
-    return parts.key

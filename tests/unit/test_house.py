@@ -16,7 +16,9 @@ GROUND = {
     "experiments",
     "paths",
     "records",
+    "regions",
     "run",
+    "scratch",
     "truth",
 }
 
