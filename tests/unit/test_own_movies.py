@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 
-import av
 import imagecodecs
 import numpy as np
 import pytest
@@ -193,9 +192,10 @@ def test_every_export_opens_in_another_library_and_holds_what_the_movies_hold(ca
     assert [float(row["time_s"]) for row in traces[:3]] == pytest.approx([0.0, 0.1, 0.2])
     figure = imagecodecs.png_decode(_exported(calm, mean_run, tmp_path / "figure.png").read_bytes())
     assert figure.shape[1] >= 2 * frames.shape[2]
-    for name in ("preview.gif", "preview.webp"):
-        with av.open(str(_exported(calm, mean_run, tmp_path / name))) as preview:
-            assert sum(1 for _ in preview.decode(video=0)) == len(frames)
+    for name, decode in (("preview.gif", imagecodecs.gif_decode), ("preview.webp", imagecodecs.webp_decode)):
+        preview = _exported(calm, mean_run, tmp_path / name).read_bytes()
+        first, last = (decode(preview, index=index) for index in (0, len(frames) - 1))
+        assert (first.shape == last.shape, np.array_equal(first, last)) == (True, False)
 
 
 def test_traces_are_those_of_given_regions_with_their_names_and_relative_change(calm, mean_run, movie, tmp_path):
@@ -264,7 +264,7 @@ def test_predict_warns_of_other_noise_and_another_rate_and_calls_the_movie_by_it
         *("-o", tmp_path / "denoised.tif", "--engine", "venv"),
     )
     assert done.returncode == 0, done.stderr
-    assert "Warning: noisier.tif: trained on noise of 9.9" in done.stderr
+    assert "Warning: noisier.tif: trained on noise of 9.7" in done.stderr
     assert "Warning: noisier.tif: trained on 10 frames per second, applied to 30 frames per second" in done.stderr
     page = (calm.run_folder("mean-noisier-default") / "report.html").read_text()
     assert "test movies" not in page

@@ -98,8 +98,8 @@ def test_a_damaged_movie_is_refused_by_name_and_the_others_are_planned(tmp_path,
 
 
 def test_first_resources_follow_the_size_of_frames_and_the_user(tmp_path, session):
-    for name, side in (("small", 8), ("large", 1024)):
-        frames = np.random.default_rng(0).integers(0, 9, (6, side, side), np.uint16)
+    for name, side in (("small", 64), ("large", 1024)):
+        frames = np.random.default_rng(0).integers(0, 9, (12, side, side), np.uint16)
         tifffile.imwrite(tmp_path / f"{name}.tif", frames, photometric="minisblack")
     text = "parts: [{threads: 3, algorithms: [n2v], inputs: [small.tif, large.tif]}]"
     planned = [

@@ -13,7 +13,7 @@ from contract.stacks import open_stack
 from orchestrator.errors import BadInput
 
 MOVIE = np.random.default_rng(3).poisson(100, (40, 24, 26)).astype(np.uint16)
-TAGS = {"StripOffsets": 273, "StripByteCounts": 279, "ImageLength": 257, "ImageWidth": 256}
+TAGS = {"StripOffsets": 273, "StripByteCounts": 279, "ImageLength": 257, "ImageWidth": 256, "RowsPerStrip": 278}
 
 
 def _rewrite(path, page, name, value):
@@ -77,8 +77,8 @@ def test_more_pixels_than_the_bytes_of_a_file_can_hold_are_refused_at_once(descr
     path = tmp_path / "bomb.tif"
     tifffile.imwrite(path, np.zeros((5, 24, 26), np.uint16), compression="zlib", metadata=None)
     for page in range(5):
-        _rewrite(path, page, "ImageLength", 15_000)
-        _rewrite(path, page, "ImageWidth", 15_000)
+        for tag in ("ImageLength", "ImageWidth", "RowsPerStrip"):
+            _rewrite(path, page, tag, 15_000)
     with pytest.raises(BadInput, match=r"bomb\.tif: expected at most 10000 bytes of pixels for each byte of its files"):
         describe(path)
 
@@ -87,7 +87,7 @@ def test_a_frame_larger_than_any_detector_is_refused(describe, tmp_path):
     path = tmp_path / "wide.tif"
     tifffile.imwrite(path, np.zeros((5, 24, 26), np.uint16), compression="zlib", metadata=None)
     for page in range(5):
-        _rewrite(path, page, "ImageLength", 60_000)
-        _rewrite(path, page, "ImageWidth", 60_000)
+        for tag in ("ImageLength", "ImageWidth", "RowsPerStrip"):
+            _rewrite(path, page, tag, 60_000)
     with pytest.raises(BadInput, match=r"wide\.tif: expected frames of at most 1 GiB, got \(60000, 60000\) uint16"):
         describe(path)
