@@ -9,8 +9,15 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from command import Calm
 
 ENGINE = ("--engine", "venv", "--threads", 1)
+
+
+@pytest.fixture
+def calm(tmp_path):
+    """Return the command as a process of its own, with outputs and data of its own."""
+    return Calm(outputs=tmp_path / "outputs", data=tmp_path / "data")
 
 
 @pytest.fixture
