@@ -128,18 +128,15 @@ def test_several_algorithms_and_seeds_are_a_run_and_a_line_each_with_controls_on
 
 
 def test_a_run_that_fails_leaves_the_others_alone_and_the_command_says_so_last(calm, folder, tmp_path):
-    short = tmp_path / "recordings" / "c.tif"
-    tifffile.imwrite(short, np.zeros((12, 24, 24), np.uint16))
+    """DeepCAD-RT needs longer movies."""
     done = calm(
-        *("denoise", folder / "a.tif", short, "--algorithm", "deepcad", "--preset", "smoke"),
+        *("denoise", folder / "a.tif", "--algorithm", "deepcad,identity", "--preset", "smoke"),
         *("-o", tmp_path / "denoised", *ENGINE),
     )
     assert done.returncode != 0
-    assert "2 of 2 runs did not end well, the first: " in done.stderr
-    assert [line.split()[:3] for line in done.stdout.splitlines()[-2:]] == [
-        ["a.tif", "deepcad", "failed"],
-        ["c.tif", "deepcad", "failed"],
-    ]
+    assert "1 of 2 runs did not end well, the first: " in done.stderr
+    assert [line.split()[1:3] for line in done.stdout.splitlines()[-2:]][0] == ["deepcad", "failed"]
+    assert (tmp_path / "denoised" / "a-identity.tif").exists()
 
 
 def test_a_folder_of_one_recording_is_joined_on_request_into_one_movie_named_like_the_folder(calm, tmp_path):
