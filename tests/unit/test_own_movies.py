@@ -134,7 +134,8 @@ def test_several_algorithms_and_seeds_are_a_run_and_a_line_each_with_controls_on
 def test_a_run_that_fails_leaves_the_others_alone():
     def run(plan):
         if plan.experiment == "short":
-            raise BadInput("too short", "Give more frames.")
+            msg = "too short"
+            raise BadInput(msg, "Give more frames.")
         return SimpleNamespace(run=plan.experiment)
 
     plans = [SimpleNamespace(experiment=name) for name in ("short", "long")]
