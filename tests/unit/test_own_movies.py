@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+from types import SimpleNamespace
 
 import imagecodecs
 import numpy as np
 import pytest
 import tifffile
 from command import Calm
+
+from orchestrator.cli.work import Work, run_works
+from orchestrator.errors import BadInput
 
 ENGINE = ("--engine", "venv", "--threads", 1)
 
@@ -134,19 +138,19 @@ def test_several_algorithms_and_seeds_are_a_run_and_a_line_each_with_controls_on
     assert len(list(calm.outputs.glob("svd-movie-default/*/run.json"))) == 1
 
 
-def test_a_run_that_fails_leaves_the_others_alone_and_the_command_says_so_last(calm, folder, tmp_path):
-    short = tmp_path / "recordings" / "c.tif"
-    tifffile.imwrite(short, np.zeros((12, 24, 24), np.uint16))
-    done = calm(
-        *("denoise", folder / "a.tif", short, "--algorithm", "deepcad", "--preset", "smoke"),
-        *("-o", tmp_path / "denoised", *ENGINE),
-    )
-    assert done.returncode != 0
-    assert "2 of 2 runs did not end well, the first: " in done.stderr
-    assert [line.split()[:3] for line in done.stdout.splitlines()[-2:]] == [
-        ["a.tif", "deepcad", "failed"],
-        ["c.tif", "deepcad", "failed"],
-    ]
+def test_a_run_that_fails_leaves_the_others_alone():
+    def run(plan):
+        if plan.experiment == "short":
+            msg = "too short"
+            raise BadInput(msg, "Give more frames.")
+        return SimpleNamespace(run=plan.experiment)
+
+    plans = [SimpleNamespace(experiment=name) for name in ("short", "long")]
+    works = [Work(source=None, plans=(plan,), label="", targets={}) for plan in plans]
+    done = list(run_works(works, SimpleNamespace(run=run)))
+    assert [(one.run, one.error and one.error.message) for one in done] == [(None, "too short"), ("long", None)]
+    with pytest.raises(BadInput):  # alone, it is the error of the command
+        list(run_works(works[:1], SimpleNamespace(run=run)))
 
 
 def test_a_folder_of_one_recording_is_joined_on_request_into_one_movie_named_like_the_folder(calm, tmp_path):
