@@ -197,6 +197,16 @@ class RunFolder:
         return self.path / "report.html"
 
     @property
+    def shared_report(self) -> Path:
+        """The report for other people, without the folders of this machine."""
+        return self.path / "report-shared.html"
+
+    @property
+    def shared_record(self) -> Path:
+        """The record for other people."""
+        return self.path / "run-shared.json"
+
+    @property
     def table(self) -> Path:
         """The tables of the report as text."""
         return self.path / "report.txt"

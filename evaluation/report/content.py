@@ -117,7 +117,10 @@ class MovieContent:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Page:
-    """Everything on one page; `verdicts` say of denoised movies, by a title, whether they can be believed."""
+    """Everything on one page; `verdicts` say of denoised movies, by a title, whether they can be believed.
+
+    A `shared` page names files without their folders.
+    """
 
     title: str
     subtitle: str
@@ -128,3 +131,4 @@ class Page:
     comparison: Shortlist | None = None
     warnings: tuple[str, ...] = ()
     record: Mapping[str, object] = field(default_factory=dict)
+    shared: bool = False

@@ -23,6 +23,7 @@ from evaluation.report.plots import Plot, Series, wants_log
 from evaluation.report.section import PICTURED_MOVIES, movie_sections
 from evaluation.report.styles import run_styles
 from evaluation.report.table import tables_of, verdict_counts
+from orchestrator.sharing import for_others
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,10 +75,11 @@ def write_page(page: Page, path: Path, key: str = "") -> None:
             script_hash=_hash(script),
             key=key,
             page=page,
+            record=for_others(page.record) if page.shared else page.record,
             lights={title: (verdict.plain, light_rows(verdict)) for title, verdict in page.verdicts.items()},
             headline=() if page.comparison else headline(page),
             comparison=page.comparison,
-            denoised=list(_denoised(page)),
+            denoised=for_others(list(_denoised(page))) if page.shared else list(_denoised(page)),
             counts=verdict_counts(page),
             tables=tables,
             definitions=list({column.metric.name: column.metric for one in tables for column in one.columns}.values()),

@@ -26,12 +26,14 @@ _KEY = "key of this page: "  # begins the last line of the text, and a comment i
 _HEAD_BYTES = 1000  # of a page, within which its key is
 
 
-def report_runs(
+def report_runs(  # noqa: PLR0913 - everything that decides on a page
     given: Sequence[Run],
     algorithms: Mapping[str, Algorithm],
     experiments: Callable[[], Mapping[str, Experiment]],
     containers: Path,
     target: Path | None = None,
+    *,
+    shared: bool = False,
 ) -> str:
     """Score runs where they are not scored, check the first, and write the page about them and their controls.
 
@@ -50,6 +52,8 @@ def report_runs(
         Folder of the algorithm folders.
     target : Path, optional
         HTML file; by default that of the first run, with the tables as text beside it.
+    shared : bool
+        Whether files are named without their folders, for a page that is given to others.
 
     Returns
     -------
@@ -76,7 +80,7 @@ def report_runs(
             score_experiment(run, experiment, algorithms)
     subject = next(entry.title for entry in entries if given[0] in entry.runs)
     believed = {f"{MovieName.of(name).file}, {subject}": verdict for name, verdict in verdicts.items()}
-    page = replace(page_of(entries, published), verdicts=believed)
+    page = replace(page_of(entries, published), verdicts=believed, shared=shared)
     key = key_of(runs, containers)
     write_page(page, target or first.report, key)
     text = text_of(page)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 check_option = click.option(
     "--check", is_flag=True, help="Read every byte of finished runs, not only sizes and times of their files."
 )
+share_option = click.option(
+    "--share", is_flag=True, help="For other people: files without their folders, and no name of a user."
+)
 _WHOLE = 1000  # characters; more than any sentence has
 
 

@@ -8,7 +8,17 @@ import click
 
 from orchestrator.cli.data import BytesProgress
 from orchestrator.cli.options import PATH, Asked, check_one_source, choice_of, settings_of, with_run_options
-from orchestrator.cli.root import PagePath, absolute, algorithm, algorithms, check_option, checked_runs, main, session
+from orchestrator.cli.root import (
+    PagePath,
+    absolute,
+    algorithm,
+    algorithms,
+    check_option,
+    checked_runs,
+    main,
+    session,
+    share_option,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,8 +74,9 @@ def evaluate(runs: tuple[Path, ...], *, check: bool) -> None:
 @main.command()
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=PATH)
 @click.option("--to", "target", type=PagePath(), help="HTML file.  [default: report.html of the first run]")
+@share_option
 @check_option
-def report(runs: tuple[Path, ...], target: Path | None, *, check: bool) -> None:
+def report(runs: tuple[Path, ...], target: Path | None, *, share: bool, check: bool) -> None:
     """Write one page about finished runs, beside the controls and what was published for such settings.
 
     \b
@@ -73,10 +84,11 @@ def report(runs: tuple[Path, ...], target: Path | None, *, check: bool) -> None:
         calm report outputs/n2v-demo-quick/*
         calm report outputs/*/* --to all.html
     """  # noqa: D301
-    _show(checked_runs(runs, content=check), target)
+    found = checked_runs(runs, content=check)
+    _show(found, target or (found[0].folder.shared_report if share else None), share=share)
 
 
-def _show(runs: Sequence[Run], target: Path | None) -> None:
+def _show(runs: Sequence[Run], target: Path | None, *, share: bool = False) -> None:
     """Write the report, print its table and where it is."""
     from evaluation.checks.of_run import check_run
     from evaluation.checks.words import lights_text
@@ -86,7 +98,7 @@ def _show(runs: Sequence[Run], target: Path | None) -> None:
 
     if target is not None:
         target.parent.mkdir(parents=True, exist_ok=True)
-    click.echo(f"\n{report_runs(runs, algorithms(), experiments, layout().containers, target)}\n")
+    click.echo(f"\n{report_runs(runs, algorithms(), experiments, layout().containers, target, shared=share)}\n")
     click.echo(f"Report: {target or runs[0].folder.report}")
     click.echo(f"\n{lights_text(check_run(runs[0]))}")
 

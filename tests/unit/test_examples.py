@@ -19,7 +19,7 @@ from orchestrator.reproduce.published import load_experiments
 
 ROOT = Path(__file__).parents[2]
 _FENCED = re.compile(r"^```(?:sh|bash|console)?\n(.*?)^```", re.DOTALL | re.MULTILINE)
-_TO_BE_MADE = {"median", "mine", "MEDIAN_DEMO"}  # what the pages have the reader add
+_TO_BE_MADE = {"median", "mine", "MEDIAN_DEMO", "sweep"}  # what the pages have the reader add
 _QUICK = ("list", "cite", "data list", "reproduce MOUSENEU_LP_N2N_1 --plan")  # run here: they read and write nothing
 
 

@@ -19,6 +19,7 @@ GROUND = {
     "regions",
     "run",
     "scratch",
+    "sharing",
     "truth",
 }
 

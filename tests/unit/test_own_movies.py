@@ -277,3 +277,17 @@ def test_a_prediction_can_be_verified_and_reported(calm, mean_run, folder, tmp_p
     verified = calm("verify", run, "--engines", "venv")
     assert verified.returncode == 0, verified.stderr
     assert "venv: the same predictions, byte for byte" in verified.stdout
+
+
+def test_compare_writes_one_page_that_begins_with_what_to_take_and_a_second_call_runs_nothing(calm, movie, tmp_path):
+    page = tmp_path / "compared.html"
+    arguments = ("compare", movie, "--algorithm", "mean,svd", "--to", page, *ENGINE)
+    done = calm(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert f"Report: {page}" == done.stdout.splitlines()[-1]
+    text = page.read_text()
+    assert "What to take" in text
+    assert all(f"{title} (control), default" in text for title in ("Running mean", "Truncated SVD"))
+    before = {path: path.stat().st_mtime_ns for path in calm.outputs.rglob("run.json")}
+    assert calm(*arguments).returncode == 0
+    assert {path: path.stat().st_mtime_ns for path in calm.outputs.rglob("run.json")} == before
