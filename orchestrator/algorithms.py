@@ -130,9 +130,11 @@ def load_algorithm(folder: Path) -> Algorithm:
         message = f"{path}: expected name {folder.name}, as its folder, got {declaration.name}"
         raise BadInput(message, "Rename the folder or the algorithm.")
     algorithm = _algorithm(folder, declaration)
-    named = {*algorithm.extra_movies, *(algorithm.prior.required_with if algorithm.prior else ())}
+    of_prior = algorithm.prior.required_with if algorithm.prior else ()
+    named = {*algorithm.extra_movies, *algorithm.prediction_params, *of_prior}
     if unknown := sorted(named - {*algorithm.params}):
-        message = f"{path}: expected names of parameters in extra_movies and prior, got {', '.join(unknown)}"
+        fields = "extra_movies, prediction_params and prior"
+        message = f"{path}: expected names of parameters in {fields}, got {', '.join(unknown)}"
         raise BadInput(message, "Parameters are described under params.")
     for preset in algorithm.presets:
         resolve_params(algorithm, preset, {})
@@ -241,6 +243,7 @@ def _algorithm(folder: Path, declaration: Declaration) -> Algorithm:
         shares=tuple(_shared(folder, declaration.shares)),
         controls=declaration.controls or {},
         extra_movies=declaration.extra_movies or (),
+        prediction_params=declaration.prediction_params or (),
         prior=None if declaration.prior is None else _prior(declaration.prior),
         document=document,
     )

@@ -35,6 +35,7 @@ class DeclaredParam(Document, frozen=True, kw_only=True, omit_defaults=True):
     choices: Annotated[tuple[str | int | float, ...], Meta(min_length=1)] | None = None
     form: Form | None = None
     nullable: bool = False
+    cost: Name | None = None
 
 
 class DeclaredPrior(Document, frozen=True, kw_only=True, omit_defaults=True):
@@ -75,4 +76,5 @@ class Declaration(Document, frozen=True, kw_only=True, omit_defaults=True):
     shares: tuple[Share, ...] = ()
     controls: Annotated[dict[Slug, Name], Meta(min_length=1)] | None = None
     extra_movies: Annotated[tuple[str, ...], Meta(min_length=1)] | None = None
+    prediction_params: Annotated[tuple[str, ...], Meta(min_length=1)] | None = None
     prior: DeclaredPrior | None = None

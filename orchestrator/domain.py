@@ -117,6 +117,8 @@ class Algorithm:
         Titles of the controls that its prediction writes beside its result, by the name of their folder.
     extra_movies : tuple of str
         Parameters, each true or a number, that say how many movies are written beside each prediction.
+    prediction_params : tuple of str
+        Parameters that only prediction reads: trainings that differ in nothing else are one training.
     prior : PriorUse or None
         None where it takes no prior.
     document : mapping
@@ -141,6 +143,7 @@ class Algorithm:
     shares: tuple[Path, ...]
     controls: Mapping[str, str]
     extra_movies: tuple[str, ...]
+    prediction_params: tuple[str, ...]
     prior: PriorUse | None
     document: Mapping[str, Any]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_PROBE_BYTES = 2**20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,9 +93,23 @@ class Layout:
         return self.home / "stacks"
 
     @property
+    def workflow(self) -> Path:
+        """Snakefile, profiles and lock of the workflow that brings sweeps to clusters."""
+        return self.root / "orchestrator" / "sweep" / "workflow"
+
+    @property
+    def gpus(self) -> Path:
+        """One lock for each GPU of this machine, held by the task that uses it."""
+        return self.home / "gpus"
+
+    @property
     def reproduced(self) -> Path:
         """The page that `calm reproduce` writes."""
         return self.outputs / "reproduced.html"
+
+    def compared(self, movie: str, preset: str) -> Path:
+        """Return the page that `calm compare` writes about a movie."""
+        return self.outputs / f"compared-{movie}-{preset}.html"
 
     @property
     def delivered(self) -> Path:
@@ -103,6 +120,15 @@ class Layout:
     def checksums(self) -> Path:
         """Checksums of files seen before, by path, size and time."""
         return self.home / "checksums.json"
+
+    def sweep(self, name: str) -> SweepFolder:
+        """Return the folder of a sweep; hidden, so that no pattern for runs finds it."""
+        return SweepFolder(path=self.outputs / ".sweeps" / name, report=self.outputs / f"sweep-{name}.html")
+
+    @property
+    def caches(self) -> tuple[Path, ...]:
+        """Folders in which temporary ones are made, beside the temporary folder of the system."""
+        return self.home, self.wheels, self.envs, self.contexts, self.stacks
 
     def run(self, experiment: str, key: str) -> RunFolder:
         """Return the folder of a run."""
@@ -171,6 +197,16 @@ class RunFolder:
         return self.path / "report.html"
 
     @property
+    def shared_report(self) -> Path:
+        """The report for other people, without the folders of this machine."""
+        return self.path / "report-shared.html"
+
+    @property
+    def shared_record(self) -> Path:
+        """The record for other people."""
+        return self.path / "run-shared.json"
+
+    @property
     def table(self) -> Path:
         """The tables of the report as text."""
         return self.path / "report.txt"
@@ -206,6 +242,60 @@ class RunFolder:
         return self.path / "predictions" / "extra" / control / movie
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SweepFolder:
+    """Every path of one sweep.
+
+    Parameters
+    ----------
+    path : Path
+        `outputs/.sweeps/<name>`.
+    report : Path
+        The one page about its runs.
+    """
+
+    path: Path
+    report: Path
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that brings the tasks of the sweep to where they run."""
+        return self.path / "lock"
+
+    @property
+    def record(self) -> Path:
+        """What the sweep is: its tasks, and where the runs of those lie."""
+        return self.path / "sweep.json"
+
+    @property
+    def reported(self) -> Path:
+        """Digest of the runs that the page shows."""
+        return self.path / "reported"
+
+    @property
+    def statuses(self) -> Path:
+        """One small file for each task that has begun, written by the task itself."""
+        return self.path / "status"
+
+    def status(self, task: str) -> Path:
+        """Return the status of a task."""
+        return self.statuses / f"{task}.json"
+
+    @property
+    def logs(self) -> Path:
+        """What each task printed."""
+        return self.path / "logs"
+
+    def log(self, task: str) -> Path:
+        """Return what a task printed, all its attempts one after the other."""
+        return self.logs / f"{task}.log"
+
+    @property
+    def rounds(self) -> Path:
+        """One folder for each start of Snakemake."""
+        return self.path / "rounds"
+
+
 def existing_parent(path: Path) -> Path:
     """Return the path where it exists, else the nearest folder above it that does."""
     return next(one for one in (path, *path.parents) if one.exists())
@@ -228,6 +318,21 @@ def folder_for(path: Path) -> Iterator[None]:
 def free_bytes_at(path: Path) -> int:
     """Return the bytes that are free on the disk of a path, which need not exist yet."""
     return shutil.disk_usage(existing_parent(path)).free
+
+
+def refusal_of(folder: Path) -> str | None:
+    """Return why a folder takes no file of some size, as the system says it: a full disk, or a quota; None if it does.
+
+    A file is written and deleted, because no other way of asking knows of quotas.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(_PROBE_BYTES))
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
 
 
 def layout() -> Layout:

@@ -228,6 +228,7 @@ class Record(Sealed, frozen=True, kw_only=True):
     seed: Count
     threads: Count
     trained: Path | UnsetType = UNSET  # the run whose training this one uses; what trains itself has none
+    training_of: Path | UnsetType = UNSET  # the run whose equal training was taken over, checkpoint and all
     upstream: Upstream
     versions: dict[str, str]
 

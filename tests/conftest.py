@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +14,14 @@ import tifffile
 
 import contract  # noqa: F401 - before tests/ is on the path, where a folder of this name would be found first
 from orchestrator.engines import engine_named
-from orchestrator.errors import CalmError
+from orchestrator.errors import CalmError, EngineMissing
 from orchestrator.paths import layout
+from orchestrator.sweep.executors import SlurmExecutor
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(Path(__file__).parent))  # importlib mode does not let tests import the helpers beside this
+from command import Calm  # noqa: E402 - it lies there
+
 TEST_DATA = Path(os.environ.get("CALM_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
@@ -35,10 +36,19 @@ def _calibration_s():
     return time.perf_counter() - began_s
 
 
+def _keep_to_own_cores(worker):
+    """Leave a worker and what it starts their share of the cores: threads of others would have to be waited for."""
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        own = cores[int(worker["workerid"].removeprefix("gw")) :: worker["workercount"]]
+        os.sched_setaffinity(0, own or cores)
+
+
 def pytest_configure(config):
     """Lengthen the time limit of every test on a slower machine; workers take the factor of their controller."""
     if hasattr(config, "workerinput"):
         config.calm_slowness = config.workerinput["slowness"]
+        _keep_to_own_cores(config.workerinput)
     else:
         config.calm_slowness = max(1.0, _calibration_s() / QUIET_S)
         config.calm_began_s = time.monotonic()
@@ -47,6 +57,19 @@ def pytest_configure(config):
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node):
     node.workerinput["slowness"] = node.config.calm_slowness
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give workers whole files, as tests of a file share what its fixtures made; those of the contract by folder."""
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - not every run of tests has workers
+
+    class Scheduler(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            name, _, test = nodeid.partition("::")
+            return name + test.partition("[")[2] if name.startswith("tests/contract/") else name
+
+    return Scheduler(config, log)
 
 
 def pytest_collection_modifyitems(config, items):
@@ -75,7 +98,7 @@ def pytest_runtest_setup(item):
     for marker in item.iter_markers("engine"):
         name = marker.args[0]
         try:
-            engine_named(name, layout())
+            _check(name)
         except CalmError as error:
             required = name in os.environ.get("REQUIRE_ENGINES", "").split(",")
             (pytest.fail if required else pytest.skip)(
@@ -83,28 +106,13 @@ def pytest_runtest_setup(item):
             )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Calm:
-    """The command, in a world of its own but for the shared cache of wheels and environments."""
-
-    outputs: Path
-    data: Path
-
-    def __call__(self, *arguments, **environment):
-        return subprocess.run(
-            self.command(*arguments), capture_output=True, text=True, check=False, env=self.environment(**environment)
-        )
-
-    def command(self, *arguments):
-        return [sys.executable, "-c", "from orchestrator.cli import main; main()", *map(str, arguments)]
-
-    def environment(self, **more):
-        return os.environ | {"CALM_OUTPUTS": str(self.outputs), "CALM_DATA": str(self.data)} | more
-
-    def run_folder(self, experiment):
-        """Return the one finished run of an experiment."""
-        (record,) = sorted((self.outputs / experiment).glob("*/run.json"))
-        return record.parent
+def _check(name):
+    """Refuse a missing engine, or Slurm where no node is up."""
+    if name != "slurm":
+        engine_named(name, layout())
+    elif not SlurmExecutor(profiles=layout().workflow, sweep="none").node().cpus:
+        message = "slurm: expected a node, got none"
+        raise EngineMissing(message, "Start it.")
 
 
 @pytest.fixture

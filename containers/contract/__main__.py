@@ -5,6 +5,7 @@ The folder in ALGORITHM_DIR holds `algorithm.json` and `run.py` with `train(job,
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
 import os
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from contract import CONTRACT_VERSION
-from contract.errors import Interrupted, JobError, JobRefused, OutOfMemory
+from contract.errors import DiskFull, Interrupted, JobError, JobRefused, OutOfMemory
 from contract.events import Events
 from contract.job import Job, read_job
 from contract.params import check, declared
@@ -102,6 +103,8 @@ def _ending_of(error: BaseException) -> Ending:
         return _ending_of(Interrupted("stopped from outside"))
     if isinstance(error, MemoryError) or _is_out_of_memory(error):
         return _ending_of(OutOfMemory(message))
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return _ending_of(DiskFull(message))
     return Ending(status="failed", exit_code=1, kind=type(error).__name__, message=f"{type(error).__name__}: {message}")
 
 

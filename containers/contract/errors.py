@@ -21,6 +21,10 @@ class JobRefused(JobError):
     exit_code = 2
 
 
+class DiskFull(JobError):
+    """A disk that the job wrote to is full, or a quota is used up; started again on a roomier one it goes on."""
+
+
 class OutOfMemory(JobError):
     """The job needed more memory than there was."""
 

@@ -39,6 +39,8 @@ class Param:
         What a whole number must be beside that.
     nullable : bool
         Whether "null" is a value.
+    cost : str or None
+        What grows with it, such as "training time, training memory".
     """
 
     name: str
@@ -50,6 +52,7 @@ class Param:
     choices: tuple[str, ...] = ()
     form: Form | None = None
     nullable: bool = False
+    cost: str | None = None
 
     def misfit(self, value: object) -> str | None:
         """Return a sentence for a value that is not allowed, None for one that is."""
@@ -64,6 +67,12 @@ class Param:
         if self.choices and value not in self.choices:
             return f"{self.name}: expected one of {', '.join(map(str, self.choices))}, got {value!r}"
         return None
+
+    @property
+    def values(self) -> str:
+        """Which values are allowed, in words."""
+        some = ", ".join(map(str, self.choices)) or self._wanted or {"bool": "true or false"}.get(self.type, "any text")
+        return f"{some}, or null" if self.nullable else some
 
     @property
     def _wanted(self) -> str:

@@ -290,6 +290,9 @@ def _data_end_bytes(stack: Stack, series: Any) -> int:  # noqa: ANN401 - tifffil
         if len(page.dataoffsets) != len(page.databytecounts):
             message = f"{stack.path}: damaged TIFF: a page has {len(page.dataoffsets)} strips, but other sizes"
             raise JobRefused(message)
-        ends = (offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True))
-        end_bytes = max([end_bytes, *ends])
+        strips = [*zip(page.dataoffsets, page.databytecounts, strict=True)]
+        if any(0 in strip for strip in strips):
+            message = f"{stack.path}: damaged TIFF: page {page.index} has a strip without bytes, read as black"
+            raise JobRefused(message)
+        end_bytes = max([end_bytes, *(offset + count for offset, count in strips)])
     return end_bytes

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
-from scipy.special import ndtri
-from scipy.stats import chi2
+from scipy.special import chdtrc, chdtri, ndtri  # scipy.stats has them too, and takes a second to import
 
 from .evidence import NOTHING, Estimate, Evidence
 from .sampling import binned
@@ -113,8 +112,8 @@ def _look(means: Floats, noise: Floats, kernel: Floats) -> tuple[Floats, Floats]
     scale = np.apply_along_axis(np.convolve, 1, noise**2, kernel**2, "valid")
     normal = steps / np.sqrt(np.maximum(scale, 1e-300))
     along = np.abs(_robust(normal.sum(axis=0)))
-    typical = max(1.0, float(np.median(normal**2) / chi2.median(1)))
-    tail = chi2.sf((normal**2).sum(axis=0) / typical, len(normal))
+    typical = max(1.0, float(np.median(normal**2) / chdtri(1, 0.5)))
+    tail = chdtrc(len(normal), (normal**2).sum(axis=0) / typical)
     return np.maximum(along, _robust(-ndtri(np.clip(tail, 1e-300, 1 - 1e-16)))), np.sqrt(np.mean(steps**2, axis=0))
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import brentq
 
 from .frames import Float
 from .scratch import SCRATCH
@@ -91,6 +90,8 @@ def best_scale(frames: Callable[[], Iterable[Pair]], count: int, data_range: flo
 
 def _climb(slope: Callable[[float], float]) -> float:
     """Return the first maximum uphill from 1, given the slope of a function; NaN without one."""
+    from scipy.optimize import brentq  # noqa: PLC0415 - takes half a second, and only a movie with a target needs it
+
     here = slope(1.0)
     if here == 0 or math.isnan(here):
         return 1.0 if here == 0 else math.nan

@@ -11,9 +11,11 @@ if TYPE_CHECKING:
 
     from evaluation.checks.lights import Verdict
     from evaluation.metrics import Summary
+    from evaluation.report.shortlist import Shortlist
     from evaluation.scores.catalogue import Metric
     from evaluation.study.verdict import Comparison
     from orchestrator.experiments import Status
+    from orchestrator.regions import Regions
 
 Role = Literal["noisy", "control", "algorithm", "supervised"]
 
@@ -97,7 +99,7 @@ class Row:
 class MovieContent:
     """One movie to picture; files are opened only while the page is written, a few frames at a time.
 
-    `predictions` and `frame_scores` are by the name of the row.
+    `predictions` and `frame_scores` are by the name of the row. Without regions, active spots are looked for.
     """
 
     name: str
@@ -110,11 +112,15 @@ class MovieContent:
     fit_target: bool = False
     frame_scores: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
     axes: str | None = None
+    regions: Regions | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Page:
-    """Everything on one page; `verdicts` say of denoised movies, by a title, whether they can be believed."""
+    """Everything on one page; `verdicts` say of denoised movies, by a title, whether they can be believed.
+
+    A `shared` page names files without their folders.
+    """
 
     title: str
     subtitle: str
@@ -122,5 +128,7 @@ class Page:
     rows: tuple[Row, ...]
     movies: tuple[MovieContent, ...] = ()
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    comparison: Shortlist | None = None
     warnings: tuple[str, ...] = ()
     record: Mapping[str, object] = field(default_factory=dict)
+    shared: bool = False

@@ -1,10 +1,10 @@
-"""What a page shows as files for other programs: tables as CSV, a figure as PNG, a preview as GIF."""
+"""What a page shows as files for other programs: tables as CSV, a figure as PNG, a preview as GIF or WebP."""
 
 from __future__ import annotations
 
 import csv
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from evaluation.report.content import NOISY
 from evaluation.report.movie import Movie, open_movie
 from evaluation.report.pictures import GAP, beside, intensity_window, levels, thinning
-from evaluation.report.regions import peak_frame
+from evaluation.report.regions import peak_frame, region_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +26,8 @@ _LABEL = 14  # pixels above a picture, for its name
 _PREVIEW_FRAMES = 200
 _FRAME_MS = 50
 _SCORES = ("movies", "protocol", "row", "role", "metric", "unit", "mean", "sd", "n", "low", "high")
-_TRACES = ("movies", "movie", "region", "y", "x", "radius", "frame", "time_s", "stack", "value")
+_TRACES = ("movies", "movie", "region", "name", "y", "x", "pixels", "frame", "time_s", "stack", "value")
+_BASELINE = 20.0  # percentile of a trace over all frames that is its F0
 
 
 def write_table(page: Page, path: Path) -> None:
@@ -34,9 +35,21 @@ def write_table(page: Page, path: Path) -> None:
     _write(path, _SCORES, _scores(page))
 
 
-def write_traces(page: Page, path: Path) -> None:
-    """Write the mean of every frame, as region 0, and of the most active regions, of every stack, in grey levels."""
-    _write(path, _TRACES, (row for content in page.movies for row in _traces(content)))
+def write_traces(page: Page, path: Path, *, black: float | None = None) -> None:
+    """Write the mean of every frame, as region 0, and of every region, of every stack.
+
+    Parameters
+    ----------
+    page : Page
+        Its movies name the regions; where they name none, the most active spots are taken.
+    path : Path
+        The CSV file.
+    black : float, optional
+        Grey level without light. Given, a column `dff` holds (F - F0) / (F0 - black), with the 20th percentile of each
+        trace as its F0.
+    """
+    head = _TRACES if black is None else (*_TRACES, "dff")
+    _write(path, head, (row for content in page.movies for row in _traces(content, black)))
 
 
 def write_figure(page: Page, path: Path) -> None:
@@ -47,14 +60,14 @@ def write_figure(page: Page, path: Path) -> None:
     Image.fromarray(np.concatenate(padded)).save(path, "PNG")
 
 
-def write_preview(page: Page, path: Path) -> None:
+def write_preview(page: Page, path: Path, form: Literal["GIF", "WEBP"]) -> None:
     """Animate the first movie, noisy beside its first prediction: at most 200 frames from the first on."""
     with open_movie(page.movies[0]) as movie:
         names = list(movie.stacks)[:2]
         window = _window(movie, names, 0)
         frames = range(min(movie.shape[0], _PREVIEW_FRAMES))
         first, *others = [Image.fromarray(_panels(movie, names, index, window)) for index in frames]
-        first.save(path, "GIF", save_all=True, append_images=others, duration=_FRAME_MS, loop=0)
+        first.save(path, form, save_all=True, append_images=others, duration=_FRAME_MS, loop=0)
 
 
 def _write(path: Path, head: Sequence[str], rows: Iterator[Sequence[object]]) -> None:
@@ -76,17 +89,28 @@ def _scores(page: Page) -> Iterator[Sequence[object]]:
                     yield (*where, row.name, row.role, metric, units.get(metric, ""), *numbers)
 
 
-def _traces(content: MovieContent) -> Iterator[Sequence[object]]:
+def _traces(content: MovieContent, black: float | None) -> Iterator[Sequence[object]]:
     part = content.part
     with open_movie(content) as movie:
-        regions = movie.regions(movie.projection(movie.reference))
-        places = [(0, "", "", ""), *((index, one.y, one.x, one.radius) for index, one in enumerate(regions, start=1))]
+        regions = movie.all_regions()
+        sizes = (len(one) for one in region_rows(regions, movie.shape[1:]))
+        named = ((one.name, one.y, one.x, size) for one, size in zip(regions, sizes, strict=True))
+        places = [(index, *place) for index, place in enumerate([("", "", "", ""), *named])]
         for name in movie.stacks:
             traces = movie.traces(name, regions)
             for place, trace in zip(places, (traces.frame, *traces.regions), strict=True):
+                change = None if black is None else relative_change(trace, black)
                 for frame, value in enumerate(trace):
                     time_s = "" if content.frame_rate_hz is None else frame / content.frame_rate_hz
-                    yield (part.movies, content.name, *place, frame, time_s, name, _known(float(value)))
+                    row = (part.movies, content.name, *place, frame, time_s, name, _known(float(value)))
+                    yield row if change is None else (*row, _known(float(change[frame])))
+
+
+def relative_change(trace: np.ndarray, black: float) -> np.ndarray:
+    """Return dF/F of a trace, shape (T,): (F - F0) / (F0 - black); not a number where F0 is no brighter than black."""
+    known = trace[np.isfinite(trace)]
+    base = float(np.percentile(known, _BASELINE)) if len(known) else math.nan
+    return np.asarray((trace - base) / (base - black) if base > black else np.full(len(trace), math.nan))
 
 
 def _known(value: float) -> float | str:

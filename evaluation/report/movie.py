@@ -12,7 +12,16 @@ import numpy as np
 from contract.errors import JobRefused
 from contract.stacks import open_stack
 from evaluation.report.content import NOISY, TARGET
-from evaluation.report.regions import active_regions, broken_rows, clean_frames, region_rows, roughness, whole_rows
+from evaluation.report.regions import (
+    active_regions,
+    broken_rows,
+    clean_frames,
+    given_regions,
+    most_active,
+    region_rows,
+    roughness,
+    whole_rows,
+)
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
@@ -106,8 +115,16 @@ class Movie:
         return np.asarray(self.clean[np.unique(np.linspace(0, count - 1, min(count, SAMPLED_FRAMES)).astype(int))])
 
     def regions(self, projection: Projection) -> tuple[Region, ...]:
-        """Find the most active regions of a projection."""
+        """Return the most active regions of the user, or spots of a projection where there are none."""
+        if self.content.regions is not None:
+            return most_active(given_regions(self.content.regions), projection.sd, REGIONS)
         return active_regions(projection.sd, REGIONS, whole_rows(self.broken))
+
+    def all_regions(self) -> tuple[Region, ...]:
+        """Return every region of the user, in their order, or spots where there are none."""
+        if self.content.regions is not None:
+            return given_regions(self.content.regions)
+        return self.regions(self.projection(self.reference))
 
     def traces(self, name: str, regions: tuple[Region, ...]) -> Traces:
         """Stream a stack once and average every frame and every region."""

@@ -13,7 +13,8 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from contract.files import atomic
-from evaluation.checks.words import light_rows
+from evaluation.checks.lights import Topic
+from evaluation.checks.words import SHAPES, light_rows
 from evaluation.report.content import STUDY, SUPERVISED
 from evaluation.report.declared import declared_plots
 from evaluation.report.headline import headline
@@ -22,6 +23,7 @@ from evaluation.report.plots import Plot, Series, wants_log
 from evaluation.report.section import PICTURED_MOVIES, movie_sections
 from evaluation.report.styles import run_styles
 from evaluation.report.table import tables_of, verdict_counts
+from orchestrator.sharing import for_others
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,9 +75,11 @@ def write_page(page: Page, path: Path, key: str = "") -> None:
             script_hash=_hash(script),
             key=key,
             page=page,
+            record=for_others(page.record) if page.shared else page.record,
             lights={title: (verdict.plain, light_rows(verdict)) for title, verdict in page.verdicts.items()},
-            headline=headline(page),
-            denoised=list(_denoised(page)),
+            headline=() if page.comparison else headline(page),
+            comparison=page.comparison,
+            denoised=for_others(list(_denoised(page))) if page.shared else list(_denoised(page)),
             counts=verdict_counts(page),
             tables=tables,
             definitions=list({column.metric.name: column.metric for one in tables for column in one.columns}.values()),
@@ -105,7 +109,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {"pretty_json": _pretty_json, "duration": duration, "gibibytes": gibibytes}
-    environment.globals["STUDY"] = STUDY
+    environment.globals |= {"STUDY": STUDY, "topics": tuple(Topic), "shapes": SHAPES}
     return environment
 
 

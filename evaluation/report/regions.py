@@ -11,6 +11,8 @@ from scipy import ndimage
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from orchestrator.regions import Regions
+
 EDGE_PER_RADIUS = 70  # a cell body is about this part of the shorter edge
 SMALLEST_RADIUS = 2
 APART = 4  # centres lie at least this many radii apart
@@ -20,11 +22,13 @@ _CLEANEST = 0.25  # of the frames are looked at even where every frame has broke
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Region:
-    """A disc: centre (y, x) and radius in pixels."""
+    """A place: its middle (y, x) and radius in pixels; a disc, where no pixels (n, 2) of it are given."""
 
     y: int
     x: int
     radius: int
+    name: str = ""
+    pixels: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,9 +90,29 @@ def active_regions(sd: np.ndarray, count: int, whole: np.ndarray) -> tuple[Regio
 
 def region_rows(regions: Sequence[Region], shape: tuple[int, ...]) -> list[np.ndarray]:
     """Flat indices of the pixels of each region in a frame of shape (Y, X)."""
+    return [np.flatnonzero(_disc(one, shape)) if one.pixels is None else one.pixels @ (shape[1], 1) for one in regions]
+
+
+def _disc(region: Region, shape: tuple[int, ...]) -> np.ndarray:
     rows, columns = np.ogrid[: shape[0], : shape[1]]
-    discs = ((rows - region.y) ** 2 + (columns - region.x) ** 2 <= region.radius**2 for region in regions)
-    return [np.flatnonzero(disc) for disc in discs]
+    return np.asarray((rows - region.y) ** 2 + (columns - region.x) ** 2 <= region.radius**2)
+
+
+def given_regions(regions: Regions) -> tuple[Region, ...]:
+    """Return regions of a user, each with the radius of a disc of its area."""
+    return tuple(
+        Region(y=int(y), x=int(x), radius=max(1, round((len(pixels) / np.pi) ** 0.5)), name=name, pixels=pixels)
+        for name, pixels, (y, x) in zip(regions.names, regions.pixels, regions.middles, strict=True)
+    )
+
+
+def most_active(regions: Sequence[Region], sd: np.ndarray, count: int) -> tuple[Region, ...]:
+    """Return those that change most over time, the first first."""
+    change = {
+        id(one): float(np.nanmean(sd.ravel()[rows]))
+        for one, rows in zip(regions, region_rows(regions, sd.shape), strict=True)
+    }
+    return tuple(sorted(regions, key=lambda one: -change[id(one)])[:count])
 
 
 def peak_frame(trace: np.ndarray, clean: np.ndarray) -> int:

@@ -26,12 +26,14 @@ _KEY = "key of this page: "  # begins the last line of the text, and a comment i
 _HEAD_BYTES = 1000  # of a page, within which its key is
 
 
-def report_runs(
+def report_runs(  # noqa: PLR0913 - everything that decides on a page
     given: Sequence[Run],
     algorithms: Mapping[str, Algorithm],
     experiments: Callable[[], Mapping[str, Experiment]],
     containers: Path,
     target: Path | None = None,
+    *,
+    shared: bool = False,
 ) -> str:
     """Score runs where they are not scored, check the first, and write the page about them and their controls.
 
@@ -50,6 +52,8 @@ def report_runs(
         Folder of the algorithm folders.
     target : Path, optional
         HTML file; by default that of the first run, with the tables as text beside it.
+    shared : bool
+        Whether files are named without their folders, for a page that is given to others.
 
     Returns
     -------
@@ -76,7 +80,7 @@ def report_runs(
             score_experiment(run, experiment, algorithms)
     subject = next(entry.title for entry in entries if given[0] in entry.runs)
     believed = {f"{MovieName.of(name).file}, {subject}": verdict for name, verdict in verdicts.items()}
-    page = replace(page_of(entries, published), verdicts=believed)
+    page = replace(page_of(entries, published), verdicts=believed, shared=shared)
     key = key_of(runs, containers)
     write_page(page, target or first.report, key)
     text = text_of(page)
@@ -84,6 +88,18 @@ def report_runs(
         with atomic(first.table) as part:
             part.write_text(f"{text}\n{_KEY}{key}\n", encoding="utf-8")
     return text
+
+
+def tables_of_runs(given: Sequence[Run], algorithms: Mapping[str, Algorithm]) -> str:
+    """Score runs where they are not scored, and return the tables of their page as text; no page is written."""
+    from evaluation.report.gather import page_of  # noqa: PLC0415 - a reported run needs no SciPy
+    from evaluation.report.runs import entries_of  # noqa: PLC0415
+    from evaluation.report.text import text_of  # noqa: PLC0415
+
+    runs = with_controls(given, algorithms)
+    for run in runs:
+        score_run(run, algorithms)
+    return text_of(page_of(entries_of(runs, {}, algorithms), {}))
 
 
 def key_of(runs: Sequence[Run], containers: Path) -> str:

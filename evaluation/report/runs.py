@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from msgspec import structs
 
 from evaluation.report.content import NOISY
 from orchestrator.algorithms import in_environment, resolve_params
@@ -42,9 +45,10 @@ class Entry:
 
     @property
     def own(self) -> bool:
-        """Whether the movies are files of the user: those are trained on, and have no target."""
+        """Whether the movies are files of the user: trained on or given to a training, and without a target."""
         return self.attempt is None and all(
-            name.split == "train" and movie.target is None for name, movie in self.runs[0].movies
+            movie.target is None and (name.split == "train" or isinstance(self.runs[0].record.trained, Path))
+            for name, movie in self.runs[0].movies
         )
 
     @property
@@ -129,22 +133,39 @@ def _attempted(attempt: Attempt, algorithms: Mapping[str, Algorithm]) -> Entry:
 
 
 def _alone(runs: Sequence[Run], algorithms: Mapping[str, Algorithm]) -> Iterator[Entry]:
-    """Name each run by its algorithm and preset, and by key too where that does not tell it from the others."""
-    names = [(_full_name(run.record), _movies(run)) for run in runs]
-    for run, name in zip(runs, names, strict=True):
-        algorithm = _algorithm(run, algorithms)
+    """Name runs by algorithm and preset, and by key where that does not tell them from others; seeds share a row."""
+    rows = _by_seed(runs)
+    names = [(_full_name(first.record), _movies(first)) for first, *_ in rows]
+    for row, name in zip(rows, names, strict=True):
+        record = row[0].record
+        algorithm = _algorithm(row[0], algorithms)
         unique = names.count(name) == 1
-        key = run.folder.path.name[:6]
-        title = f"{algorithm.title}, {run.record.preset}{_software(run.record.environment)}"
+        key = row[0].folder.path.name[:6]
+        seeds = f", {len(row)} seeds" if len(row) > 1 else ""
+        title = f"{algorithm.title}, {record.preset}{_software(record.environment)}{seeds}"
         noisy = algorithm.name == ANCHOR
         yield Entry(
             name=name[0] if unique else f"{name[0]} {key}",
             title="Noisy movie, unchanged" if noisy and unique else title if unique else f"{title}, run {key}",
             role=NOISY if noisy else algorithm.kind,
             algorithm=algorithm,
-            dataset=run.record.dataset,
-            runs=(run,),
+            dataset=record.dataset,
+            runs=row,
         )
+
+
+def _by_seed(runs: Sequence[Run]) -> list[tuple[Run, ...]]:
+    """Put together runs that differ in their seed alone; of two with one seed, the second has a row of its own."""
+    found: dict[tuple[str, str], dict[int, Run]] = {}
+    rows = []
+    for run in runs:
+        record = run.record
+        alike = record.experiment, structs.replace(record.key_parts, seed=0).key
+        if record.seed in found.get(alike, {}):
+            rows.append((run,))
+        else:
+            found.setdefault(alike, {})[record.seed] = run
+    return [*(tuple(seeds.values()) for seeds in found.values()), *rows]
 
 
 def _full_name(record: Record) -> str:

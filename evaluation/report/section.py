@@ -57,7 +57,7 @@ class MovieSection:
     shape: tuple[int, ...]
     preview: Preview
     gallery: tuple[RegionView, ...]
-    chosen_in: str
+    chosen: str
     mean_trace: Plot
     score_traces: tuple[Plot, ...]
     warnings: tuple[str, ...]
@@ -102,6 +102,7 @@ def movie_section(
         reference = traces[movie.reference].regions
         chosen = moments(reference, movie.clean)[: layout.frames]
         peaks = [peak_frame(trace, movie.clean) for trace in reference]
+        places = list(zip(regions, peaks, strict=True))
         viewer = Viewer(movie, chosen, layout, metrics[0] if metrics else None)
         over = _over_time(movie, styles)
         return MovieSection(
@@ -117,14 +118,24 @@ def movie_section(
             regions=regions,
             shape=movie.shape,
             preview=viewer.preview(PREVIEW_BYTES * share),
-            gallery=_gallery(viewer.gallery(regions, peaks), peaks, traces, over, content.unit),
-            chosen_in=movie.reference,
+            gallery=_gallery(viewer.gallery(regions, peaks), places, traces, over, content.unit),
+            chosen=_chosen(movie),
             mean_trace=over.plot(
                 "Mean of every frame", content.unit, {name: one.frame for name, one in traces.items()}
             ),
             score_traces=_score_traces(content, metrics, over),
             warnings=_warnings(content, traces),
         )
+
+
+def _chosen(movie: Movie) -> str:
+    """Say where regions come from."""
+    if movie.content.regions is not None:
+        return f"The most active of {movie.content.regions.origin}, in {movie.reference}."
+    return (
+        f"Chosen automatically: where {movie.reference} changes most over time, away from broken rows. "
+        "They are spots and need not be cells."
+    )
 
 
 def _over_time(movie: Movie, styles: Mapping[str, str]) -> _Lines:
@@ -166,13 +177,14 @@ def _shown(what: str, step: int) -> str:
 
 
 def _gallery(
-    strips: Sequence[Strip], peaks: Sequence[int], traces: Mapping[str, Traces], over: _Lines, unit: str
+    strips: Sequence[Strip], places: Sequence[tuple[Region, int]], traces: Mapping[str, Traces], over: _Lines, unit: str
 ) -> tuple[RegionView, ...]:
     found = []
-    for index, (strip, peak) in enumerate(zip(strips, peaks, strict=True)):
+    for index, (strip, (region, peak)) in enumerate(zip(strips, places, strict=True)):
         lines = {name: trace.regions[index] for name, trace in traces.items()}
-        plot = replace(over.plot(f"Mean of region {index + 1}", unit, lines), height=REGION_HEIGHT)
-        title = f"Region {index + 1}, brightest in frame {grouped(peak, 0)}"
+        name = f"region {index + 1}" + (f" ({region.name})" if region.name else "")
+        plot = replace(over.plot(f"Mean of {name}", unit, lines), height=REGION_HEIGHT)
+        title = f"{name.capitalize()}, brightest in frame {grouped(peak, 0)}"
         found.append(RegionView(title=title, strip=strip, trace=plot))
     return tuple(found)
 

@@ -15,6 +15,7 @@ from orchestrator.domain import CURRENT
 from orchestrator.engines import answering_server, apptainer_engine
 from orchestrator.engines.image import image_of, prepare
 from orchestrator.engines.locks import pip
+from orchestrator.engines.snakemake import fill_snakemake_wheels
 from orchestrator.errors import BadInput, EngineMissing
 
 if TYPE_CHECKING:
@@ -110,6 +111,8 @@ def create(target: Path, contents: Contents, layout: Layout, say: Callable[[str]
         if contents.calm:
             say("calm itself: downloading its packages")
             _add_calm(folder / "calm", layout)
+            wheels = fill_snakemake_wheels(layout)
+            shutil.copytree(wheels, folder / "wheels" / wheels.name, dirs_exist_ok=True)
         write_list(folder, images)
         if target.suffix == ".tar":
             folder = _packed(folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from contract.files import atomic, sha256, write_json
+from orchestrator.documents import read_json
 from orchestrator.errors import BadInput
 from orchestrator.paths import folder_for
 
@@ -75,7 +75,6 @@ def _check(target: Path, known: dict[str, str]) -> None:
 
 def _known(written: Path) -> dict[str, str]:
     try:
-        known: dict[str, str] = json.loads(written.read_text())
-    except (OSError, ValueError):
+        return read_json(written, dict[str, str])
+    except BadInput:  # nothing is known to be calm's then, and nothing is overwritten
         return {}
-    return known

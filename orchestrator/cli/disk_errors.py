@@ -37,6 +37,9 @@ def disk_error(error: OSError, places: Sequence[Path]) -> CalmError | None:
     if _NO_TEMPORARY in str(error):
         message = f"{error.strerror}: expected a temporary folder that can be written to, got none"
         return CalmError(message, "Free some space there, or name a folder on another disk with TMPDIR.")
+    if path:  # moved, deleted or damaged while the command was at work, or of a kind that was not expected
+        message = f"{path}: expected a file or folder that can be used, got: {error.strerror or error}"
+        return BadInput(message, "Look at it (ls -l); give the same command again once it is as it should be.")
     return None
 
 

@@ -15,13 +15,14 @@ from orchestrator.cli.root import algorithm, algorithms, main, session
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from contract.params import Param
     from orchestrator.domain import Device
 
 
 @main.command("list")
 @click.argument("name", metavar="[ALGORITHM]", required=False)
 def list_(name: str | None) -> None:
-    """List the algorithms, or the parameters and presets of one.
+    """List the algorithms, or the parameters of one: default, values, what grows with each, and its presets.
 
     \b
     Example:
@@ -43,13 +44,22 @@ def list_(name: str | None) -> None:
     for environment, upstream in found.environments.items():
         click.echo(f"environment {found.name}@{environment}: upstream {upstream.name} {upstream.version}")
     for param in found.params.values():
-        unit = f" {param.unit}" if param.unit else ""
-        click.echo(f"  {param.name} = {param.default}{unit}: {param.help}")
+        click.echo(_described(param, of_prediction=param.name in found.prediction_params))
+    if found.prediction_params:
+        click.echo("  * read by prediction alone: another value takes the training that is there")
     for preset, values in found.presets.items():
         text = ", ".join(f"{key}={value}" for key, value in values.items()) or "defaults"
         click.echo(f"  preset {preset}: {text}")
     if found.prior is not None:
         click.echo(f"  --prior ({found.prior.when()}): {found.prior.help}")
+
+
+def _described(param: Param, *, of_prediction: bool) -> str:
+    """Describe a parameter in a line: its default, what it does, its values, and what grows with it."""
+    unit = f" {param.unit}" if param.unit else ""
+    default = "null" if param.default is None else str(param.default).lower() if param.type == "bool" else param.default
+    cost = f"; costs {param.cost}" if param.cost else ""
+    return f"  {param.name}{'*' * of_prediction} = {default}{unit}: {param.help} [{param.values}{cost}]"
 
 
 @main.command()

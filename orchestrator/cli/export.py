@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, get_args
 
 import click
 
-from orchestrator.cli.options import PATH
+from orchestrator.cli.options import PATH, FiniteRange, regions
 from orchestrator.cli.root import algorithms, checked_runs, experiments, main
 from orchestrator.domain import ExportForm
 from orchestrator.errors import BadInput
@@ -18,31 +19,37 @@ if TYPE_CHECKING:
     from evaluation.report.content import Page
     from orchestrator.run import Run
 
-_ENDS = ("table.csv", "traces.csv", ".png", ".gif")
+_ENDS = ("table.csv", "traces.csv", ".png", ".gif", ".webp")
 _TO = f"Folder for --form  [default: exports of the run]; else a file whose name ends in {', '.join(_ENDS)}."
+_DFF = "Grey level without light, as `calm inspect` tells it: traces get a column dF/F."
 
 
 @main.command()
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=PATH)
 @click.option("--form", type=click.Choice(get_args(ExportForm)), help="Write the predictions in this form.")
 @click.option("--to", "target", type=PATH, help=_TO)
-def export(runs: tuple[Path, ...], form: ExportForm | None, target: Path | None) -> None:
+@regions
+@click.option("--dff", "black", type=FiniteRange(), metavar="BLACK", help=_DFF)
+def export(
+    runs: tuple[Path, ...], *, form: ExportForm | None, target: Path | None, regions: Path | None, black: float | None
+) -> None:
     """Write predictions for ImageJ, as OME-Zarr 0.5 or for suite2p; or scores, traces or pictures of runs to a file.
 
-    `...table.csv` holds every score; `...traces.csv` the mean of every frame (region 0) and of the most active
-    regions; a PNG the brightest moment of every movie; a GIF the first movie, noisy beside its first prediction.
-    Runs of controls on the same movies are beside them.
+    `...table.csv` holds every score; `...traces.csv` the mean of every frame (region 0) and of every region, raw and
+    denoised; a PNG the brightest moment of every movie; a GIF or WebP the first movie, noisy beside its first
+    prediction. Runs of controls on the same movies are beside them.
 
     \b
     Example:
-        calm export outputs/n2v-movie-default/KEY --form ome-zarr
+        calm export outputs/n2v-movie-default/* --form ome-zarr
         calm export outputs/n2v-demo-quick/* --to table.csv
+        calm export outputs/n2v-movie-default/* --to traces.csv --regions stat.npy --dff 100
         calm export outputs/n2v-demo-quick/* --to preview.gif
     """  # noqa: D301 - click reads \b as "do not wrap"
     if form is not None:
         _write_form(checked_runs(runs), form, target)
     elif target is not None:
-        _write_file(runs, target)
+        _write_file(runs, target, regions, black)
     else:
         message = "expected --form or --to, got neither"
         raise BadInput(message, "For instance --form imagej, or --to table.csv.")
@@ -58,36 +65,44 @@ def _write_form(runs: Sequence[Run], form: ExportForm, target: Path | None) -> N
             click.echo(write(run.folder.prediction(str(name)), form, folder))
 
 
-def _write_file(runs: Sequence[Path], target: Path) -> None:
+def _write_file(runs: Sequence[Path], target: Path, regions: Path | None, black: float | None) -> None:
     """Write the file that the end of its name asks for."""
     from orchestrator.cli.deliver import check_targets, delivering
     from orchestrator.paths import layout
 
-    write = _writer(target)
+    write = _writer(target, black)
     where, written = target.absolute(), layout().delivered
     check_targets([where], written)
-    page = _page(checked_runs(runs))
+    page = _page(checked_runs(runs), regions)
+    if target.name.lower().endswith("traces.csv") and regions is None:
+        click.echo(
+            "Regions: the most active spots, away from broken rows; they need not be cells (--regions).", err=True
+        )
     with delivering(where, written) as part:
         write(page, part)
     click.echo(where)
 
 
-def _writer(target: Path) -> Callable[[Page, Path], None]:
+def _writer(target: Path, black: float | None) -> Callable[[Page, Path], None]:
     """Return who writes a file of this name."""
     from evaluation.report import export as files
 
-    known = dict(
-        zip(_ENDS, (files.write_table, files.write_traces, files.write_figure, files.write_preview), strict=True)
+    writers: tuple[Callable[[Page, Path], None], ...] = (
+        files.write_table,
+        partial(files.write_traces, black=black),
+        files.write_figure,
+        partial(files.write_preview, form="GIF"),
+        partial(files.write_preview, form="WEBP"),
     )
-    end = next((one for one in known if target.name.lower().endswith(one)), None)
-    if end is None:
+    found = [write for end, write in zip(_ENDS, writers, strict=True) if target.name.lower().endswith(end)]
+    if not found:
         message = f"--to: expected a name that ends in {', '.join(_ENDS)}, got {target.name}"
         raise BadInput(message, "For instance --to table.csv; `calm report` writes HTML, `calm denoise` the movie.")
-    return known[end]
+    return found[0]
 
 
-def _page(given: list[Run]) -> Page:
-    """Score what is not scored, and gather what a report of these runs would show."""
+def _page(given: list[Run], regions: Path | None) -> Page:
+    """Score what is not scored, and gather what a report of these runs would show, in regions of the user."""
     from evaluation.report.gather import page_of
     from evaluation.report.runs import entries_of, with_controls
     from evaluation.scores.score import score_run
@@ -96,4 +111,17 @@ def _page(given: list[Run]) -> Page:
     runs = with_controls(given, known)
     for run in runs:
         score_run(run, known)
-    return page_of(entries_of(runs, published, known), published)
+    page = page_of(entries_of(runs, published, known), published)
+    return page if regions is None else _in_regions(page, given, regions.absolute())
+
+
+def _in_regions(page: Page, given: Sequence[Run], regions: Path) -> Page:
+    """Give every movie the regions of a file, which must fit all of them."""
+    from dataclasses import replace
+
+    from orchestrator.regions import read_regions
+
+    for run in given:
+        for _, movie in run.movies:
+            found = read_regions(regions, movie.shape)
+    return replace(page, movies=tuple(replace(movie, regions=found) for movie in page.movies))

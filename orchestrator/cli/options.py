@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 PATH = click.Path(path_type=Path)
 ENGINES = get_args(EngineName)
+_DEFAULT_SEED = 42
 
 
 class FiniteRange(click.FloatRange):
@@ -45,16 +47,62 @@ class Given(click.ParamType[str]):
         return str(value)
 
 
+class Listed(click.ParamType[tuple[str, ...]]):
+    """Texts with commas between them, none of them empty and none of them twice."""
+
+    name = "text,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:  # noqa: ANN401
+        """Return the texts, as click declares it."""
+        if isinstance(value, tuple):
+            return value
+        found = tuple(one.strip() for one in str(value).split(","))
+        if not all(found):
+            self.fail("expected texts with commas between them, got an empty one.", param, ctx)
+        if len(set(found)) < len(found):
+            self.fail(f"expected each of them once, got {value}.", param, ctx)
+        return found
+
+
+class _Seeds(Listed):
+    """Seeds with commas between them."""
+
+    name = "integer,..."
+    seed = click.IntRange(0, 2**32 - 1)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        """Return the seeds, as click declares it."""
+        found = (value,) if isinstance(value, int) else super().convert(value, param, ctx)
+        return tuple(self.seed(one, param, ctx) for one in found)
+
+
+seeds = click.option(
+    "--seed",
+    "seeds",
+    type=_Seeds(),
+    default=str(_DEFAULT_SEED),
+    show_default=True,
+    help="One, or several with commas between them.",
+)
 engine = click.option(
     "--engine", "engine_name", type=click.Choice(("auto", *ENGINES)), default="auto", show_default=True
 )
 device = click.option("--device", type=click.Choice(get_args(Device)), default="cpu", show_default=True)
 memory = click.option("--memory", "memory_gib", type=FiniteRange(0.1), help="[GiB; default: 90 % of the machine]")
+regions = click.option(
+    "--regions",
+    type=PATH,
+    help="Where to look: JSON of Neurofinder, stat.npy of suite2p, ROIs of ImageJ (.roi, .zip), TIFF of labels.  "
+    "[default: active spots away from artefacts]",
+)
 threads = click.option("--threads", type=click.IntRange(1), help="Results depend on it.  [default: all cores]")
 params = click.option(
     "--param", "params", multiple=True, metavar="NAME=VALUE", help="Set a parameter; may be repeated."
 )
-_PRESETS = "smoke, quick, default or published; `calm list ALGORITHM` shows them."
+_PRESETS = (
+    "smoke (seconds; shows that it works, not that it denoises), quick, default or published; "
+    "`calm list ALGORITHM` shows them."
+)
 _PRIOR = "Prediction of another run, noise model, calibration stack or checkpoint, as `calm list ALGORITHM` says."
 _INPUT = "Your own movie: a file, a folder or a quoted pattern; may be repeated."
 _OF_INPUT = ("axes", "channel", "plane", "series", "inside", "frame_rate_hz")  # options that only --input needs
@@ -70,11 +118,12 @@ _CHOICE = (
     click.option("--inside", type=Given(), help="Path of the movie inside an HDF5, NWB or Zarr --input."),
     click.option("--frame-rate", "frame_rate_hz", type=FiniteRange(0, min_open=True), help="Of --input.  [Hz]"),
 )
+_SEED = click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=_DEFAULT_SEED, show_default=True)
 _SETTINGS = (
     click.option("--preset", type=Given(), default="default", show_default=True, help=_PRESETS),
     params,
     click.option("--prior", multiple=True, type=PATH, help=_PRIOR),
-    click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=42, show_default=True),
+    _SEED,
     threads,
     device,
     click.option("--precision", type=click.Choice(get_args(Precision)), default="float32", show_default=True),
@@ -99,8 +148,8 @@ def with_choice(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def with_own_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command that is given movies as arguments the other options of a run."""
-    for option in reversed((*_CHOICE, *_SETTINGS)):
+    """Give a command that is given movies as arguments, and several seeds, the other options of a run."""
+    for option in reversed((*_CHOICE, *(one for one in _SETTINGS if one is not _SEED))):
         command = option(command)
     return command
 
@@ -112,27 +161,51 @@ def with_prediction_options(command: Callable[..., None]) -> Callable[..., None]
     return command
 
 
-def settings_of(options: dict[str, Any]) -> Settings:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """What a user asked for: the options above, each with the value it has for commands without it."""
+
+    dataset: str | None = None
+    inputs: tuple[Path, ...] = ()
+    axes: str | None = None
+    channel: int | None = None
+    plane: int | None = None
+    series: int | None = None
+    inside: str | None = None
+    frame_rate_hz: float | None = None
+    preset: str = "default"
+    params: tuple[str, ...] = ()
+    prior: tuple[Path, ...] = ()
+    seed: int = _DEFAULT_SEED
+    threads: int | None = None
+    device: Device = "cpu"
+    precision: Precision = "float32"
+    output_dtype: OutputDtype = "float32"
+    engine_name: str = "auto"
+    memory_gib: float | None = None
+
+
+def settings_of(asked: Asked) -> Settings:
     """Return the settings that options of a run choose."""
     from orchestrator.runs.settings import Settings
 
     return Settings(
-        preset=options["preset"],
-        overrides=overrides_of(options["params"]),
-        seed=options["seed"],
-        threads=threads_of(options["threads"]),
-        device=options["device"],
-        precision=options["precision"],
-        output_dtype=options["output_dtype"],
+        preset=asked.preset,
+        overrides=overrides_of(asked.params),
+        seed=asked.seed,  # a command may take several in its place
+        threads=threads_of(asked.threads),
+        device=asked.device,
+        precision=asked.precision,
+        output_dtype=asked.output_dtype,
     )
 
 
-def choice_of(options: dict[str, Any]) -> Choice:
+def choice_of(asked: Asked) -> Choice:
     """Return what options of a run say of its movies."""
     from orchestrator.records import Choice
 
-    said = {name: options[name] for name in _OF_INPUT if name != "axes"}
-    return Choice(axes=options["axes"] and options["axes"].upper(), **said)
+    said = {name: getattr(asked, name) for name in _OF_INPUT if name != "axes"}
+    return Choice(axes=asked.axes and asked.axes.upper(), **said)
 
 
 def threads_of(given: int | None) -> int:
@@ -152,12 +225,12 @@ def overrides_of(given: Sequence[str]) -> dict[str, str]:
     return overrides
 
 
-def check_one_source(options: dict[str, Any]) -> None:
+def check_one_source(asked: Asked) -> None:
     """Refuse options that contradict each other: own files and a dataset, or what only own files need."""
-    if options["inputs"] and options["dataset"]:
-        message = f"expected --input or --data, got both ({options['dataset']})"
+    if asked.inputs and asked.dataset:
+        message = f"expected --input or --data, got both ({asked.dataset})"
         raise BadInput(message, "Give your own files, or the name of a dataset.")
-    asked = [f"--{name.removesuffix('_hz').replace('_', '-')}" for name in _OF_INPUT if options[name]]
-    if asked and not options["inputs"]:
-        message = f"expected {' and '.join(asked)} with --input only, got a dataset ({options['dataset'] or 'demo'})"
+    needless = [f"--{name.removesuffix('_hz').replace('_', '-')}" for name in _OF_INPUT if getattr(asked, name)]
+    if needless and not asked.inputs:
+        message = f"expected {' and '.join(needless)} with --input only, got a dataset ({asked.dataset or 'demo'})"
         raise BadInput(message, "The manifest says it of a dataset.")

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.denoise import finish, show_costs, sources_of, targets_of, work_of
-from orchestrator.cli.options import PATH, choice_of, with_prediction_options
+from orchestrator.cli.options import PATH, Asked, choice_of, with_prediction_options
 from orchestrator.cli.root import absolute, checked_runs, main, session
+from orchestrator.cli.work import Work, finish, say_notes, show_costs, with_targets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,22 +32,23 @@ def predict(
 ) -> None:
     """Denoise other movies with the training of a finished run; nothing is trained.
 
-    Each movie gets a run of its own with the settings of RUN, which its run.json names. Movies should be recorded
-    like those of RUN.
+    Each movie gets a run of its own with the settings of RUN, which its run.json names. Where noise, frame rate or
+    size of a pixel are not those that RUN was trained on, a warning says so.
 
     \b
     Example:
-        calm predict outputs/n2v-movie-default/1f6b... other.tif
-        calm predict outputs/n2v-movie-default/1f6b... day1.tif day2.tif -o denoised
+        calm predict outputs/n2v-movie-default/* other.tif
+        calm predict outputs/n2v-movie-default/* day1.tif day2.tif -o denoised
     """  # noqa: D301 - click reads \b as "do not wrap"
-    from orchestrator.cli.deliver import check_targets
-
     (trained,) = checked_runs((run,))
-    opened = session(options["engine_name"], options["memory_gib"])
-    sources = _sources(absolute(movies), choice_of(options), trained.record, opened)
-    targets = targets_of(sources, output)
-    check_targets(list(targets.values()), opened.layout.delivered)
-    works = [work_of(source, opened.plans_with_training(trained, source), targets) for source in sources]
+    asked = Asked(**options)
+    opened = session(asked.engine_name, asked.memory_gib)
+    sources = _sources(absolute(movies), choice_of(asked), trained.record, opened)
+    planned = [
+        Work(source=source, plans=opened.plans_with_training(trained, source), label="", targets={})
+        for source in sources
+    ]
+    works = with_targets(planned, output, opened.layout.delivered)
     click.echo(f"Training of {trained.title}, applied to {len(sources)} movie{'' if len(sources) == 1 else 's'}.")
     show_costs(works, opened.layout)
     finish(works, opened)
@@ -57,16 +58,50 @@ def _sources(movies: tuple[Path, ...], choice: Choice, trained: Record, opened: 
     """Describe movies at their frame rate, that of the training where none is known, and warn where they differ."""
     from msgspec.structs import replace
 
-    from orchestrator.data.movies import input_source
+    from orchestrator.data.movies import input_source, own_sources
 
-    sources = sources_of(movies, choice, opened, "test")
-    learned = trained.frame_rate_hz
-    assumed = replace(choice, frame_rate_hz=learned)
+    sources = own_sources(movies, choice, opened.layout, split="test")
+    say_notes(sources, opened)
     for source in sources:
-        if None not in (learned, source.frame_rate_hz) and source.frame_rate_hz != learned:
-            opened.say(f"Warning: trained at {learned:g} Hz, applied at {source.frame_rate_hz:g} Hz ({source.name}).")
+        _warn(source, trained, opened)
+    assumed = replace(choice, frame_rate_hz=trained.frame_rate_hz)
     given = [[recording.given for recording in source.recordings.values()] for source in sources]
     return tuple(
         one if one.frame_rate_hz is not None else input_source(files, assumed, opened.layout, split="test")
         for one, files in zip(sources, given, strict=True)
     )
+
+
+def _warn(source: Source, trained: Record, opened: Session) -> None:
+    """Say where a movie differs from those of a training in noise, frame rate or size of a pixel."""
+    from evaluation.checks.likeness import Likeness, differences
+    from orchestrator.data.stacks import make_stacks
+
+    make_stacks(source.recordings.values(), opened.say)
+    learned = [movie for name, movie in sorted(trained.movies.items()) if name.startswith("train/")]
+    known = learned[0].recording if learned else None
+    size = known.pixel_um if known else None
+    theirs = Likeness(
+        noise_sd=_noise(learned[0].noisy) if learned else None,
+        rate_hz=trained.frame_rate_hz,
+        pixel_um=size.value[0] if size else None,
+    )
+    for stack, recording in source.recordings.items():
+        pixel = recording.pixel_um
+        ours = Likeness(
+            noise_sd=_noise(stack), rate_hz=source.frame_rate_hz, pixel_um=pixel.value[0] if pixel else None
+        )
+        for sentence in differences(theirs, ours):
+            opened.say(f"Warning: {recording.given.name}: {sentence}; look at what was removed before you trust it.")
+
+
+def _noise(path: Path) -> float | None:
+    """Return the noise of a stack; None where it is no longer there."""
+    from contract.stacks import open_stack
+    from evaluation.checks.likeness import noise_sd
+    from evaluation.scores.score import StackFrames
+
+    if not path.is_file():
+        return None
+    with open_stack(path) as stack:
+        return noise_sd(StackFrames(stack))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.options import PATH
-from orchestrator.cli.root import algorithm, algorithms, checked_runs, experiments, main
+from orchestrator.cli.root import algorithm, algorithms, checked_runs, experiments, main, share_option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,17 +15,19 @@ if TYPE_CHECKING:
 
 @main.command()
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=PATH)
-def crate(runs: tuple[Path, ...]) -> None:
+@share_option
+def crate(runs: tuple[Path, ...], *, share: bool) -> None:
     """Write the record of runs as RO-Crate metadata (Process Run Crate) into their folders.
 
     \b
     Example:
         calm crate outputs/n2v-demo-quick/*
+        calm crate outputs/n2v-demo-quick/* --share
     """  # noqa: D301 - click reads \b as "do not wrap"
     from orchestrator.runs.crate import write_crate
 
     for one in checked_runs(runs):
-        click.echo(write_crate(one, algorithm(one.record.full_name)))
+        click.echo(write_crate(one, algorithm(one.record.full_name), shared=share))
 
 
 @main.command()
@@ -39,15 +41,16 @@ def cite(name: str, *, bibtex: bool) -> None:
         calm cite MOUSENEU_LP_N2N_1
         calm cite n2v --bibtex
     """  # noqa: D301
+    from orchestrator.algorithms import broken_algorithms
     from orchestrator.data.manifest import load_manifest
     from orchestrator.experiments import named
     from orchestrator.paths import layout
     from orchestrator.reproduce.cite import citations
 
-    if name in algorithms():
+    where = layout()
+    if name in {*algorithms(), *broken_algorithms(where.containers)}:
         found = citations(algorithm(name), None, None)
     else:
-        where = layout()
         known = experiments()
         experiment = named(known, name)
         dataset = load_manifest(where.manifest).named(experiment.dataset)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 from functools import cache
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from contract.errors import JobRefused
+from orchestrator.cli.endings import say_stopped, stop_raises
 from orchestrator.errors import BadInput, CalmError
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 check_option = click.option(
     "--check", is_flag=True, help="Read every byte of finished runs, not only sizes and times of their files."
+)
+share_option = click.option(
+    "--share", is_flag=True, help="For other people: files without their folders, and no name of a user."
 )
 _WHOLE = 1000  # characters; more than any sentence has
 
@@ -61,8 +65,14 @@ class _Command(click.Command):
     """A command that knows where it writes, to tell which disk refused it."""
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as click declares it
+        from orchestrator.paths import layout
+        from orchestrator.scratch import sweep
+
+        sweep(layout().caches)
         try:
             return super().invoke(ctx)
+        except JobRefused as error:  # of a movie, a target or a prediction, after the command has looked at it
+            raise BadInput(str(error), "Put it back as it was, or leave it out.") from error
         except OSError as error:
             from orchestrator.cli.disk_errors import disk_error
 
@@ -87,7 +97,7 @@ class _Subgroup(click.Group):
 
 
 class _Group(_Subgroup):
-    """A group that turns a `CalmError` into one sentence, a hint and its exit code."""
+    """A group that turns a `CalmError`, and a stop, into one sentence, a hint and an exit code."""
 
     group_class = _Subgroup
 
@@ -96,6 +106,14 @@ class _Group(_Subgroup):
         if sys.getfilesystemencoding() != "utf-8":
             os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 - this program
         return super().main(*args, **options)
+
+    def make_context(self, *arguments: Any, **more: Any) -> click.Context:  # noqa: ANN401 - as click declares it
+        """Read the arguments of the command line."""
+        stop_raises()
+        try:
+            return super().make_context(*arguments, **more)
+        except KeyboardInterrupt:
+            say_stopped()
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as click declares it
         try:
@@ -106,6 +124,8 @@ class _Group(_Subgroup):
             click.echo(f"Error: {error.message}", err=True)
             click.echo(f"Hint: {error.hint}", err=True)
             sys.exit(error.exit_code)
+        except KeyboardInterrupt:
+            say_stopped()
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -119,7 +139,6 @@ def main(*, debug: bool) -> None:
         calm run n2v --data demo --preset quick
         calm run n2v --input movie.tif
     """  # noqa: D301 - click reads \b as "do not wrap"
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop ends jobs as Ctrl-C does
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(name)s: %(message)s")
 
 

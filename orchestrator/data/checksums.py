@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from contract.files import write_json
+from orchestrator.documents import Sealed, read_sealed, write_sealed
+from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+
+class Memory(Sealed, frozen=True, kw_only=True):
+    """checksums.json: what was found out, by what it is of."""
+
+    known: dict[str, str]
 
 
 class Checksums:
@@ -51,16 +57,15 @@ class Checksums:
 
     def _remembered(self) -> dict[str, str]:
         try:
-            known: dict[str, str] = json.loads(self._path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return read_sealed(self._path, Memory).known
+        except BadInput:  # what cannot be believed is found out again
             return {}
-        return known
 
     def _remember(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(self._path.with_suffix(".lock")):
             self._known = self._remembered() | self._known
-            write_json(self._path, self._known)
+            write_sealed(self._path, Memory(known=self._known))
 
 
 def _state(path: Path, what: str) -> str:

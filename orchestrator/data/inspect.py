@@ -16,12 +16,14 @@ from contract.errors import AlgorithmFailed, JobRefused
 from contract.headers import Header, Scales, create_empty, header_of
 from contract.stacks import SUPPORTED_DTYPES, open_stack
 from orchestrator.data.dtypes import Values, needs_values, values_of
+from orchestrator.data.light import check_sizes, saturation_note, saturation_of
 from orchestrator.data.readers import open_planes
 from orchestrator.data.readers.choose import choose
 from orchestrator.data.readers.ome import narrowed
 from orchestrator.data.recording import Recording, Stated
 from orchestrator.documents import plain
 from orchestrator.errors import BadInput
+from orchestrator.scratch import scratch
 from orchestrator.truth import read_truth
 
 if TYPE_CHECKING:
@@ -114,16 +116,13 @@ class Inspector:
     def _described(self, given: Path, planes: Planes, frames: Frames, choice: Choice) -> Recording:
         stored = planes.stored
         height, width = stored.frame
-        if not len(frames.planes):
-            message = f"{given}: expected a movie, got no frame: {stored.shape}"
-            raise BadInput(message, "Give a movie that was recorded to its end.")
-        if min(height, width) < _SMALLEST:
-            message = f"{given}: expected frames of at least {_SMALLEST} pixels a side, got {height} x {width}"
-            raise BadInput(message, "Scores and networks need larger frames; crop less.")
+        _check_frames(given, stored, frames)
         places = {*(part.file for part in stored.parts), *stored.others}
         files = tuple(sorted(place for place in places if place.is_file()))
+        check_sizes(given, stored, sum(path.stat().st_size for path in files))
         content = self._content(files, choice)
         values = self._values(given, content, planes, frames)
+        saturation = self._saturation(given, content, planes, frames)
         recording = Recording(
             given=given,
             format=stored.format,
@@ -137,7 +136,12 @@ class Inspector:
             pixel_um=stored.pixel_um,
             gap_frame=values.gap_frame,
             choice=choice,
-            notes=(*stored.notes, *frames.notes, *_rate_notes(given, stored, choice)),
+            notes=(
+                *stored.notes,
+                *frames.notes,
+                *_rate_notes(given, stored, choice),
+                *saturation_note(given.name, saturation),
+            ),
             stack=self.stacks / content / _stack_name(given, stored),
             copied=True,
         )
@@ -162,6 +166,13 @@ class Inspector:
         name, gap_frame = json.loads(self.checksums.found(f"{content} values", look))
         return Values(dtype=name, gap_frame=gap_frame)
 
+    def _saturation(self, given: Path, content: str, planes: Planes, frames: Frames) -> tuple[float, float] | None:
+        """Look for a saturated detector, once for each content; a movie without structure is refused."""
+        text = self.checksums.found(
+            f"{content} saturation", lambda: json.dumps(saturation_of(given, planes, frames.planes) or ())
+        )
+        return json.loads(text) or None
+
     def _content(self, files: tuple[Path, ...], choice: Choice) -> str:
         """Return a hash of all that a copy is made of."""
         sums = self.checksums.of_all(files)
@@ -182,19 +193,17 @@ class Inspector:
 
         def check() -> str:
             self.stacks.mkdir(parents=True, exist_ok=True)
-            begun = self.stacks / f".{content}.begun.tif"
             try:
-                for dtype in dict.fromkeys(("float32", recording.dtype)):
-                    create_empty(begun, header, np.dtype(dtype))
-                    with open_stack(begun) as stack:
-                        _check_shape(recording, stack.shape)
+                with scratch(self.stacks) as folder:
+                    for dtype in dict.fromkeys(("float32", recording.dtype)):
+                        create_empty(folder / "begun.tif", header, np.dtype(dtype))
+                        with open_stack(folder / "begun.tif") as stack:
+                            _check_shape(recording, stack.shape)
             except (AlgorithmFailed, JobRefused, ValueError, TypeError, KeyError) as error:
                 message = f"{recording.given}: its prediction cannot be written with its metadata ({error})"
                 raise BadInput(
                     message, "Save the movie without these metadata, for instance as a plain TIFF."
                 ) from error
-            finally:
-                begun.unlink(missing_ok=True)
             return "passed"
 
         self.checksums.found(f"{content} output", check)
@@ -307,6 +316,17 @@ def _stack_name(given: Path, stored: Stored) -> str:
     if first.suffix.lower() in _TIFF_NAMES:
         return first.name
     return f"{given.name.removesuffix(given.suffix).removesuffix('.ome')}.ome.tif"
+
+
+def _check_frames(given: Path, stored: Stored, frames: Frames) -> None:
+    """Refuse a movie without a frame, and frames that are too small."""
+    height, width = stored.frame
+    if not len(frames.planes):
+        message = f"{given}: expected a movie, got no frame: {stored.shape}"
+        raise BadInput(message, "Give a movie that was recorded to its end.")
+    if min(height, width) < _SMALLEST:
+        message = f"{given}: expected frames of at least {_SMALLEST} pixels a side, got {height} x {width}"
+        raise BadInput(message, "Scores and networks need larger frames; crop less.")
 
 
 def _rate(stored: Stored, choice: Choice) -> Stated[float] | None:

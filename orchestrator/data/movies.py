@@ -12,13 +12,14 @@ from orchestrator.data.fetch import fetch
 from orchestrator.data.inspect import Inspector, check_movies, check_path, common_rate_hz
 from orchestrator.data.manifest import load_manifest
 from orchestrator.data.prepare import prepared_movies
+from orchestrator.data.readers import is_image, movie_files
 from orchestrator.data.verify import check_unchanged
 from orchestrator.domain import Movie
 from orchestrator.errors import BadInput
 from orchestrator.records import Choice
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from orchestrator.data.datasets import Split
@@ -94,6 +95,47 @@ def input_source(inputs: Sequence[Path], choice: Choice, layout: Layout, *, spli
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", recordings[0].stack.stem).strip("_") or "movie"
     movies = tuple(Movie(split=split, noisy=recording.stack) for recording in recordings)
     return _source(name, movies, recordings, choice)
+
+
+def own_sources(
+    inputs: Sequence[Path], choice: Choice, layout: Layout, *, split: Split = "train", joined: bool = False
+) -> tuple[Source, ...]:
+    """Take the user's own movies, each by itself.
+
+    Parameters
+    ----------
+    inputs : sequence of Path
+        Files; folders and patterns, of which every file is a movie unless it holds a single image.
+    choice : Choice
+        What the user says of all of them.
+    layout : Layout
+        Where caches are.
+    split : str
+        "test" where a finished training predicts them.
+    joined : bool
+        Whether the files of a folder or a pattern are one movie, one after the other.
+
+    Returns
+    -------
+    tuple of Source
+        Of one movie each; files of one recording, named one by one, are one.
+
+    Raises
+    ------
+    BadInput
+        For a movie that cannot be used.
+    """
+    each = (one for given in inputs for one in _sources_in(given, choice, layout, split, joined=joined))
+    found = {source.movies[0].noisy: source for source in each}
+    return tuple(found.values())
+
+
+def _sources_in(given: Path, choice: Choice, layout: Layout, split: Split, *, joined: bool) -> Iterator[Source]:
+    files = [given] if joined else movie_files(given)
+    if len(files) > 1 and is_image(files[0], choice):
+        files = [given]  # a folder of single images is one movie
+    for file in files:
+        yield input_source([file], choice, layout, split=split)
 
 
 def _source(name: str, movies: tuple[Movie, ...], recordings: Sequence[Recording], choice: Choice) -> Source:

@@ -135,11 +135,11 @@ def _first_usable(engines: Mapping[str, Engine], image: Image, say: Callable[[st
     for engine in engines.values():
         try:
             version = engine.ready(image)
-        except EngineMissing as error:
-            missing.append(error.message)
+        except EngineMissing:
+            missing.append(engine.name)
             continue
-        reason = f"because {'; '.join(missing)}" if missing else "the first choice"
-        say(f"Engine: {engine.name} {version}, {reason}.")
+        passed = f" ({', '.join(missing)} cannot be used here; `calm doctor` says why)" if missing else ""
+        say(f"Engine: {engine.name} {version}{passed}.")
         return engine
     message = f"expected one of {', '.join(engines)} to work, got none"
     raise EngineMissing(message, "`calm doctor` says what each of them lacks.")

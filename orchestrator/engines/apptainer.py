@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, Protocol
@@ -15,6 +14,7 @@ from orchestrator.engines.failures import image_missing
 from orchestrator.engines.kernel import allows_user_namespaces, kernel_kills
 from orchestrator.engines.sif import clean_environment, find_sif, make_sif
 from orchestrator.errors import BadInput, EngineMissing
+from orchestrator.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -144,13 +144,12 @@ class ApptainerEngine:
             raise image_missing(self.name, launch.image.algorithm)
         process.end_leftovers(launch.arguments)  # a command that was killed leaves its job at work
         kills = kernel_kills()
-        with tempfile.TemporaryDirectory(prefix="calm-") as made:
-            scratch = Path(made)
-            (scratch / "home").mkdir()
-            (scratch / "work").mkdir()
-            command = exec_command(launch, sif.path, scratch, _host())
+        with scratch() as made:
+            (made / "home").mkdir()
+            (made / "work").mkdir()
+            command = exec_command(launch, sif.path, made, _host())
             environment = exec_environment(launch, os.environ)
-            code, output = process.run_watched(command, environment=environment, cwd=scratch, watch=watch)
+            code, output = process.run_watched(command, environment=environment, cwd=made, watch=watch)
         return Exit(code=code, host_out_of_memory=kernel_kills() > kills, output=output)
 
     def _source(self) -> Source:

@@ -25,6 +25,7 @@ Kind = Literal[
 
 _SIGNALS_OF_SHELLS = 128  # a program that died of signal N is reported as 128 + N by shells and container engines
 _TAIL_CHARACTERS = 500
+NO_SPACE_HINT = "Free some below the run folder or the temporary folder; `calm doctor` shows the disk."
 
 # What libraries and engines write, and what it means; the first that is found decides.
 _WORDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
@@ -208,7 +209,7 @@ _TEXTS: dict[Kind, tuple[type[errors.CalmError], str, str]] = {
     "no space": (
         errors.AlgorithmFailed,
         "no space left on a disk it wrote to",
-        "Free some below the run folder or the temporary folder; `calm doctor` shows the disk.",
+        NO_SPACE_HINT,
     ),
     "memory limit": (
         errors.OutOfMemory,

@@ -6,7 +6,6 @@ import hashlib
 import json
 import shlex
 import shutil
-import tempfile
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from orchestrator.engines.stamps import changes, files_below
 from orchestrator.engines.system import packages, system_python
 from orchestrator.engines.wheelhouse import check_wheelhouse, fill_wheelhouse
 from orchestrator.errors import EngineFailed
+from orchestrator.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,8 +132,8 @@ def _sum(data: bytes) -> str:
 
 
 def _lay_out(algorithm: Algorithm, image: Image) -> None:
-    with tempfile.TemporaryDirectory(dir=image.context.parent, prefix=".context-") as made:
-        folder = Path(made) / "context"
+    with scratch(image.context.parent) as made:
+        folder = made / "context"
         for name, path in _code(algorithm):
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -6,17 +6,16 @@ import atexit
 import os
 import resource
 import shutil
-import tempfile
 import time
 import weakref
 from contextlib import ExitStack, closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from orchestrator.engines import process
 from orchestrator.engines.settings import Flavour
 from orchestrator.engines.sockets import refusal
 from orchestrator.errors import EngineMissing
+from orchestrator.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,11 +66,11 @@ class PodmanServer:
         if shutil.which("podman") is None:
             message = "podman: expected a socket or the program podman, got neither"
             raise EngineMissing(message, "Install podman, or use another --engine.")
-        folder = self._served.enter_context(tempfile.TemporaryDirectory(prefix="calm-podman-"))
+        folder = self._served.enter_context(scratch())
         atexit.register(self._served.close)
         address = f"unix://{folder}/podman.sock"
         command = ["podman", "system", "service", f"--time={_IDLE_S}", address]
-        server = self._served.enter_context(process.served(command, cwd=Path(folder)))
+        server = self._served.enter_context(process.served(command, cwd=folder))
         deadline = time.monotonic() + _READY_S
         while time.monotonic() < deadline and server.alive():
             client = _connected(address)

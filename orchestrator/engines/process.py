@@ -12,7 +12,7 @@ import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import AlgorithmFailed, BadInput
 
@@ -25,49 +25,35 @@ _GRACE_S = 10.0  # time a program gets to write its result after SIGTERM
 _TAIL_CHARACTERS = 2000
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _LIBC = ctypes.CDLL(None)
+# Reads the number of a session, then waits for a second line: where the end of the pipe comes first, its owner is gone.
+_GUARD = 'read -r session && { read -r _ || kill -s KILL -- "-$session"; }'
 
 
 def run(command: Sequence[str], *, environment: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
-    """Run a program to its end."""
-    _log.debug("running %s", " ".join(command))
+    """Run a program to its end; whatever it started ends with it, and with this process."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     try:
-        done = subprocess.run(  # noqa: S603 - a list of arguments, never a shell
-            list(command), env=environment, cwd=cwd, capture_output=True, text=True, check=False
-        )
+        with _started(command, environment=environment, cwd=cwd, **pipes) as process:
+            printed, complaints = process.communicate()
     except FileNotFoundError as error:
         message = f"{command[0]}: expected an installed program, got nothing of that name"
         raise BadInput(message, f"Install {command[0]}, or choose another engine with --engine.") from error
-    if done.returncode != 0:
-        said = (done.stderr or done.stdout)[-_TAIL_CHARACTERS:].strip()
-        message = f"{' '.join(command[:4])} ...: exit code {done.returncode}: {said}"
+    if process.returncode != 0:
+        said = (complaints or printed)[-_TAIL_CHARACTERS:].strip()
+        message = f"{' '.join(command[:4])} ...: exit code {process.returncode}: {said}"
         raise AlgorithmFailed(message, "Read the message above; run again with --debug for the whole command.")
-    return done.stdout
+    return str(printed)
 
 
 def run_watched(
     command: Sequence[str], *, environment: Mapping[str, str], cwd: Path, watch: Callable[[], None]
 ) -> tuple[int, str]:
     """Run a program in a session of its own, call `watch` while it runs, and leave nothing behind."""
-    _log.debug("running %s", " ".join(command))
     output = cwd / "launch.log"
-    with (
-        output.open("wb") as stream,
-        subprocess.Popen(  # noqa: S603 - a list of arguments, never a shell
-            list(command),
-            env=dict(environment),
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, loaded before
-        ) as process,
-    ):
-        try:
+    with output.open("wb") as stream:
+        pipes = {"stdout": stream, "stderr": subprocess.STDOUT}
+        with _started(command, environment=environment, cwd=cwd, **pipes) as process:
             code = _wait(process, watch)
-        except BaseException:
-            _stop(process)
-            raise
     said = output.read_text(encoding="utf-8", errors="replace")[-_TAIL_CHARACTERS:]
     output.unlink()
     return code, said
@@ -96,24 +82,11 @@ class Service:
 @contextmanager
 def served(command: Sequence[str], *, cwd: Path) -> Iterator[Service]:
     """Run a program in a session of its own, out of reach of Ctrl-C, until the block ends."""
-    _log.debug("serving %s", " ".join(command))
     log = cwd / "service.log"
-    with (
-        log.open("wb") as stream,
-        subprocess.Popen(  # noqa: S603 - a list of arguments, never a shell
-            list(command),
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, loaded before
-        ) as process,
-    ):
-        try:
+    with log.open("wb") as stream:
+        pipes = {"stdout": stream, "stderr": subprocess.STDOUT}
+        with _started(command, environment=None, cwd=cwd, **pipes) as process:
             yield Service(process=process, log=log)
-        finally:
-            _stop(process)
 
 
 def end_leftovers(arguments: Sequence[str]) -> None:
@@ -131,6 +104,55 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:  # it ended just now
         return ""
+
+
+@contextmanager
+def _started(
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None,
+    cwd: Path | None,
+    **pipes: Any,  # noqa: ANN401 - as subprocess.Popen takes them
+) -> Iterator[subprocess.Popen[Any]]:
+    """Run a program in a session of its own until the block ends, and end everything that it started.
+
+    A guard outlives this process: should that be killed, the guard reads the end of its pipe and kills the session.
+    """
+    _log.debug("running %s", " ".join(command))
+    with _guard() as guard:
+        process = subprocess.Popen(  # noqa: S603 - a list of arguments, never a shell
+            list(command),
+            env=None if environment is None else dict(environment),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, loaded before
+            **pipes,
+        )
+        with process:
+            try:
+                os.write(guard, f"{process.pid}\n".encode())
+                yield process
+            finally:
+                _stop(process)
+
+
+@contextmanager
+def _guard() -> Iterator[int]:
+    """Start a guard and give the end of its pipe to write the number of a session to."""
+    with subprocess.Popen(  # noqa: S603 - a list of arguments, and a text of ours
+        ["/bin/sh", "-c", _GUARD],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # out of reach of Ctrl-C
+        cwd="/",
+    ) as guard:
+        if guard.stdin is None:
+            message = "a process that was started with a pipe has none"
+            raise RuntimeError(message)
+        yield guard.stdin.fileno()
+        os.write(guard.stdin.fileno(), b"done\n")
 
 
 def _end_with_parent() -> None:
@@ -159,5 +181,5 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         try:
             os.killpg(process.pid, number)
             process.wait(patience_s)
-        except (ProcessLookupError, subprocess.TimeoutExpired):
+        except (ProcessLookupError, PermissionError, subprocess.TimeoutExpired):  # all gone; not ours; still at work
             continue

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from filelock import FileLock
@@ -21,9 +19,11 @@ from orchestrator.engines.stamps import changes, files_below, read_stamp, states
 from orchestrator.engines.system import search_path
 from orchestrator.engines.wheelhouse import LOCK
 from orchestrator.errors import BadInput, EngineFailed, EngineMissing
+from orchestrator.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from orchestrator.domain import Image, Launch
     from orchestrator.engines.stamps import State
@@ -100,8 +100,7 @@ class VenvEngine:
                 _stamp(folder).unlink(missing_ok=True)
                 shutil.rmtree(folder, ignore_errors=True)
                 check_caches(image, self._layout)
-                with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".uv-") as made:
-                    cache = Path(made)
+                with scratch(folder.parent) as cache:
                     uv("venv", "--python", str(python()), str(folder), cache=cache)
                     uv("pip", "install", "--python", str(folder), *_from_wheelhouse(image.wheelhouse), cache=cache)
                 write_stamp(_stamp(folder), states_of(files_below(folder), {}))  # the last, so what has one is whole
@@ -116,15 +115,15 @@ class VenvEngine:
         python = [str(own), "-s", "-B"] if own else [str(self._folder(launch.image) / "bin" / "python"), "-I", "-B"]
         command = [*python, str(start), *launch.arguments]
         kills = kernel_kills()
-        with tempfile.TemporaryDirectory(prefix="calm-") as scratch:
+        with scratch() as home:
             environment = {
                 **launch.environment,
                 **({"PYTHONPATH": search_path(own)} if own else {}),
-                "HOME": scratch,
-                "TMPDIR": scratch,
+                "HOME": str(home),
+                "TMPDIR": str(home),
                 "PATH": os.defpath,
             }
-            code, output = process.run_watched(command, environment=environment, cwd=Path(scratch), watch=watch)
+            code, output = process.run_watched(command, environment=environment, cwd=home, watch=watch)
         return Exit(code=code, host_out_of_memory=kernel_kills() > kills, output=output)
 
     def _folder(self, image: Image) -> Path:

@@ -6,7 +6,6 @@ import hashlib
 import shlex
 import shutil
 import tarfile
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from orchestrator.engines.locks import Pin, no_space, pip, read_lock
 from orchestrator.engines.stamps import changes, files_below, sums
 from orchestrator.errors import CalmError, EngineFailed
+from orchestrator.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,12 +30,12 @@ _CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
 def fill_wheelhouse(lock: Path, wheelhouse: Path) -> None:
     """Download every package of a lock, check its hash, and build wheels of those that come as source."""
     wheelhouse.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=wheelhouse.parent, prefix=".wheels-") as made:
-        folder = Path(made) / "wheels"
+    with scratch(wheelhouse.parent) as made:
+        folder = made / "wheels"
         _download(lock, folder)
         for source in sorted((*folder.glob("*.tar.gz"), *folder.glob("*.zip"))):
             _build_wheel(source, folder)
-        sums_of_wheels = sums(Path(made) / "stamp", {path.name: path for path in folder.glob("*.whl")})
+        sums_of_wheels = sums(made / "stamp", {path.name: path for path in folder.glob("*.whl")})
         (folder / LOCK).write_text(_wheel_lock(lock, sums_of_wheels), encoding="utf-8")
         folder.rename(wheelhouse)
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import statistics
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,18 +16,20 @@ from orchestrator.errors import CalmError
 from orchestrator.experiments import Attempt
 from orchestrator.reproduce.attempts import prior_files
 from orchestrator.reproduce.reproduce import used
-from orchestrator.run import runs_in
 from orchestrator.runs.execute import finished
 from orchestrator.runs.needs import check_writable
+from orchestrator.runs.past import Past
 from orchestrator.runs.plan import outlined_plan
+from orchestrator.runs.training import equal_training
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from orchestrator.data.fetch import Progress
     from orchestrator.data.outline import Outline
     from orchestrator.experiments import Experiment
-    from orchestrator.records import JobRecord, Record
+    from orchestrator.paths import Layout
     from orchestrator.reproduce.reproduce import Reproduction
     from orchestrator.run import Run
     from orchestrator.runs.plan import Plan
@@ -90,6 +90,14 @@ class Forecast:
     warnings: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Known:
+    """What times are taken from, and the folders of the runs that were estimated already."""
+
+    past: Past
+    seen: set[Path] = field(default_factory=set)
+
+
 def forecast(work: Reproduction, experiments: Sequence[Experiment]) -> Forecast:
     """Estimate every run, those of the controls included; nothing is started and nothing is written but checksums.
 
@@ -108,32 +116,36 @@ def forecast(work: Reproduction, experiments: Sequence[Experiment]) -> Forecast:
     found: list[Estimate] = []
     outlines: dict[str, Outline] = {}
     done: dict[str, Attempt] = {}
-    seen: set[Path] = set()
+    known = _Known(past=Past(work.session.layout.outputs))
     for experiment in experiments:
         movies = _movies(work, experiment)
         if not isinstance(movies, Source):
             outlines.setdefault(movies.dataset.name, movies)
-            found += _outlined(work, experiment, movies, seen)
+            found += _outlined(work, experiment, movies, known)
             done[experiment.name] = Attempt(experiment=experiment, reason="it has not run yet")
             continue
-        own, attempt = _runs(work, experiment, movies, done, seen)
+        own, attempt = _runs(work, experiment, movies, done, known)
         found += own
         done[experiment.name] = attempt
     return Forecast(runs=tuple(found), outlines=tuple(outlines.values()), warnings=_warnings(work))
 
 
 def _movies(work: Reproduction, experiment: Experiment) -> Source | Outline:
-    """Return the movies of an experiment; nothing is made for it, so those not prepared are an outline too."""
-    layout = work.session.layout
-    dataset = load_manifest(layout.manifest).named(experiment.dataset)
+    found = movies_here(experiment.dataset, work.session.layout, work.progress)
+    return used(experiment, found) if isinstance(found, Source) else found
+
+
+def movies_here(name: str, layout: Layout, progress: Progress) -> Source | Outline:
+    """Return the movies of a dataset; nothing is made for it, so those not prepared are an outline too."""
+    dataset = load_manifest(layout.manifest).named(name)
     outline = outline_of(dataset, layout.data)
     sha256 = Checksums(layout.checksums).of
     if outline.missing or not is_prepared(dataset, layout.data, cache=layout.prepared, sha256=sha256):
         return outline
-    return used(experiment, dataset_source(experiment.dataset, layout, work.progress))
+    return dataset_source(name, layout, progress)
 
 
-def _outlined(work: Reproduction, experiment: Experiment, outline: Outline, seen: set[Path]) -> list[Estimate]:
+def _outlined(work: Reproduction, experiment: Experiment, outline: Outline, known: _Known) -> list[Estimate]:
     """Estimate the runs of an experiment whose movies are not here, and of the controls on them."""
     session, algorithm = work.session, work.algorithm(experiment)
     state = DATA_MISSING if outline.missing else TO_RUN
@@ -149,9 +161,9 @@ def _outlined(work: Reproduction, experiment: Experiment, outline: Outline, seen
                 settings=settings,
                 layout=session.layout,
             )
-            if plan.folder.path not in seen:
-                seen.add(plan.folder.path)
-                estimate = estimate_of(experiment.name, plan, session.layout.outputs, state)
+            if plan.folder.path not in known.seen:
+                known.seen.add(plan.folder.path)
+                estimate = estimate_of(experiment.name, plan, known.past, state)
                 found.append(estimate if outline.is_sized else replace(estimate, seconds=None, disk_bytes=None))
     return found
 
@@ -169,9 +181,9 @@ def _warnings(work: Reproduction) -> tuple[str, ...]:
 
 
 def _runs(
-    work: Reproduction, experiment: Experiment, source: Source, done: dict[str, Attempt], seen: set[Path]
+    work: Reproduction, experiment: Experiment, source: Source, done: dict[str, Attempt], known: _Known
 ) -> tuple[list[Estimate], Attempt]:
-    """Estimate the runs of an experiment and of the controls on its movies, those in `seen` not again.
+    """Estimate the runs of an experiment and of the controls on its movies, those estimated before not again.
 
     Returns it also as far as it is finished, for those that need it.
     """
@@ -186,15 +198,15 @@ def _runs(
         runs += [] if outcome is None else [outcome.run]
         first = controls if index == 0 else []
         for one, is_finished in (*((one, finished(one) is not None) for one in first), (plan, outcome is not None)):
-            if one.folder.path not in seen:
-                seen.add(one.folder.path)
+            if one.folder.path not in known.seen:
+                known.seen.add(one.folder.path)
                 state = FINISHED if is_finished else TO_RUN
-                found.append(estimate_of(experiment.name, one, work.session.layout.outputs, state))
+                found.append(estimate_of(experiment.name, one, known.past, state))
     return found, Attempt(experiment=experiment, runs=tuple(runs), reason="it has not run yet")
 
 
-def estimate_of(name: str, plan: Plan, outputs: Path, state: str) -> Estimate:
-    """Estimate what a plan needs, which is nothing where it is finished; runs are timed by those among the outputs."""
+def estimate_of(name: str, plan: Plan, past: Past, state: str) -> Estimate:
+    """Estimate what a plan needs, which is nothing where it is finished; it is timed by past runs."""
     estimate = Estimate(
         experiment=name,
         algorithm=plan.algorithm.full_name,
@@ -204,42 +216,11 @@ def estimate_of(name: str, plan: Plan, outputs: Path, state: str) -> Estimate:
     )
     if state == FINISHED:
         return estimate
+    taken = plan.trained is not None or equal_training(plan) is not None
     return replace(
         estimate,
-        jobs=tuple(job.folder.name for job in plan.jobs()),
-        seconds=_seconds(plan, outputs),
+        jobs=tuple(job.folder.name for job in plan.jobs() if job.command != "train" or not taken),
+        seconds=past.seconds(plan, trains=not taken),
         memory_bytes=plan.algorithm.memory_bytes,
         disk_bytes=plan.needed_bytes,
     )
-
-
-def _seconds(plan: Plan, outputs: Path) -> tuple[float, float] | None:
-    """Take the times of finished runs with the same parameters and device, whatever the size of their movies.
-
-    Prediction takes as long as there are pixels. Training does so where it counts epochs, and does not depend on them
-    where it counts steps, so the two bound it.
-    """
-    pixels = sum(facts.pixels for facts in plan.facts.values())
-    bounds = [
-        _bounds(run.record.jobs, pixels / _pixels(run.record))
-        for run in runs_in(outputs, f"{plan.algorithm.folder_name}-*")
-        if _is_alike(run.record, plan)
-    ]
-    if not bounds:
-        return None
-    return statistics.median(least for least, _ in bounds), statistics.median(most for _, most in bounds)
-
-
-def _bounds(jobs: Mapping[str, JobRecord], ratio: float) -> tuple[float, float]:
-    train = jobs["train"].seconds
-    predict = ratio * math.fsum(job.seconds for name, job in jobs.items() if name != "train")
-    return min(train, ratio * train) + predict, max(train, ratio * train) + predict
-
-
-def _is_alike(record: Record, plan: Plan) -> bool:
-    theirs = record.params, record.environment, record.device.asked
-    return theirs == (dict(plan.params), plan.algorithm.environment, plan.settings.device)
-
-
-def _pixels(record: Record) -> int:
-    return sum(math.prod(movie.shape) for movie in record.movies.values())

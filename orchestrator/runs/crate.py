@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from contract.files import write_json
+from orchestrator.documents import plain
+from orchestrator.sharing import for_others
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +26,11 @@ _PROJECT = "#calm"
 _ACTION = "#run"
 _ALGORITHM = "#algorithm"
 _TIFF = "image/tiff"
+_OWN = ("run.json", "scores.json", "scores-study.json", "report.html")
+_SHARED = ("run-shared.json", "report-shared.html")
 
 
-def write_crate(run: Run, algorithm: Algorithm) -> Path:
+def write_crate(run: Run, algorithm: Algorithm, *, shared: bool = False) -> Path:
     """Write ro-crate-metadata.json into a run folder, which makes the folder an RO-Crate.
 
     Parameters
@@ -35,22 +39,27 @@ def write_crate(run: Run, algorithm: Algorithm) -> Path:
         A finished run; files that were deleted since are left out.
     algorithm : Algorithm
         What ran.
+    shared : bool
+        Whether documents that name folders of this machine are left out; a record without them is written instead.
 
     Returns
     -------
     Path
         The file; the same run gives the same bytes.
     """
-    write_json(run.folder.crate, {"@context": [*_CONTEXT], "@graph": crate_of(run, algorithm)})
+    if shared:
+        write_json(run.folder.shared_record, for_others(plain(run.record)))
+    graph = crate_of(run, algorithm, _SHARED if shared else _OWN)
+    write_json(run.folder.crate, {"@context": [*_CONTEXT], "@graph": for_others(graph) if shared else graph})
     return run.folder.crate
 
 
-def crate_of(run: Run, algorithm: Algorithm) -> list[dict[str, Any]]:
-    """Return the entities of the crate."""
+def crate_of(run: Run, algorithm: Algorithm, documents: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Return the entities of the crate, those of its documents among them."""
     record = run.record
     inputs = [*_inputs(record)]
     params = [*_params(record)]
-    files = [*_files(run)]
+    files = [*_files(run, documents)]
     software = [*_software(record, algorithm)]
     return [
         _descriptor(),
@@ -155,7 +164,7 @@ def _params(record: Record) -> Iterator[dict[str, Any]]:
         yield {"@id": f"#param/{name}", "@type": "PropertyValue", "name": name, "value": shown}
 
 
-def _files(run: Run) -> Iterator[dict[str, Any]]:
+def _files(run: Run, documents: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     folder = run.folder.path
     for path, file in run.files():
         if path.exists():
@@ -169,7 +178,7 @@ def _files(run: Run) -> Iterator[dict[str, Any]]:
             }
             yield {**entity, "encodingFormat": _TIFF} if path.suffix in {".tif", ".tiff"} else entity
     frames = sorted(path.name for path in folder.glob("frames*.csv"))
-    for name in ("run.json", "scores.json", "scores-study.json", *frames, "report.html"):
+    for name in (*documents, *frames):
         if (folder / name).exists():
             yield {"@id": name, "@type": "File", "name": name, "contentSize": str((folder / name).stat().st_size)}
 

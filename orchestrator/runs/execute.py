@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import time
 from contextlib import contextmanager, suppress
@@ -16,10 +17,12 @@ from contract.job import to_document
 from orchestrator import errors
 from orchestrator.documents import parse_json, read_json, write_sealed
 from orchestrator.domain import Launch
-from orchestrator.engines.failures import Evidence, diagnose, diagnose_words
+from orchestrator.engines.failures import NO_SPACE_HINT, Evidence, diagnose, diagnose_words
+from orchestrator.paths import refusal_of
 from orchestrator.records import Event, Result
 from orchestrator.run import Run, read_run
 from orchestrator.runs.record import record_of
+from orchestrator.runs.training import equal_training
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,6 +36,11 @@ if TYPE_CHECKING:
 
 _MEMORY_SHARE = 0.9  # of the machine, where the user sets no limit: the machine itself must live on
 _LOG_TAIL_CHARACTERS = 4000
+_RESULT = "result.json"
+# Classes of errors as result.json names them: that of a full disk, and those whose words alone tell the fault, as
+# torch and CUDA raise them. Any other message may hold a path of the user, whatever words that is made of.
+_DISK_FULL = "DiskFull"
+_PLAIN_ERRORS = ("AssertionError", "AcceleratorError", "InternalError", "RuntimeError")
 _PASSED_ON = (
     "ATEN_CPU_CAPABILITY",  # the instructions of the processor that torch may use, and those of oneDNN: what an older
     "ONEDNN_MAX_CPU_ISA",  # processor would compute
@@ -118,14 +126,23 @@ def execute(plan: Plan, engine: Engine, progress: Progress, memory_bytes: int | 
         if there is not None:  # another process made it while this one waited
             return there
         try:
-            if plan.trained is not None:
-                _adopt(plan.trained, plan.folder)
+            equal = equal_training(plan)
+            taken = plan.trained or equal
+            if taken is not None:
+                _adopt(taken, plan.folder)
             results = {job.folder.name: _run_job(plan, job, engine, progress, limit) for job in plan.jobs()}
         except errors.BadInput:
             if fresh:
                 shutil.rmtree(plan.folder.path)
             raise
-        record = record_of(plan, engine, results, began_s=began, memory_bytes=limit)
+        record = record_of(
+            plan,
+            engine,
+            results,
+            began_s=began,
+            memory_bytes=limit,
+            training_of=None if equal is None else equal.folder.path,
+        )
         record = write_sealed(plan.folder.record, record)
     return Outcome(run=Run(folder=plan.folder, record=record), reused=False)
 
@@ -159,12 +176,13 @@ def _other(path: Path) -> str:
 def _run_job(plan: Plan, job: Job, engine: Engine, progress: Progress, limit: int) -> Result:
     done = _result(job)
     if done is not None and done.status == "ok":
+        _check_made(job, done)
         return done
     job.folder.mkdir(parents=True, exist_ok=True)
-    for name in ("result.json", "events.jsonl"):
+    for name in (_RESULT, "events.jsonl"):
         (job.folder / name).unlink(missing_ok=True)
     write_json(job.path, to_document(job))
-    tail = _Tail(job.folder / "events.jsonl", progress)
+    tail = Tail(job.folder / "events.jsonl", progress)
     progress.begin(f"{plan.algorithm.name}: {job.folder.name}")
     try:
         ended = engine.run(_launch(plan, job, limit), tail.read)
@@ -177,6 +195,23 @@ def _run_job(plan: Plan, job: Job, engine: Engine, progress: Progress, limit: in
     if result is None or result.error is not None:
         raise _ending(job, result, ended, limit)
     return result
+
+
+def _check_made(job: Job, result: Result) -> None:
+    """Refuse to go on from a finished job whose files were changed: its training or prediction cannot be believed.
+
+    Raises
+    ------
+    BadInput
+        With the first such file, and the command that mends it.
+    """
+    made = job.checkpoint if job.command == "train" else job.predictions
+    for file in result.files:
+        path = made.parent / file.path
+        if not path.is_file() or path.stat().st_size != file.bytes or sha256(path) != file.sha256:
+            message = f"{path}: expected the file as its job made it ({job.folder / _RESULT}), got {_other(path)}"
+            parts = shlex.join(str(one) for one in (job.folder, made))
+            raise errors.BadInput(message, f"rm -r {parts} deletes that part; the same command makes it again.")
 
 
 def _launch(plan: Plan, job: Job, limit: int) -> Launch:
@@ -205,7 +240,7 @@ def _launch(plan: Plan, job: Job, limit: int) -> Launch:
 
 def _result(job: Job) -> Result | None:
     """Return what a job wrote last; None where it has not ended."""
-    path = job.folder / "result.json"
+    path = job.folder / _RESULT
     hint = f"Delete {job.folder}; the same command makes that part of the run again."
     return read_json(path, Result, hint=hint) if path.exists() else None
 
@@ -234,8 +269,10 @@ def _ending(job: Job, result: Result | None, ended: Exit, limit: int) -> errors.
         ),
         "interrupted": (errors.Interrupted, "The same command goes on where this one stopped."),
     }
-    failure = diagnose_words(message) if result.status == "failed" else None
-    if failure is not None:  # libraries raise plain errors for a missing GPU, an old driver or a full disk
+    if result.error.kind == _DISK_FULL:
+        return errors.AlgorithmFailed(f"{job.job}: {message}: no space left on a disk it wrote to", NO_SPACE_HINT)
+    failure = diagnose_words(message) if result.error.kind in _PLAIN_ERRORS else None
+    if failure is not None:  # libraries raise plain errors for a missing GPU or an old driver
         return failure.error(failure.sentence, f"{failure.hint} The log is {log}.")
     kind, hint = kinds.get(result.status, (errors.AlgorithmFailed, f"The whole story is in {log}."))
     return kind(message, hint)
@@ -248,6 +285,12 @@ def _evidence(job: Job) -> Path:
 
 
 def _crash(job: Job, ended: Exit, limit: int, log: Path) -> errors.CalmError:
+    refused = refusal_of(job.folder)
+    if refused is not None:  # whatever else is seen may come of it
+        message = f"{job.job}: ended without a result, and {job.folder} cannot be written to: {refused}"
+        return errors.AlgorithmFailed(
+            message, "Free some space there; the same command goes on where this one stopped."
+        )
     tail = log.read_text(encoding="utf-8", errors="replace")[-_LOG_TAIL_CHARACTERS:] if log.exists() else ""
     failure = diagnose(
         Evidence(
@@ -263,7 +306,7 @@ def _crash(job: Job, ended: Exit, limit: int, log: Path) -> errors.CalmError:
     return failure.error(failure.sentence, f"{failure.hint} The log is {log}.")
 
 
-class _Tail:
+class Tail:
     """Follows the events of a job from the first line on."""
 
     def __init__(self, path: Path, progress: Progress) -> None:

@@ -37,8 +37,14 @@ if TYPE_CHECKING:
 _DOCUMENTS = ("history.json", "figures.json")  # of a job, which reports read
 
 
-def record_of(
-    plan: Plan, engine: Engine, results: Mapping[str, Result], *, began_s: float, memory_bytes: int
+def record_of(  # noqa: PLR0913 - everything that made a run
+    plan: Plan,
+    engine: Engine,
+    results: Mapping[str, Result],
+    *,
+    began_s: float,
+    memory_bytes: int,
+    training_of: Path | None = None,
 ) -> Record:
     """Return the provenance record of a run, the content of its run.json."""
     return Record(
@@ -51,6 +57,7 @@ def record_of(
         memory_limit_bytes=memory_bytes,
         network_parameters=results["train"].network_parameters,
         seconds=round(time.time() - began_s, 3),
+        training_of=UNSET if training_of is None else training_of,
         trained=UNSET if plan.trained is None else plan.trained.folder.path,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from orchestrator.runs.compare import first_difference, is_untouched, prediction
 from orchestrator.runs.execute import execute
 from orchestrator.runs.plan import Plan, make_plan
 from orchestrator.runs.settings import settings_of
+from orchestrator.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -81,8 +81,8 @@ def repeat(run: Run, engines: Sequence[str], session: Session, *, skip_missing: 
 
 def _repeated(run: Run, name: str, session: Session) -> Repetition:
     session.layout.home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=session.layout.home, prefix="verify-") as scratch:
-        plan = plan_of(run.record, replace(session.layout, outputs=Path(scratch)))
+    with scratch(session.layout.home) as outputs:
+        plan = plan_of(run.record, replace(session.layout, outputs=outputs))
         engine = replace(session, engine_name=name).build(plan.algorithm, plan.image)
         execute(plan, engine, session.progress, run.record.memory_limit_bytes)
         difference = first_difference(run.folder, plan.folder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from orchestrator.algorithms import algorithm_named, in_environment, load_algorithms
@@ -47,6 +47,8 @@ class Session:
         Prints one line for the user.
     memory_bytes : int or None
         Memory limit of jobs.
+    decided : dict of str to str
+        What "auto" came to be; once for a command, whatever appears or goes away meanwhile.
     """
 
     layout: Layout
@@ -54,6 +56,7 @@ class Session:
     progress: Progress
     say: Callable[[str], None]
     memory_bytes: int | None = None
+    decided: dict[str, str] = field(default_factory=dict)
 
     def plans(
         self, algorithm: Algorithm, source: Source, settings: Settings, prior: tuple[Path, ...] = ()
@@ -158,8 +161,12 @@ class Session:
                 f"{algorithm.full_name}: expected engine venv, which can use {image.python}, got {self.engine_name}"
             )
             raise BadInput(message, "Leave out --engine, or @system.")
-        engine = chosen_engine("venv" if image.python else self.engine_name, self.layout, image, self.say)
+        name = "venv" if image.python else self.decided.get(self.engine_name, self.engine_name)
+        engine = chosen_engine(name, self.layout, image, self.say)
+        self.decided[name] = engine.name
         check_caches(image, self.layout)
+        if self.memory_bytes is not None and not engine.promises()["memory_limit"]:
+            self.say(f"Warning: --memory: {engine.name} cannot keep a memory limit on this machine; none is set.")
         if engine.find(image) is None:
             what = f"{algorithm.full_name} ({image.variant})"
             self.say(f"Building the {engine.name} environment of {what}; once for each lock.")

@@ -37,7 +37,7 @@ def movie(tmp_path_factory):
 def _run(calm, name, movie, engine="venv"):
     done = calm("run", name, "--input", movie, "--preset", "smoke", "--engine", engine, "--threads", 1, "--seed", 7)
     assert done.returncode == 0, done.stderr
-    return calm.run_folder(f"{name.replace('@', '-')}-small-smoke")
+    return calm.run_folder(f"{name.replace('@', '-')}-small-smoke", seed=7)
 
 
 def _sha256(folder):
@@ -103,9 +103,7 @@ def test_the_tests_of_an_environment_pass_in_it(shared_calm, tmp_path, algorithm
     built = shared_calm("build", algorithm.full_name, "--engine", "venv")
     assert built.returncode == 0, built.stderr
     python = python_of(built.stdout)
-    environment = shared_calm.environment(
-        PYTHONPATH=search_path(algorithm.name, python), OMP_NUM_THREADS="2", PYTHONDONTWRITEBYTECODE="1"
-    )
+    environment = shared_calm.environment(PYTHONPATH=search_path(algorithm.name, python), PYTHONDONTWRITEBYTECODE="1")
     done = subprocess.run(
         [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests],
         capture_output=True, text=True, check=False, cwd=tmp_path, env=environment,

@@ -1,15 +1,13 @@
-"""A local web server that misbehaves on request, and the tiny datasets."""
+"""A local web server that misbehaves on request."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
@@ -119,12 +117,3 @@ def server(monkeypatch):
     running = Server()
     yield running
     running.close()
-
-
-@pytest.fixture(scope="session")
-def mini():
-    """Return the module mini.py of this folder."""
-    spec = importlib.util.spec_from_file_location("mini", Path(__file__).with_name("mini.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import mini
 import numpy as np
 import pytest
 import tifffile
@@ -24,7 +25,7 @@ def _ignore(*_):
 
 
 @pytest.fixture
-def refined(mini, tmp_path):
+def refined(tmp_path):
     """Return the dataset, its data root and a cache folder."""
     mini.write_refined(tmp_path)
     dataset = load_manifest(mini.write_manifest(tmp_path / "manifest")).named("refined")
@@ -84,7 +85,7 @@ def test_splits_that_the_step_does_not_name_are_left_alone(refined):
     assert [movie.noisy.is_relative_to(cache) for movie in movies] == [True, True, False, False]
 
 
-def test_a_dataset_without_steps_is_not_copied(mini, tmp_path):
+def test_a_dataset_without_steps_is_not_copied(tmp_path):
     mini.write_niddl(tmp_path)
     dataset = load_manifest(mini.write_manifest(tmp_path / "manifest")).named("NIDDL")
     movies = prepared_movies(dataset, tmp_path, cache=tmp_path / "cache", sha256=sha256, progress=_ignore)

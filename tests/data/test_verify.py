@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 
+import mini
 import numpy as np
 import pytest
 import tifffile
@@ -24,7 +25,7 @@ def _ignore(*_):
 
 
 @pytest.fixture
-def data(mini, tmp_path):
+def data(tmp_path):
     """Return the data root with all tiny datasets, and their manifest."""
     mini.write_mouseneu_lp(tmp_path)
     mini.write_niddl(tmp_path)

@@ -7,11 +7,11 @@ real parameters and the real experiments, and a run takes a second.
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import mini
 import pytest
 import yaml
 
@@ -30,9 +30,6 @@ from orchestrator.reproduce.reproduce import Reproduction
 from orchestrator.runs.session import Session
 
 ROOT = Path(__file__).parents[2]
-_SPEC = importlib.util.spec_from_file_location("mini", ROOT / "tests" / "data" / "mini.py")
-mini = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(mini)
 
 MOUSENEU_LP = tuple(f"MOUSENEU_LP_{name}" for name in ("N2V_1", "N2V_2", "N2N_1", "DEEPCAD_1", "CELLMINCER_1"))
 NIDDL = tuple(f"NIDDL_N2V_{index}" for index in range(1, 7))

@@ -37,3 +37,19 @@ def test_a_training_predicts_another_movie_as_its_own_run_did_and_a_changed_chec
     assert done.returncode == 2
     assert f"Error: {run / 'checkpoint' / 'network.pt'}: expected " in done.stderr
     assert not (calm.outputs / "other.tif").exists()
+
+
+@pytest.mark.timeout(300)
+def test_a_parameter_of_prediction_alone_takes_the_training_that_is_there(calm, movies):
+    options = ("--input", movies / "a.tif", "--preset", "smoke", "--engine", "venv", "--threads", 1)
+    assert calm("run", "n2v", *options).returncode == 0
+    first = calm.run_folder("n2v-a-smoke")
+    done = calm("run", "n2v", *options, "--param", "predict_tiling=study")
+    assert done.returncode == 0, done.stderr
+    (other,) = [path.parent for path in calm.outputs.glob("n2v-a-smoke/*/run.json") if path.parent != first]
+    record = json.loads((other / "run.json").read_text())
+    assert record["training_of"] == str(first)
+    assert record["jobs"]["train"]["files"] == json.loads((first / "run.json").read_text())["jobs"]["train"]["files"]
+    assert (other / "predictions/train/a.tif").read_bytes() != (first / "predictions/train/a.tif").read_bytes()
+    verified = calm("verify", other, "--engines", "venv")  # trains anew, and must come to the same bytes
+    assert (verified.returncode, "the same predictions, byte for byte" in verified.stdout) == (0, True), verified.stderr

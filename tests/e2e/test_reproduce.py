@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import mini
 import numpy as np
 import pytest
 import tifffile
 
 ROOT = Path(__file__).parents[2]
-_SPEC = importlib.util.spec_from_file_location("mini", ROOT / "tests" / "data" / "mini.py")
-mini = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(mini)
 
 MOUSENEU_LP = "MOUSENEU_LP_LOWSNR"
 NIDDL = "NIDDL_LOWSNR"

@@ -128,7 +128,7 @@ def _commands():
             continue
 
 
-def test_auto_says_which_engine_it_is_and_why(tmp_path, monkeypatch, probe):
+def test_auto_says_in_one_line_which_engine_it_is(tmp_path, monkeypatch, probe):
     """DOCKER_HOST and CONTAINER_HOST name sockets that nobody serves; neither podman nor apptainer is found."""
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     monkeypatch.setenv("CONTAINER_HOST", f"unix://{tmp_path}/none.sock")
@@ -138,7 +138,7 @@ def test_auto_says_which_engine_it_is_and_why(tmp_path, monkeypatch, probe):
     assert chosen_engine("auto", layout(), image, said.append).name == "venv"
     (line,) = said
     assert line.startswith("Engine: venv ")
-    assert all(f"{name}: expected" in line for name in ("docker", "podman", "apptainer"))
+    assert "docker, podman, apptainer cannot be used here" in line
 
 
 def test_servers_are_tried_in_the_order_of_the_manual():

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import subprocess
 import sys
 
-from orchestrator.data.checksums import Checksums
+from orchestrator.data.checksums import Checksums, Memory
+from orchestrator.documents import read_sealed, write_sealed
 
 MANY = """
 import sys
@@ -33,8 +33,8 @@ def test_a_file_that_has_not_changed_is_not_hashed_again(tmp_path):
     path, memory = tmp_path / "a", tmp_path / "checksums.json"
     path.write_bytes(b"one")
     Checksums(memory).of(path)
-    (name,) = json.loads(memory.read_text())
-    memory.write_text(json.dumps({name: "as remembered"}))
+    (name,) = read_sealed(memory, Memory).known
+    write_sealed(memory, Memory(known={name: "as remembered"}))
     assert Checksums(memory).of(path) == "as remembered"
 
 

@@ -85,6 +85,10 @@ def test_a_copied_tree_that_did_not_fit_is_named_by_the_file_that_was_written(tm
         (OSError(errno.ENOSPC, "No space left on device", "/from", None, "/to"), 1, "/to: no space"),
         (PermissionError(errno.EACCES, "Permission denied", "/a"), 2, "/a: expected the permission"),
         (PermissionError(errno.EPERM, "Operation not permitted", b"/a"), 2, "/a: expected the permission"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "/a"), 2, "/a: expected a file"),
+        (OSError(errno.EIO, "Input/output error", "/a"), 2, "/a: expected a file"),
+        (IsADirectoryError(errno.EISDIR, "Is a directory", "/a"), 2, "/a: expected a file"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "/a"), 2, "/a: expected a file"),
         (FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']"), 1, "'/tmp'"),
     ],
 )
@@ -98,7 +102,6 @@ def test_each_refusal_names_its_path_and_has_an_exit_code(error, kind, words):
 @pytest.mark.parametrize(
     "error",
     [
-        FileNotFoundError(errno.ENOENT, "No such file or directory", "/a"),
         PermissionError(errno.EPERM, "Operation not permitted"),  # of a signal, not of a file
         ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
         shutil.Error("no list"),

@@ -16,7 +16,10 @@ GROUND = {
     "experiments",
     "paths",
     "records",
+    "regions",
     "run",
+    "scratch",
+    "sharing",
     "truth",
 }
 

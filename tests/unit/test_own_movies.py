@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import json
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
 
 ENGINE = ("--engine", "venv", "--threads", 1)
 
@@ -79,7 +79,7 @@ def test_every_movie_gets_a_run_and_a_line_in_one_table(calm, folder, tmp_path):
         "denoise", folder / "a.tif", folder / "b.tiff", "--algorithm", "mean", "-o", tmp_path / "denoised", *ENGINE
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("2 movies, each trained on itself; --together trains once on all.\n")
+    assert done.stdout.startswith("2 movies, each trained on itself; --together trains once on all")
     assert [line.split()[0] for line in done.stdout.splitlines()[-3:]] == ["movie", "a.tif", "b.tiff"]
     assert {path.name for path in calm.outputs.glob("mean-*")} == {"mean-a-default", "mean-b-default"}
     assert {path.name for path in (tmp_path / "denoised").iterdir()} == {"a.tif", "b.tiff"}
@@ -99,15 +99,69 @@ def test_a_file_for_several_movies_is_refused(calm, folder, tmp_path):
     assert (done.returncode, "-o: expected a folder for 2 movies" in done.stderr) == (2, True)
 
 
-def test_a_folder_of_one_recording_is_denoised_as_one_movie_named_like_the_folder(calm, tmp_path):
+def test_five_files_of_a_folder_are_five_runs_and_what_is_no_movie_is_left_alone(calm, tmp_path):
+    recordings = tmp_path / "recordings"
+    recordings.mkdir()
+    for seed in range(5):
+        frames = np.random.default_rng(seed).poisson(50, (12, 24, 24)).astype(np.uint16)
+        tifffile.imwrite(recordings / f"mouse{seed}.tif", frames)
+    (recordings / "notes.txt").write_text("no movie")
+    done = calm("denoise", recordings, "--algorithm", "identity", "-o", tmp_path / "denoised", *ENGINE)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("5 movies, each trained on itself")
+    assert len(list(calm.outputs.glob("identity-mouse*-default/*/run.json"))) == 5
+    for seed in range(5):
+        name = f"mouse{seed}.tif"
+        assert np.array_equal(tifffile.imread(tmp_path / "denoised" / name), tifffile.imread(recordings / name))
+
+
+def test_several_algorithms_and_seeds_are_a_run_and_a_line_each_with_controls_once(calm, movie, tmp_path):
+    done = calm(
+        *("denoise", movie, "--algorithm", "identity,mean", "--seed", "1,2", "-o", tmp_path / "denoised", *ENGINE)
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("One movie: it is trained on itself; 4 trainings in all.\n")
+    labels = [f"{name}-seed{seed}" for name in ("identity", "mean") for seed in (1, 2)]
+    assert [line.split()[1] for line in done.stdout.splitlines()[-4:]] == labels
+    assert {path.name for path in (tmp_path / "denoised").iterdir()} == {f"movie-{one}.tif" for one in labels}
+    assert len(list(calm.outputs.glob("svd-movie-default/*/run.json"))) == 1
+
+
+def test_a_run_that_fails_leaves_the_others_alone_and_the_command_says_so_last(calm, folder, tmp_path):
+    short = tmp_path / "recordings" / "c.tif"
+    tifffile.imwrite(short, np.zeros((12, 24, 24), np.uint16))
+    done = calm(
+        *("denoise", folder / "a.tif", short, "--algorithm", "deepcad", "--preset", "smoke"),
+        *("-o", tmp_path / "denoised", *ENGINE),
+    )
+    assert done.returncode != 0
+    assert "2 of 2 runs did not end well, the first: " in done.stderr
+    assert [line.split()[:3] for line in done.stdout.splitlines()[-2:]] == [
+        ["a.tif", "deepcad", "failed"],
+        ["c.tif", "deepcad", "failed"],
+    ]
+
+
+def test_a_folder_of_one_recording_is_joined_on_request_into_one_movie_named_like_the_folder(calm, tmp_path):
     recording = tmp_path / "day1"
     recording.mkdir()
     frames = np.random.default_rng(0).poisson(50, (12, 24, 24)).astype(np.uint16)
     for index, half in enumerate(np.split(frames, 2)):
         tifffile.imwrite(recording / f"{index}.tif", half)
-    done = calm("denoise", recording, "--algorithm", "identity", "-o", tmp_path / "denoised", *ENGINE)
+    done = calm("denoise", recording, "--join", "--algorithm", "identity", "-o", tmp_path / "denoised", *ENGINE)
     assert done.returncode == 0, done.stderr
     assert np.array_equal(tifffile.imread(tmp_path / "denoised" / "day1.tif"), frames)
+
+
+def test_a_folder_of_single_images_is_one_movie(calm, tmp_path):
+    images = tmp_path / "day2"
+    images.mkdir()
+    frames = np.random.default_rng(0).poisson(50, (12, 24, 24)).astype(np.uint16)
+    for index, frame in enumerate(frames):
+        tifffile.imwrite(images / f"{index}.tif", frame)
+    done = calm("denoise", images, "--algorithm", "identity", "-o", tmp_path / "denoised.tif", *ENGINE)
+    assert done.returncode == 0, done.stderr
+    assert np.array_equal(tifffile.imread(tmp_path / "denoised.tif"), frames)
 
 
 @pytest.fixture
@@ -136,17 +190,35 @@ def test_every_export_opens_in_another_library_and_holds_what_the_movies_hold(ca
         traces = [row for row in csv.DictReader(stream) if (row["region"], row["stack"]) == ("0", "noisy")]
     assert [float(row["value"]) for row in traces] == pytest.approx(frames.mean(axis=(1, 2)))
     assert [float(row["time_s"]) for row in traces[:3]] == pytest.approx([0.0, 0.1, 0.2])
-    with Image.open(_exported(calm, mean_run, tmp_path / "figure.png")) as figure:
-        assert (figure.format, figure.size[0] >= 2 * frames.shape[2]) == ("PNG", True)
-    with Image.open(_exported(calm, mean_run, tmp_path / "preview.gif")) as preview:
-        assert (preview.format, preview.n_frames) == ("GIF", len(frames))
+    figure = imagecodecs.png_decode(_exported(calm, mean_run, tmp_path / "figure.png").read_bytes())
+    assert figure.shape[1] >= 2 * frames.shape[2]
+    for name, decode in (("preview.gif", imagecodecs.gif_decode), ("preview.webp", imagecodecs.webp_decode)):
+        preview = _exported(calm, mean_run, tmp_path / name).read_bytes()
+        first, last = (decode(preview, index=index) for index in (0, len(frames) - 1))
+        assert (first.shape == last.shape, np.array_equal(first, last)) == (True, False)
+
+
+def test_traces_are_those_of_given_regions_with_their_names_and_relative_change(calm, mean_run, movie, tmp_path):
+    regions = tmp_path / "regions.json"
+    regions.write_text(json.dumps([{"id": "soma", "coordinates": [[3, 4], [3, 5], [4, 4]]}]))
+    target = tmp_path / "traces.csv"
+    done = calm("export", mean_run, "--to", target, "--regions", regions, "--dff", 10)
+    assert done.returncode == 0, done.stderr
+    with target.open() as stream:
+        rows = [row for row in csv.DictReader(stream) if (row["name"], row["stack"]) == ("soma", "noisy")]
+    frames = tifffile.imread(movie)
+    expected = np.mean([frames[:, 3, 4], frames[:, 3, 5], frames[:, 4, 4]], axis=0)
+    assert [float(row["value"]) for row in rows] == pytest.approx(expected)
+    base = np.percentile(expected, 20)
+    assert [float(row["dff"]) for row in rows] == pytest.approx((expected - base) / (base - 10))
+    assert {row["pixels"] for row in rows} == {"3"}
 
 
 @pytest.mark.parametrize("name", ["scores.csv", "figure.svg", "table"])
 def test_export_refuses_a_name_whose_format_it_does_not_know(calm, mean_run, tmp_path, name):
     done = calm("export", mean_run, "--to", tmp_path / name)
     assert done.returncode == 2
-    assert f"--to: expected a name that ends in table.csv, traces.csv, .png, .gif, got {name}" in done.stderr
+    assert f"--to: expected a name that ends in table.csv, traces.csv, .png, .gif, .webp, got {name}" in done.stderr
     assert not (tmp_path / name).exists()
 
 
@@ -184,6 +256,20 @@ def test_predict_gives_what_the_same_run_would_have_predicted_and_names_its_trai
     assert record["jobs"]["train"] == json.loads((mean_run / "run.json").read_text())["jobs"]["train"]
 
 
+def test_predict_warns_of_other_noise_and_another_rate_and_calls_the_movie_by_its_name(calm, mean_run, tmp_path):
+    noisier = np.random.default_rng(1).poisson(900, (20, 32, 40)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "noisier.tif", noisier)
+    done = calm(
+        *("predict", mean_run, tmp_path / "noisier.tif", "--frame-rate", 30),
+        *("-o", tmp_path / "denoised.tif", "--engine", "venv"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Warning: noisier.tif: trained on noise of 9.7" in done.stderr
+    assert "Warning: noisier.tif: trained on 10 frames per second, applied to 30 frames per second" in done.stderr
+    page = (calm.run_folder("mean-noisier-default") / "report.html").read_text()
+    assert "test movies" not in page
+
+
 def test_a_prediction_can_be_verified_and_reported(calm, mean_run, folder, tmp_path):
     done = calm("predict", mean_run, folder / "a.tif", "-o", tmp_path / "denoised.tif", "--engine", "venv")
     assert done.returncode == 0, done.stderr
@@ -191,3 +277,17 @@ def test_a_prediction_can_be_verified_and_reported(calm, mean_run, folder, tmp_p
     verified = calm("verify", run, "--engines", "venv")
     assert verified.returncode == 0, verified.stderr
     assert "venv: the same predictions, byte for byte" in verified.stdout
+
+
+def test_compare_writes_one_page_that_begins_with_what_to_take_and_a_second_call_runs_nothing(calm, movie, tmp_path):
+    page = tmp_path / "compared.html"
+    arguments = ("compare", movie, "--algorithm", "mean,svd", "--to", page, *ENGINE)
+    done = calm(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert f"Report: {page}" == done.stdout.splitlines()[-1]
+    text = page.read_text()
+    assert "What to take" in text
+    assert all(f"{title} (control), default" in text for title in ("Running mean", "Truncated SVD"))
+    before = {path: path.stat().st_mtime_ns for path in calm.outputs.rglob("run.json")}
+    assert calm(*arguments).returncode == 0
+    assert {path: path.stat().st_mtime_ns for path in calm.outputs.rglob("run.json")} == before

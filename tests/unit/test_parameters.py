@@ -71,14 +71,21 @@ def test_the_list_of_parameters_says_what_a_prior_may_be_and_when_it_is_needed(c
 
 
 @pytest.mark.parametrize(
-    "changed", ["extra_movies: [missing]", "prior: {required: false, required_with: {missing: [1]}, help: x}"]
+    "changed",
+    [
+        "extra_movies: [missing]",
+        "prediction_params: [missing]",
+        "prior: {required: false, required_with: {missing: [1]}, help: x}",
+    ],
 )
 def test_an_algorithm_that_names_a_parameter_it_does_not_have_is_refused(tmp_path, changed):
     folder = tmp_path / "identity"
     folder.mkdir()
     text = (layout().containers / "identity" / "algorithm.yaml").read_text()
     (folder / "algorithm.yaml").write_text(f"{text}{changed}\n")
-    with pytest.raises(BadInput, match="expected names of parameters in extra_movies and prior, got missing"):
+    with pytest.raises(
+        BadInput, match="expected names of parameters in extra_movies, prediction_params and prior, got missing"
+    ):
         load_algorithm(folder)
 
 

@@ -48,10 +48,37 @@ def open_planes(given: Path, choice: Choice) -> Planes:
     return reader(given, choice)
 
 
+def movie_files(given: Path) -> list[Path]:
+    """Return the movies that a folder holds or a pattern names, in natural order; what is one movie itself is alone."""
+    if any(is_of(given) for is_of, _ in _READERS) or given.is_file():
+        return [given]
+    found = given.iterdir() if given.is_dir() else given.parent.glob(given.name) if _is_pattern(given) else iter(())
+    files = in_natural_order(path for path in found if not path.name.startswith(".") and _is_movie(path))
+    return files or [given]
+
+
+def is_image(path: Path, choice: Choice) -> bool:
+    """Say whether a file holds a single plane."""
+    planes = open_planes(path, choice)
+    try:
+        return planes.stored.planes == 1
+    finally:
+        planes.close()
+
+
+def _is_movie(path: Path) -> bool:
+    is_tiff = path.name.lower().endswith(tiff.SUFFIXES) and path.is_file()
+    return is_tiff or any(is_of(path) for is_of, _ in _READERS)
+
+
+def _is_pattern(given: Path) -> bool:
+    return not given.exists() and any(character in given.name for character in _PATTERN)
+
+
 def _open_tiff(given: Path, choice: Choice) -> Planes:
     if given.is_dir():
         return _joined(given, [path for path in given.iterdir() if path.name.lower().endswith(tiff.SUFFIXES)], choice)
-    if not given.exists() and any(character in given.name for character in _PATTERN):
+    if _is_pattern(given):
         return _joined(given, list(given.parent.glob(given.name)), choice)
     return tiff.open_movie(given, choice)
 

@@ -146,8 +146,11 @@ class TiffPlanes:
             with reported(path):
                 page: Any = self._tiff(file).pages.get(index, aspage=True)
                 self._check_kind(path, index, page)
-                ends = (one + count for one, count in zip(page.dataoffsets, page.databytecounts, strict=True))
-                end_bytes = max(ends, default=0)
+                strips = [*zip(page.dataoffsets, page.databytecounts, strict=True)]
+                end_bytes = max((one + count for one, count in strips), default=0)
+            if any(0 in strip for strip in strips):
+                message = f"{path}: page {index}: expected pixels in every strip, got one without bytes, read as black"
+                raise BadInput(message, _AGAIN)
             if end_bytes > size_bytes or not page.dataoffsets:
                 message = f"{path}: truncated: page {index} needs {end_bytes} bytes, the file has {size_bytes}"
                 raise BadInput(message, _AGAIN)

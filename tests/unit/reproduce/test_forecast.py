@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
+import mini
 import pytest
 from run_records import JOB, write_run
 from small_disk import small_disk
@@ -16,10 +14,6 @@ from orchestrator.data.outline import outline_of
 from orchestrator.data.prepare import is_prepared, prepared_movies
 from orchestrator.engines.hardware import gpus
 from orchestrator.paths import layout
-
-_SPEC = importlib.util.spec_from_file_location("mini", Path(__file__).parents[2] / "data" / "mini.py")
-mini = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(mini)
 
 PIXELS = 2 * 6500 * 490 * 490  # of the two noisy movies of MOUSENEU_LP
 MARGIN_BYTES = 64 * 2**20  # beside the predictions of a run

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from orchestrator.data.simulator.noise import Scmos, TwoPhoton
 from orchestrator.data.simulator.scene import DETECTOR, EXPOSURE, Light, Scene
 
-MANIFEST = Path(__file__).parents[2] / "data" / "manifest.yaml"
+MANIFEST = Path(__file__).parents[1] / "data" / "manifest.yaml"
 SCENE = Scene(
     seed=0,
     frames=12,

@@ -1,0 +1,352 @@
+"""Commands on sweeps: sweep, status, logs, and task, which is what runs on a node."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from contract.files import atomic
+from orchestrator.cli import options
+from orchestrator.cli.data import BytesProgress
+from orchestrator.cli.options import PATH
+from orchestrator.cli.root import absolute, algorithms, experiments, main, session
+from orchestrator.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from orchestrator.experiments import Experiment
+    from orchestrator.paths import SweepFolder
+    from orchestrator.run import Run
+    from orchestrator.runs.session import Session
+    from orchestrator.sweep.conduct import Conductor
+    from orchestrator.sweep.executors import Executor
+    from orchestrator.sweep.plan import Planned, Planner
+    from orchestrator.sweep.records import Resources, SweepFile
+    from orchestrator.sweep.status import Line
+
+_EVERY_S = 2.0
+_NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
+_SNAKEMAKE = "Argument for Snakemake, such as --default-resources=slurm_partition=gpu; may be repeated."
+_PROBE = "Look around on a node first.  [default: before 20 runs or more on a cluster]"
+_LARGE = 20  # runs
+_ENGINE = "[default: apptainer on Slurm, else auto]"
+
+
+@main.command()
+@click.argument("file", metavar="FILE", type=PATH)
+@click.option("--executor", "executor_name", type=click.Choice(["local", "slurm"]), default="local", show_default=True)
+@click.option("--plan", "plan_only", is_flag=True, help="Show runs, time, GPU hours, memory and disk; run nothing.")
+@click.option("--engine", "engine_name", type=click.Choice(("auto", *options.ENGINES)), help=_ENGINE)
+@click.option("--probe/--no-probe", default=None, help=_PROBE)
+@click.option("--snakemake", "extra", multiple=True, metavar="ARGUMENT", help=_SNAKEMAKE)
+def sweep(file: Path, *, plan_only: bool, **chosen: Any) -> None:  # noqa: ANN401 - click passes the options above
+    """Make every run that a file names, on this machine or on a cluster; what is finished is not repeated.
+
+    \b
+    Example:
+        calm sweep sweep.yaml --plan
+        calm sweep sweep.yaml --executor slurm
+    """  # noqa: D301
+    from orchestrator.sweep.expand import read_sweep_file, tasks_of
+    from orchestrator.sweep.plan import Planner
+
+    (path,) = absolute((file,))
+    asked = read_sweep_file(path)
+    engine = chosen["engine_name"] or ("apptainer" if chosen["executor_name"] == "slurm" else "auto")
+    opened = session(engine)
+    known = _known(asked)
+    planner = Planner(opened, known, BytesProgress(), make=not plan_only)
+    planned = planner.all_of(tasks_of(asked, path.parent, opened, known))
+    if plan_only:
+        _show_plan(planned, planner, opened)
+        return
+    folder = opened.layout.sweep(_NO_NAME.sub("_", path.stem))
+    _bring(planned, folder, opened, chosen)
+    sys.exit(0 if _finish(folder, opened) else 1)
+
+
+@main.command()
+@click.argument("name", metavar="[SWEEP]", required=False)
+@click.option("--once", is_flag=True, help="Print the table once, also on a terminal.")
+def status(name: str | None, *, once: bool) -> None:
+    """Show the state of every task of a sweep with its reason, progress and time left; without a name, list sweeps.
+
+    \b
+    Example:
+        calm status
+        calm status sweep --once
+    """  # noqa: D301
+    from orchestrator.paths import layout
+    from orchestrator.sweep.status import Statuses, counts_of, lines_of
+    from orchestrator.sweep.task import read_sweep
+
+    where = layout()
+    if name is None:
+        for path in sorted((where.outputs / ".sweeps").glob("*/sweep.json")):
+            folder = where.sweep(path.parent.name)
+            click.echo(f"{path.parent.name}: {counts_of(lines_of(read_sweep(folder), Statuses(folder)))}")
+        return
+    folder = where.sweep(_named(name))
+    statuses = Statuses(folder)
+    while True:
+        lines = lines_of(read_sweep(folder), statuses)
+        live = sys.stdout.isatty() and not once
+        if live:
+            click.clear()
+        click.echo(f"{_table(lines)}\n\n{counts_of(lines)}")
+        if not live or not any(line.state == "running" for line in lines):
+            return
+        time.sleep(_EVERY_S)
+
+
+@main.command()
+@click.argument("run", metavar="RUN|TASK")
+def logs(run: str) -> None:
+    """Print what the jobs of a run logged, or what a task of a sweep printed, with all its attempts.
+
+    \b
+    Example:
+        calm logs outputs/n2v-demo-quick/*
+        calm logs n2v-demo-quick-42-93ac10de
+    """  # noqa: D301
+    from pathlib import Path
+
+    from orchestrator.paths import layout
+
+    folder = Path(run).absolute()
+    found = sorted(folder.glob("*/log.txt")) or sorted((layout().outputs / ".sweeps").glob(f"*/logs/{run}.log"))
+    if not found:
+        message = f"{run}: expected a run folder with jobs or a task of a sweep that has begun, got neither"
+        raise BadInput(message, "`calm status SWEEP` names the tasks.")
+    for path in found:
+        click.echo(f"== {path}")
+        click.echo(path.read_text(encoding="utf-8", errors="replace"))
+
+
+@main.command()
+@click.argument("name", metavar="SWEEP")
+@click.argument("task_name", metavar="TASK")
+@click.argument("resources", metavar="RESOURCES")
+def task(name: str, task_name: str, resources: str) -> None:
+    """Make the run of one task of a sweep, where it is started; the workflow calls this.
+
+    \b
+    Example:
+        calm task sweep n2v-demo-quick-42-93ac10de '{"cpus": 1, "gpus": 0, "memory_mb": 4096, "minutes": 60}'
+    """  # noqa: D301
+    from dataclasses import replace
+
+    from orchestrator.documents import parse_json
+    from orchestrator.paths import layout
+    from orchestrator.sweep.plan import Planner
+    from orchestrator.sweep.records import Resources
+    from orchestrator.sweep.resources import BESIDE_MB
+    from orchestrator.sweep.task import Work, read_sweep, run_task
+
+    given = parse_json(resources, Resources, "RESOURCES")
+    folder = layout().sweep(_named(name))
+    found = read_sweep(folder)
+    limit_bytes = max(given.memory_mb - BESIDE_MB, given.memory_mb // 2) * 2**20
+    opened = replace(session(found.place.engine), memory_bytes=limit_bytes)
+    known = experiments() if any(entry.task.experiment for entry in found.entries) else {}
+    planner = Planner(opened, known, BytesProgress(), make=True)
+    chosen = next((entry.task.experiment for entry in found.entries if entry.task.name == task_name), None)
+    work = Work(folder=folder, session=opened, planner=planner, score=_scorer(known.get(chosen or "")))
+    sys.exit(0 if run_task(work, task_name, given) == "finished" else 1)
+
+
+def _known(asked: SweepFile) -> Mapping[str, Experiment]:
+    return experiments() if any(part.experiments for part in asked.parts) else {}
+
+
+def _named(name: str) -> str:
+    """Return the name of a sweep, which may be given as its file."""
+    return _NO_NAME.sub("_", name.rpartition("/")[2].removesuffix(".yaml").removesuffix(".yml"))
+
+
+def _scorer(experiment: Experiment | None) -> Callable[[Run], object]:
+    """Return what scores and checks a run, by the study's protocol too where it is of an experiment."""
+    from evaluation.checks.of_run import check_run
+    from evaluation.scores.score import score_run
+    from evaluation.study.protocol import score_experiment
+
+    def score(run: Run) -> None:
+        score_run(run, algorithms())
+        if experiment is not None:
+            score_experiment(run, experiment, algorithms())
+        check_run(run)
+
+    return score
+
+
+def _show_plan(planned: Sequence[Planned], planner: Planner, opened: Session) -> None:
+    from orchestrator.cli.forecast import text_of
+    from orchestrator.runs.past import Past
+    from orchestrator.sweep.plan import forecast_of
+
+    past = Past(opened.layout.outputs)
+    found = forecast_of(planned, planner, past)
+    click.echo(text_of(found, opened.layout))
+    gpu = {one.task.name for one in planned if one.task.device == "cuda"}
+    hours = [one.seconds[1] / 3600 for one in found.runs if one.experiment in gpu and one.seconds and one.jobs]
+    unknown = sum(1 for one in found.runs if one.experiment in gpu and one.jobs and not one.seconds)
+    click.echo(
+        f"GPU hours: at most {sum(hours):.1f}" + (f", and those of {unknown} runs, not known" if unknown else "")
+    )
+    click.echo(f"{len(planned)} runs: {sum(one.run is not None for one in planned)} finished")
+
+
+def _bring(planned: Sequence[Planned], folder: SweepFolder, opened: Session, chosen: dict[str, Any]) -> None:
+    """Write down the sweep, prepare what its tasks need, and see the missing ones to their end."""
+    from orchestrator.documents import write_record
+    from orchestrator.engines.snakemake import snakemake
+    from orchestrator.sweep.conduct import Conductor
+    from orchestrator.sweep.plan import prepare
+    from orchestrator.sweep.records import Place, Sweep
+    from orchestrator.sweep.status import Statuses
+
+    place = Place(engine=opened.engine_name, executor=chosen["executor_name"])
+    missing = [one for one in planned if one.missing]
+    folder.statuses.mkdir(parents=True, exist_ok=True)
+    write_record(folder.record, Sweep(name=folder.path.name, place=place, entries=tuple(one.entry for one in planned)))
+    if not missing:
+        return
+    executor = _executor(folder, opened, chosen)
+    executor.check()
+    prepare(planned, opened, BytesProgress())
+    resources = _resources(missing, executor, opened)
+    after = {one.task.name: one.task.prior.task for one in missing if one.task.prior is not None}
+    conductor = Conductor(
+        folder=folder,
+        layout=opened.layout,
+        executor=executor,
+        snakemake=snakemake(opened.layout, opened.say),
+        statuses=Statuses(folder),
+        tick=_Ticker(folder),
+    )
+    if chosen["probe"] if chosen["probe"] is not None else _is_large(chosen, missing):
+        _probe(conductor, any(one.gpus for one in resources.values()))
+    conductor.bring(resources, after)
+
+
+def _is_large(chosen: dict[str, Any], missing: Sequence[Planned]) -> bool:
+    return chosen["executor_name"] != "local" and len(missing) >= _LARGE
+
+
+def _probe(conductor: Conductor, gpu: bool) -> None:  # noqa: FBT001 - one of two kinds of node
+    """Look around on a node before anything large is sent there.
+
+    Raises
+    ------
+    BadInput
+        With all that is missing there.
+    """
+    from orchestrator.sweep.records import PROBE, Resources
+    from orchestrator.sweep.resources import BESIDE_MB
+
+    click.echo("Probing a node.", err=True)
+    conductor.bring({PROBE: Resources(cpus=1, gpus=int(gpu), memory_mb=BESIDE_MB, minutes=10)}, {})
+    last = conductor.statuses.of(PROBE)[-1]
+    if last.state != "finished":
+        message = f"the probe on a node: expected all that the tasks need, got: {last.state}: {last.reason}"
+        raise BadInput(message, "Mend that, or leave out the probe with --no-probe.")
+
+
+def _resources(missing: Sequence[Planned], executor: Executor, opened: Session) -> dict[str, Resources]:
+    from orchestrator.runs.past import Past
+    from orchestrator.sweep.resources import first_resources
+
+    past, node = Past(opened.layout.outputs), executor.node()
+    return {one.task.name: first_resources(one.task, one.plan, past, node) for one in missing if one.plan is not None}
+
+
+def _executor(folder: SweepFolder, opened: Session, chosen: dict[str, Any]) -> Executor:
+    from orchestrator.sweep.executors import LocalExecutor, SlurmExecutor
+
+    profiles = opened.layout.workflow / "profiles"
+    if chosen["executor_name"] == "local":
+        return LocalExecutor(profiles=profiles, extra=chosen["extra"])
+    return SlurmExecutor(profiles=profiles, sweep=folder.path.name, extra=chosen["extra"])
+
+
+class _Ticker:
+    """Prints a line about the whole sweep whenever it changes."""
+
+    def __init__(self, folder: SweepFolder) -> None:
+        from orchestrator.sweep.status import Statuses
+        from orchestrator.sweep.task import read_sweep
+
+        self._statuses = Statuses(folder)
+        self._sweep = read_sweep(folder)
+        self._said = ""
+
+    def __call__(self) -> None:
+        """Say how it goes, where that is news."""
+        from orchestrator.sweep.status import counts_of, lines_of
+
+        said = counts_of(lines_of(self._sweep, self._statuses))
+        if said.partition(";")[0] != self._said:
+            self._said = said.partition(";")[0]
+            click.echo(said, err=True)
+
+
+def _finish(folder: SweepFolder, opened: Session) -> bool:
+    """Write the page about all finished runs, say what did not finish, and whether everything did."""
+    from orchestrator.sweep.status import Statuses, counts_of, lines_of
+    from orchestrator.sweep.task import read_sweep
+
+    found, statuses = read_sweep(folder), Statuses(folder)
+    lines = lines_of(found, statuses)
+    for line in lines:
+        if line.state != "finished":
+            click.echo(f"{line.task}: {line.state}: {line.reason}")
+    click.echo(counts_of(lines))
+    runs = [line.run for line in lines if line.state == "finished" and line.run is not None]
+    if runs:
+        _write_page(runs, folder, opened)
+        click.echo(f"Report: {folder.report}")
+    return all(line.state == "finished" for line in lines)
+
+
+def _write_page(paths: Sequence[Path], folder: SweepFolder, opened: Session) -> None:
+    """Write the one page of a sweep, unless it shows these runs already."""
+    from evaluation.report.report import report_runs
+    from orchestrator.documents import digest_of
+    from orchestrator.run import read_run
+
+    key = digest_of(sorted(map(str, paths)))
+    if _shows(folder.reported, key) and folder.report.exists():
+        return
+    runs = [read_run(path) for path in dict.fromkeys(paths)]
+    click.echo(f"\n{report_runs(runs, algorithms(), experiments, opened.layout.containers, folder.report)}\n")
+    with atomic(folder.reported) as part:
+        part.write_text(f"{key}\n", encoding="utf-8")
+
+
+def _shows(path: Path, key: str) -> bool:
+    return path.exists() and path.read_text(encoding="utf-8").strip() == key
+
+
+def _table(lines: Sequence[Line]) -> str:
+    from evaluation.report.text import aligned
+    from orchestrator.sweep.status import time_text
+
+    head = ["task", "state", "attempts", "progress", "left", "reason"]
+    rows = [
+        [
+            line.task,
+            line.state,
+            str(line.attempts),
+            line.progress,
+            "" if line.left_s is None else time_text(line.left_s),
+            line.reason,
+        ]
+        for line in lines
+    ]
+    return aligned([head, *rows], right_from=len(head))

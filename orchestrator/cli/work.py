@@ -1,0 +1,216 @@
+"""Many runs of one command: what they will cost, how they go one after the other, and a line for each at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.options import settings_of
+from orchestrator.cli.root import absolute, algorithms
+from orchestrator.errors import BadInput, CalmError, Interrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from orchestrator.cli.options import Asked
+    from orchestrator.data.movies import Source
+    from orchestrator.domain import Algorithm
+    from orchestrator.paths import Layout
+    from orchestrator.run import Run
+    from orchestrator.runs.plan import Plan
+    from orchestrator.runs.session import Session
+
+STACKS = (".tif", ".tiff")
+_TOPICS = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Work:
+    """One training and, in the first work on its movies, the controls; and where its denoised movies go.
+
+    Parameters
+    ----------
+    source : Source
+        The movies.
+    plans : tuple of Plan
+        The training first.
+    label : str
+        Tells it from the others on the same movies; empty where there are none.
+    targets : mapping of str to Path
+        Where a denoised movie is copied to, by its name in run.json.
+    """
+
+    source: Source
+    plans: tuple[Plan, ...]
+    label: str
+    targets: Mapping[str, Path]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Done:
+    """What came of a work: its run, or why there is none."""
+
+    work: Work
+    run: Run | None
+    error: CalmError | None = None
+
+
+def works_of(
+    opened: Session,
+    sources: Sequence[Source],
+    chosen: Sequence[Algorithm],
+    seeds: Sequence[int],
+    asked: Asked,
+) -> tuple[Work, ...]:
+    """Plan every algorithm with every seed on every source; the controls once for each source.
+
+    Raises
+    ------
+    BadInput, DeviceMissing
+        For whatever cannot be used; nothing is written.
+    """
+    from orchestrator.runs.needs import check_prior
+
+    works = []
+    for source in sources:
+        for index, (algorithm, seed) in enumerate((one, seed) for one in chosen for seed in seeds):
+            settings = replace(settings_of(asked), seed=seed)
+            plans = opened.plans(algorithm, source, settings, absolute(asked.prior))
+            check_prior(plans[0])
+            words = [algorithm.folder_name] * (len(chosen) > 1) + [f"seed{seed}"] * (len(seeds) > 1)
+            works.append(
+                Work(source=source, plans=plans if index == 0 else plans[:1], label="-".join(words), targets={})
+            )
+    return tuple(works)
+
+
+def with_targets(works: Sequence[Work], output: Path | None, written: Path) -> tuple[Work, ...]:
+    """Say where each denoised movie goes: a file for one movie, else TIFF files in a folder.
+
+    Raises
+    ------
+    BadInput
+        For a file that should take several movies, a name that is neither a TIFF file nor a folder, or a place where
+        something lies that calm did not write.
+    """
+    from orchestrator.cli.deliver import check_targets
+    from orchestrator.records import MovieName
+
+    where = (output or Path("denoised")).absolute()
+    count = sum(len(work.source.movies) for work in works)
+    is_file = where.suffix.lower() in STACKS and not where.is_dir()
+    _check_output(where, count, is_file=is_file)
+
+    def target(work: Work, noisy: Path) -> Path:
+        name = f"{noisy.stem}-{work.label}{noisy.suffix}" if work.label else noisy.name
+        return where if is_file else where / name
+
+    aimed = tuple(
+        replace(
+            work,
+            targets={
+                str(MovieName(movie.split, movie.noisy.name)): target(work, movie.noisy) for movie in work.source.movies
+            },
+        )
+        for work in works
+    )
+    check_targets([place for work in aimed for place in work.targets.values()], written)
+    return aimed
+
+
+def _check_output(where: Path, count: int, *, is_file: bool) -> None:
+    if is_file and count > 1:
+        message = f"-o: expected a folder for {count} movies, got the file {where}"
+        raise BadInput(message, "Every denoised movie keeps its name in that folder.")
+    if is_file or where.is_dir():
+        return
+    if where.exists():
+        message = f"-o: expected a file named .tif or .tiff, or a folder, got {where}"
+        raise BadInput(message, "For instance -o denoised.tif.")
+    if where.suffix:
+        message = f"-o: expected a name that ends in .tif or .tiff, or a folder, got {where.name}"
+        raise BadInput(message, "A denoised movie is a TIFF stack; `calm export` writes tables and pictures.")
+
+
+def say_notes(sources: Sequence[Source], opened: Session) -> None:
+    """Say how the movies are read, where there is something to say."""
+    for source in sources:
+        for note in source.notes:
+            opened.say(note)
+
+
+def show_costs(works: Sequence[Work], layout: Layout) -> None:
+    """Print time, memory and disk of every run as far as they are known, and refuse a disk that is too small."""
+    from orchestrator.cli.forecast import text_of
+    from orchestrator.reproduce.forecast import FINISHED, TO_RUN, Forecast, estimate_of
+    from orchestrator.runs.execute import finished
+    from orchestrator.runs.needs import check_disk
+    from orchestrator.runs.past import Past
+
+    past = Past(layout.outputs)
+    estimates = [
+        estimate_of(work.source.name, plan, past, FINISHED if finished(plan) else TO_RUN)
+        for work in works
+        for plan in work.plans
+    ]
+    click.echo(f"{text_of(Forecast(runs=tuple(estimates), outlines=(), warnings=()), layout)}\n")
+    check_disk([plan for work in works for plan in work.plans], layout.outputs)
+
+
+def run_works(works: Sequence[Work], opened: Session) -> Iterator[Done]:
+    """Run one work after the other; where there are several, one that fails does not stop the others."""
+    for work in works:
+        try:
+            run = [opened.run(plan).run for plan in reversed(work.plans)][-1]  # controls first: they cannot fail late
+        except Interrupted:
+            raise
+        except CalmError as error:
+            if len(works) == 1:
+                raise
+            click.echo(f"{work.plans[0].experiment}: {error.message}", err=True)
+            yield Done(work=work, run=None, error=error)
+        else:
+            yield Done(work=work, run=run)
+
+
+def finish(works: Sequence[Work], opened: Session) -> None:
+    """Run everything, copy the denoised movies to their places, and say last where they lie and what to believe."""
+    from evaluation.checks.of_run import check_run
+    from evaluation.checks.words import lights_text
+    from evaluation.report.text import aligned
+
+    done = [(one, list(_delivered(one, opened))) for one in run_works(works, opened)]
+    rows = [row for _, rows in done for row in rows]
+    if len(rows) == 1 and done[0][0].run is not None:
+        ((_, *_, path, report),) = rows
+        click.echo(f"{lights_text(check_run(done[0][0].run))}\n\nReport: {report}\nDenoised: {path}")
+        return
+    head = ["movie", "run", "amplitude", "time", "invented structure", "denoised", "report"]
+    click.echo(aligned([head, *rows], right_from=len(head)))
+    errors = [one.error for one, _ in done if one.error is not None]
+    if errors:
+        count = f"{len(errors)} of {len(done)} runs did not end well, the first: {errors[0].message}"
+        raise type(errors[0])(count, errors[0].hint)
+
+
+def _delivered(done: Done, opened: Session) -> Iterator[list[str]]:
+    """Report one run, and yield a line for each of its movies, which lie at their places then."""
+    from evaluation.checks.of_run import check_run
+    from evaluation.checks.words import light_rows
+    from evaluation.report.report import report_runs
+    from orchestrator.cli.deliver import deliver
+    from orchestrator.cli.root import experiments
+
+    label = done.work.label or done.work.plans[0].algorithm.full_name
+    if done.run is None:
+        yield from ([Path(name).name, label, "failed", "", "", "", ""] for name in done.work.targets)
+        return
+    report_runs([done.run], algorithms(), experiments, opened.layout.containers)
+    verdicts = check_run(done.run)
+    for name, target in done.work.targets.items():
+        deliver(done.run.folder.prediction(name), target, opened.layout.delivered)
+        lights = [f"{row.shape} {row.light}" for row in light_rows(verdicts[name])] if name in verdicts else []
+        yield [Path(name).name, label, *(lights or ["not tested"] * _TOPICS), str(target), str(done.run.folder.report)]

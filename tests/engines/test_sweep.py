@@ -1,0 +1,167 @@
+"""A sweep on a real one-node Slurm without accounting, with real SIFs, in which tasks end in every way there is."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from orchestrator.algorithms import load_algorithm
+from orchestrator.engines import apptainer_engine
+from orchestrator.engines.image import image_of, prepare
+from orchestrator.paths import layout
+
+ROOT = Path(__file__).parents[2]
+TINY = Path(__file__).parent / "tiny"
+SWEEP = """
+parts:
+  - {threads: 1, algorithms: [identity, mean, svd], inputs: [a.tif, b.tif], preset: smoke, seeds: [1, 2]}
+  - threads: 1
+    algorithms: [tiny]
+    inputs: [a.tif]
+    params: {steps: 45, step_s: 1}
+    seeds: [3]
+    resources: {minutes: 1}
+  - threads: 1
+    algorithms: [tiny]
+    inputs: [a.tif]
+    params: {size_mib: 900, step_s: 1}
+    seeds: [4]
+    resources: {memory_gib: 1}
+  - {threads: 1, algorithms: [tiny], inputs: [b.tif], params: {steps: 15, step_s: 1}, seeds: [5]}
+  - {threads: 1, algorithms: [tiny], inputs: [flat.tif, torn.tif], seeds: [6]}
+"""
+pytestmark = [pytest.mark.engine("slurm"), pytest.mark.engine("apptainer"), pytest.mark.timeout(1500)]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """Return a copy of the checkout with the algorithm `tiny`, its SIFs, and movies to sweep over."""
+    folder = tmp_path_factory.mktemp("sweep")
+    ignored = shutil.ignore_patterns("__pycache__", "files", ".*")
+    for name in ("orchestrator", "evaluation", "containers", "data"):
+        shutil.copytree(ROOT / name, folder / "checkout" / name, ignore=ignored)
+    shutil.copytree(TINY, folder / "checkout" / "containers" / "tiny", ignore=ignored)
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        tifffile.imwrite(folder / f"{name}.tif", rng.poisson(100, (30, 24, 32)).astype(np.uint16))
+    tifffile.imwrite(folder / "flat.tif", np.full((30, 24, 32), 7, np.uint16))
+    (folder / "torn.tif").write_bytes((folder / "a.tif").read_bytes()[:5000])
+    (folder / "all.yaml").write_text(SWEEP)
+    for name in ("identity", "mean", "svd", "tiny"):
+        _sif(load_algorithm(folder / "checkout" / "containers" / name))
+    return folder
+
+
+def _sif(algorithm):
+    image, engine = image_of(algorithm, "cpu", layout()), apptainer_engine(layout())
+    if engine.find(image) is None:
+        prepare(algorithm, image)
+        engine.convert(image)
+
+
+def _start(world, where, *arguments):
+    checkout = world / "checkout"
+    environment = os.environ | {
+        "CALM_OUTPUTS": str(world / where),
+        "CALM_HOME": str(layout().home),
+        "PYTHONPATH": f"{checkout}:{checkout / 'containers'}",
+        "PYTHONSAFEPATH": "1",
+    }
+    command = [sys.executable, "-c", "from orchestrator.cli import main; main()", *map(str, arguments)]
+    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def _calm(world, where, *arguments):
+    started = _start(world, where, *arguments)
+    printed, _ = started.communicate()
+    return started.returncode, printed
+
+
+def _attempts(world, where, seed):
+    (path,) = (world / where / ".sweeps" / "all" / "status").glob(f"tiny-*-{seed}-*.json")
+    return json.loads(path.read_text())["attempts"]
+
+
+def _states(world, where, seed):
+    return [attempt["state"] for attempt in _attempts(world, where, seed)]
+
+
+@pytest.fixture(scope="module")
+def cancelled(world):
+    """Return what the first sweep on Slurm printed, one of whose tasks was cancelled while it ran."""
+    started = _start(world, "slurm", "sweep", world / "all.yaml", "--executor", "slurm")
+    status = world / "slurm" / ".sweeps" / "all" / "status"
+    while started.poll() is None:
+        found = [path for path in status.glob("tiny-*-5-*.json") if '"train"' in path.read_text()]
+        if found:
+            subprocess.run(["scancel", json.loads(found[0].read_text())["attempts"][0]["job"]], check=True)
+            break
+        time.sleep(0.3)
+    printed, _ = started.communicate()
+    shown = _calm(world, "slurm", "status", "all")[1]
+    return printed + shown, started.returncode
+
+
+@pytest.fixture(scope="module")
+def again(world, cancelled):  # noqa: ARG001 - it comes first
+    """Return what the second call of the same sweep printed."""
+    before = {path: path.stat().st_mtime_ns for path in (world / "slurm").glob("*/*/run.json")}
+    code, printed = _calm(world, "slurm", "sweep", world / "all.yaml", "--executor", "slurm")
+    return before, code, printed
+
+
+def test_every_task_that_did_not_end_well_is_named_with_its_reason_and_all_others_finish(world, cancelled):
+    printed, code = cancelled
+    assert code == 1, printed
+    assert len([*(world / "slurm").glob("*/*/run.json")]) == 14, printed
+    assert _states(world, "slurm", 5) == ["cancelled"], printed
+    assert "expected a movie in which something varies" in printed
+    assert "torn.tif" in printed
+    assert "17 tasks: 14 finished, 1 cancelled, 2 failed" in printed
+
+
+def test_a_task_that_ran_into_its_time_limit_goes_on_in_another_job(world, cancelled):
+    printed, _ = cancelled
+    assert set(_states(world, "slurm", 3)) == {"walltime", "finished"}, printed
+    last = _attempts(world, "slurm", 3)[-1]
+    assert "resuming after step" in (Path(last["run"]) / "train" / "events.jsonl").read_text()
+
+
+def test_a_task_that_ran_out_of_memory_is_repeated_with_more(world, cancelled):
+    printed, _ = cancelled
+    attempts = _attempts(world, "slurm", 4)
+    assert [one["state"] for one in attempts] == ["out of memory", "finished"], printed
+    assert attempts[1]["resources"]["memory_mb"] == 2 * attempts[0]["resources"]["memory_mb"]
+
+
+def test_a_second_call_does_only_what_is_missing(world, again):
+    before, code, printed = again
+    assert code == 1, printed  # the two movies are as bad as before
+    assert _states(world, "slurm", 5) == ["cancelled", "finished"]
+    assert all(path.stat().st_mtime_ns == time_ns for path, time_ns in before.items())
+    assert len([*(world / "slurm").glob("*/*/run.json")]) == len(before) + 1
+
+
+@pytest.mark.usefixtures("again")
+def test_results_on_slurm_equal_those_of_this_machine_byte_for_byte_and_are_one_page(world):
+    code, printed = _calm(world, "local", "sweep", world / "all.yaml", "--engine", "apptainer")
+    assert code == 1, printed
+    ours, theirs = (_predictions(world / where) for where in ("local", "slurm"))
+    assert len(ours) >= 15, printed
+    assert ours == theirs
+    assert "2 seeds" in (world / "slurm" / "sweep-all.html").read_text()
+
+
+def _predictions(outputs):
+    return {
+        str(path.relative_to(outputs)): path.read_bytes() for path in sorted(outputs.glob("*/*/predictions/**/*.tif"))
+    }
