@@ -225,7 +225,12 @@ def _resume(store: Store, job: Job, parts: Mapping[str, Any], events: Events) ->
     path = job.checkpoint / store.file_name
     if not path.exists():
         return 0, History()
-    record = store.record(path)
+    try:
+        record = store.record(path)
+    except Exception as error:  # noqa: BLE001 - torch and h5py raise many classes on damaged files
+        events.message(f"{path} cannot be read ({type(error).__name__}); training starts from its first step")
+        path.rename(path.with_name(f"{path.name}.damaged"))
+        return 0, History()
     if record["job"] != _fingerprint(job):
         message = f"{path}: expected the state of this job, got one with other params, seed or training stacks"
         raise JobRefused(message)

@@ -67,11 +67,13 @@ def read_list(bundle: Path) -> BundleList:
                 member = tar.extractfile(_LIST)
                 text = "" if member is None else member.read().decode()
     except (OSError, KeyError, ValueError, tarfile.TarError) as error:
-        message = f"{bundle}: expected a bundle with a {_LIST}, got {error}"
+        place = bundle / _LIST if bundle.is_dir() else bundle
+        message = f"{place}: expected a bundle with a {_LIST}, got {error}"
         raise BadInput(message, _HINT) from error
     listed = parse_json(text, BundleList, bundle / _LIST, _HINT)
     if listed.sha256 != listed.root():
-        message = f"{bundle}: {_LIST}: altered; expected the list as it was written"
+        place = bundle / _LIST if bundle.is_dir() else bundle
+        message = f"{place}: {_LIST}: altered; expected the list as it was written"
         raise BadInput(message, "Copy the bundle again; its list cannot be trusted.")
     return listed
 

@@ -25,6 +25,7 @@ from contract.result import Ending, write_result
 from evaluation.study.protocol import score_study
 from orchestrator import paths
 from orchestrator.algorithms import load_algorithms
+from orchestrator.bundle.lists import write_list
 from orchestrator.cli import main
 from orchestrator.domain import Exit
 from orchestrator.run import read_run
@@ -96,6 +97,7 @@ TABLE = {
         "run": RUN["run"],
         "cite": ("cite", "mean"),
     },
+    "bundle/bundle.json": {name: ("bundle", name, "BUNDLE") for name in ("verify", "load")},
     "study/NIDDL_N2V_1.csv": {"reproduce": ("reproduce", "--from-csv", "STUDY")},
 }
 
@@ -113,6 +115,7 @@ class InProcess:
     """An engine whose jobs end at once and well: the prediction is the movie plus one."""
 
     name = "venv"
+    unusable = ""
 
     def check(self):
         """Return a version."""
@@ -164,7 +167,7 @@ def original(tmp_path_factory):
 
 def _move_in(world, root, patch):
     """Let commands find everything in a folder, and algorithms in another, and start nothing."""
-    for name in CONTROLS:
+    for name in (*CONTROLS, "base"):
         shutil.copytree(CONTAINERS / name, root / "containers" / name)
     where = paths.Layout(
         root=root, home=world / "home", outputs=world / "outputs", data=world / "data",
@@ -185,6 +188,9 @@ def _write_data(world):
     spikes = np.zeros((1, 12), np.uint8)
     spikes[0, 3] = 1
     (world / "data" / "own").mkdir(parents=True)
+    (world / "bundle").mkdir()
+    (world / "bundle" / "file").write_text("12")
+    write_list(world / "bundle", ())
     (world / "study").mkdir()
     (world / "study" / "NIDDL_N2V_1.csv").write_text(STUDY_TABLE)
     tifffile.imwrite(world / "data" / "own" / "noisy.tif", noise.poisson(clean).astype(np.uint16))
@@ -224,6 +230,7 @@ class World:
         places = {
             "RUN": self.run,
             "MOVIE": self.folder / "movie.tif",
+            "BUNDLE": self.folder / "bundle",
             "STUDY": self.folder / "study" / "NIDDL_N2V_1.csv",
         }
         return [str(places.get(word, word)) for word in words]
