@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from orchestrator.runs.plan import Plan
     from orchestrator.sweep.records import Attempt, Task
 
-BESIDE_MB = 768  # of calm, its scores, and the two processes of Snakemake beside a job; 420 MB measured on the demo
+BESIDE_MB = 768  # of calm, its scores, and the two processes of Snakemake beside a job: an allowance
 _DECLARED_PIXELS = 512**2  # of a frame, for which algorithm.yaml states memory
 _MIB = 2**20
 _SPARE_MEMORY = 1.25  # of the most that a run of these settings took here

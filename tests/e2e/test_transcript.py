@@ -30,7 +30,9 @@ def desk(tmp_path, real_movie):
     (tmp_path / "recordings").mkdir()
     shutil.copyfile(real_movie("ca2p_thunder_mouse.tif"), tmp_path / "recordings" / "day1.tif")
     (tmp_path / "bin").mkdir()
-    _program(tmp_path / "bin" / "calm", f'exec {sys.executable} -c "from orchestrator.cli import main; main()" "$@"')
+    on_venv = 'case "$1" in denoise|predict|compare) set -- "$@" --engine venv;; esac'  # what there is everywhere
+    start = f'exec {sys.executable} -c "from orchestrator.cli import main; main()" "$@"'
+    _program(tmp_path / "bin" / "calm", f"{on_venv}\n{start}")
     _program(tmp_path / "bin" / "xdg-open", 'cp "$1" opened.html')
     return tmp_path
 

@@ -13,6 +13,8 @@ import pytest
 
 from orchestrator import errors
 from orchestrator.engines.containers import tag_of
+from orchestrator.engines.sif import sif_path
+from orchestrator.paths import layout
 
 
 def test_a_job_over_its_memory_limit_is_out_of_memory_with_the_limit_in_the_sentence(probe, server):
@@ -64,7 +66,7 @@ def test_an_image_that_was_deleted_is_named(probe, engine):
 
     def delete(engine, image):
         if engine.name in ("apptainer", "venv"):
-            path = Path(engine.find(image))
+            path = sif_path(layout().sifs, image) if engine.name == "apptainer" else Path(engine.find(image))
             undo.append(lambda: path.with_suffix(".kept").rename(path))
             path.rename(path.with_suffix(".kept"))
             return
