@@ -9,6 +9,7 @@ from filelock import FileLock
 
 from contract.files import sha256
 from orchestrator.domain import Image
+from orchestrator.engines.stamps import files_below
 from orchestrator.engines.venv import VenvEngine
 from orchestrator.engines.wheelhouse import fill_wheelhouse
 
@@ -29,6 +30,7 @@ def snakemake_image(layout: Layout) -> Image:
         lock=lock,
         wheelhouse=layout.wheels / f"cpu-{digest[:12]}",
         context=layout.workflow,
+        files={name: sha256(path) for name, path in files_below(layout.workflow).items()},  # it is the checkout itself
     )
 
 

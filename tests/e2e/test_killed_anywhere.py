@@ -55,7 +55,7 @@ class Place:
     def names(self):
         """Return every path outside of environments, whose packages are compared by pip."""
         below = (path.relative_to(self.folder) for path in self.folder.rglob("*"))
-        return {str(path) for path in below if path.parts[:2] != ("home", "envs") and path.suffix != ".lock"}
+        return {str(path) for path in below if path.parts[:2] != ("home", "environments") and path.suffix != ".lock"}
 
     def at_work(self):
         """Return the processes that name this place in their command lines."""

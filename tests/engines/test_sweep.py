@@ -124,7 +124,7 @@ def test_every_task_that_did_not_end_well_is_named_with_its_reason_and_all_other
     assert code == 1, printed
     assert len([*(world / "slurm").glob("*/*/run.json")]) == 14, printed
     assert _states(world, "slurm", 5) == ["cancelled"], printed
-    assert "expected a movie in which something varies" in printed
+    assert "expected a movie with structure" in printed
     assert "torn.tif" in printed
     assert "17 tasks: 14 finished, 1 cancelled, 2 failed" in printed
 
