@@ -68,10 +68,10 @@ check: $(TOOLS) ## Lint, types, layers
 	$(VENV)/bin/lint-imports
 
 test: $(TOOLS) ## Every test that needs no container engine (JOBS at once)
-	$(VENV)/bin/pytest -m "not engine" --numprocesses $(JOBS) --dist loadgroup --no-loadscope-reorder $(ARGS)
+	$(VENV)/bin/pytest -m "not engine" --numprocesses $(JOBS) --no-loadscope-reorder $(ARGS)
 
 test-fast: $(TOOLS) ## Those of them that take less than a minute together
-	$(VENV)/bin/pytest -m "not engine and not slow" --numprocesses $(JOBS) --dist loadgroup --no-loadscope-reorder tests/unit tests/data $(ARGS)
+	$(VENV)/bin/pytest -m "not engine and not slow" --numprocesses $(JOBS) --no-loadscope-reorder tests/unit tests/data $(ARGS)
 
 test-training: $(TOOLS) ## What trainings reach, on one thread and with the instructions of an older processor
 	export ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=1; \

@@ -109,6 +109,8 @@ def look_ups(module: Module) -> int:
     count = 0
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+            if isinstance(node.value, ast.Name) and node.value.id == "Literal":  # a type, no look-up
+                continue
             key = node.slice
         elif (
             isinstance(node, ast.Call)

@@ -192,7 +192,7 @@ def identity(path: Path, scratch: Path) -> subprocess.Popen[bytes]:
     home = Path(os.environ.get("CALM_HOME", Path(__file__).parents[1] / ".calm"))
     own = scratch / "home"
     own.mkdir()
-    for name in ("wheels", "envs", "contexts"):
+    for name in ("wheels", "environments", "contexts"):
         (home / name).mkdir(parents=True, exist_ok=True)
         (own / name).symlink_to(home / name)
     environment = os.environ | {"CALM_HOME": str(own), "CALM_OUTPUTS": str(scratch / "outputs")}

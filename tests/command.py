@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import traceback
 import warnings
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -65,6 +66,9 @@ class CalmHere(Calm):
                 main([*map(str, arguments)])
         except SystemExit as ended:
             code = ended.code
+        except Exception:  # noqa: BLE001 - a process would end so, with any
+            traceback.print_exc(file=err)
+            code = 1
         finally:
             signal.signal(signal.SIGTERM, kept)
         return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())

@@ -36,10 +36,19 @@ def _calibration_s():
     return time.perf_counter() - began_s
 
 
+def _keep_to_own_cores(worker):
+    """Leave a worker and what it starts their share of the cores: threads of others would have to be waited for."""
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        own = cores[int(worker["workerid"].removeprefix("gw")) :: worker["workercount"]]
+        os.sched_setaffinity(0, own or cores)
+
+
 def pytest_configure(config):
     """Lengthen the time limit of every test on a slower machine; workers take the factor of their controller."""
     if hasattr(config, "workerinput"):
         config.calm_slowness = config.workerinput["slowness"]
+        _keep_to_own_cores(config.workerinput)
     else:
         config.calm_slowness = max(1.0, _calibration_s() / QUIET_S)
         config.calm_began_s = time.monotonic()
@@ -50,16 +59,23 @@ def pytest_configure_node(node):
     node.workerinput["slowness"] = node.config.calm_slowness
 
 
-@pytest.hookimpl(tryfirst=True)  # before a worker reads the groups
-def pytest_collection_modifyitems(config, items):
-    """Scale limits of time with the machine, call a test slow that starts programs, and keep files on one worker.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give workers whole files, as tests of a file share what its fixtures made; those of the contract by folder."""
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - not every run of tests has workers
 
-    Tests of one file share what its fixtures made; a file that shares by something smaller names its groups itself.
-    """
+    class Scheduler(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            name, _, test = nodeid.partition("::")
+            return name + test.partition("[")[2] if name.startswith("tests/contract/") else name
+
+    return Scheduler(config, log)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Scale limits of time with the machine, and call a test slow that starts programs."""
     default_s = float(config.getini("timeout"))
     for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(ROOT).as_posix()))
         if STARTS_PROGRAMS & {*item.fixturenames}:
             item.add_marker(pytest.mark.slow)
         own = item.get_closest_marker("timeout")

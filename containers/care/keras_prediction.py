@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from contract.job import Job
 
 _2D = 2
-_FILTERS = 32  # that the footprints were measured with
-_VOXEL_BYTES = {2: 1200, 3: 1200}  # of a network with 32 filters at work, measured, rounded up
+_FILTERS = 32  # of the network that has the footprint below
+_VOXEL_BYTES = {2: 1200, 3: 1200}  # at work, an upper bound: `benchmarks/care.py budget` measures what is taken of it
 _DEFAULT_GIB = {2: 0.75, 3: 1.6}
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evaluation.checks.lights import Light, Topic
+from orchestrator.records import MovieName
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,11 +71,15 @@ def lights_text(verdicts: Mapping[str, Verdict]) -> str:
     Parameters
     ----------
     verdicts : mapping of str to Verdict
-        By the name of the movie.
+        By SPLIT/NAME, as `check_run` returns them; a file is called by its name alone where no other has it.
     """
     if not verdicts:
         return "May I believe it? Not tested: single images hold no activity."
-    blocks = [_block(name, verdict) for name, verdict in sorted(verdicts.items())]
+    files = Counter(MovieName.of(name).file for name in verdicts)
+    blocks = []
+    for name, verdict in sorted(verdicts.items()):
+        file = MovieName.of(name).file
+        blocks.append(_block(file if files[file] == 1 else name, verdict))
     seconds = sum(verdict.seconds for verdict in verdicts.values())
     return "\n".join([*blocks, f"Checks took {seconds:.1f} s; docs/checks.md explains each."])
 

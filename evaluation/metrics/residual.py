@@ -81,7 +81,7 @@ class ResidualScorer:
     def __init__(self, frame_rate_hz: float | None) -> None:
         self._rate = None if frame_rate_hz is None else check_frame_rate(frame_rate_hz)
         self._pixels = PixelSums()
-        self._lags = {axis: LagCorrelation() for axis in "tyx"}
+        self._lag_t, self._lag_y, self._lag_x = LagCorrelation(), LagCorrelation(), LagCorrelation()
         self._jumps = (DifferenceMedian(), DifferenceMedian())
         self._jump_power = np.zeros(2)
         self._frames: list[tuple[float, float]] = []
@@ -107,10 +107,10 @@ class ResidualScorer:
         self._pixels.feed(prediction, noisy)
         residual = noisy - prediction
         self._frames.append((float(residual.mean()), float(residual.std())))
-        self._lags["y"].feed(residual[1:], residual[:-1])
-        self._lags["x"].feed(residual[:, 1:], residual[:, :-1])
+        self._lag_y.feed(residual[1:], residual[:-1])
+        self._lag_x.feed(residual[:, 1:], residual[:, :-1])
         if self._last is not None:
-            self._lags["t"].feed(residual, self._last[0] - self._last[1])
+            self._lag_t.feed(residual, self._last[0] - self._last[1])
             for index, (now, then) in enumerate(zip((noisy, prediction), self._last, strict=True)):
                 jump = now - then
                 if self._rate is not None:
@@ -138,9 +138,9 @@ class ResidualScorer:
             frame_sd=np.array([sd for _, sd in self._frames]),
             noise_gain=noise_gain,
             noise_offset=noise_offset,
-            autocorrelation_t=self._lags["t"].correlation(),
-            autocorrelation_y=self._lags["y"].correlation(),
-            autocorrelation_x=self._lags["x"].correlation(),
+            autocorrelation_t=self._lag_t.correlation(),
+            autocorrelation_y=self._lag_y.correlation(),
+            autocorrelation_x=self._lag_x.correlation(),
             correlation=-pooled.correlation,
             temporal_correlation=-mean_correlation(pixels.var_first, pixels.var_error, pixels.cov_error),
             noise_level_before=self._noise_level(self._jumps[0]),

@@ -90,6 +90,18 @@ def report_runs(  # noqa: PLR0913 - everything that decides on a page
     return text
 
 
+def tables_of_runs(given: Sequence[Run], algorithms: Mapping[str, Algorithm]) -> str:
+    """Score runs where they are not scored, and return the tables of their page as text; no page is written."""
+    from evaluation.report.gather import page_of  # noqa: PLC0415 - a reported run needs no SciPy
+    from evaluation.report.runs import entries_of  # noqa: PLC0415
+    from evaluation.report.text import text_of  # noqa: PLC0415
+
+    runs = with_controls(given, algorithms)
+    for run in runs:
+        score_run(run, algorithms)
+    return text_of(page_of(entries_of(runs, {}, algorithms), {}))
+
+
 def key_of(runs: Sequence[Run], containers: Path) -> str:
     """Return the digest of all that a page about runs depends on."""
     digest = hashlib.sha256()

@@ -140,7 +140,7 @@ def _alone(runs: Sequence[Run], algorithms: Mapping[str, Algorithm]) -> Iterator
         record = row[0].record
         algorithm = _algorithm(row[0], algorithms)
         unique = names.count(name) == 1
-        key = record.key[:6]
+        key = row[0].folder.path.name[:6]
         seeds = f", {len(row)} seeds" if len(row) > 1 else ""
         title = f"{algorithm.title}, {record.preset}{_software(record.environment)}{seeds}"
         noisy = algorithm.name == ANCHOR
@@ -154,14 +154,18 @@ def _alone(runs: Sequence[Run], algorithms: Mapping[str, Algorithm]) -> Iterator
         )
 
 
-def _by_seed(runs: Sequence[Run]) -> tuple[tuple[Run, ...], ...]:
-    """Put together runs that differ in their seed alone."""
+def _by_seed(runs: Sequence[Run]) -> list[tuple[Run, ...]]:
+    """Put together runs that differ in their seed alone; of two with one seed, the second has a row of its own."""
     found: dict[tuple[str, str], dict[int, Run]] = {}
+    rows = []
     for run in runs:
         record = run.record
         alike = record.experiment, structs.replace(record.key_parts, seed=0).key
-        found.setdefault(alike, {}).setdefault(record.seed, run)
-    return tuple(tuple(seeds.values()) for seeds in found.values())
+        if record.seed in found.get(alike, {}):
+            rows.append((run,))
+        else:
+            found.setdefault(alike, {})[record.seed] = run
+    return [*(tuple(seeds.values()) for seeds in found.values()), *rows]
 
 
 def _full_name(record: Record) -> str:

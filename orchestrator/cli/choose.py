@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.options import PATH, Listed, choice_of, regions, seeds, with_own_options
+from orchestrator.cli.options import PATH, Asked, Listed, choice_of, regions, seeds, with_own_options
 from orchestrator.cli.root import PagePath, algorithm, algorithms, experiments, main, session
 from orchestrator.cli.work import run_works, say_notes, show_costs, works_of
 from orchestrator.errors import BadInput
@@ -53,23 +53,24 @@ def compare(
     from evaluation.report.compared import Compared
     from orchestrator.data.movies import own_sources
 
-    opened = session(options["engine_name"], options["memory_gib"])
-    sources = own_sources((movie.absolute(),), choice_of(options), opened.layout)
+    asked = Asked(**options)
+    opened = session(asked.engine_name, asked.memory_gib)
+    sources = own_sources((movie.absolute(),), choice_of(asked), opened.layout)
     source = _one(movie, sources)
     say_notes(sources, opened)
     found = _regions(regions, source)
-    chosen = [algorithm(name) for name in names] if names else _all(options)
-    works, refused = _planned(opened, source, chosen, seeds, options)
-    click.echo(f"{len(chosen)} algorithms and the controls on {source.name}, preset {options['preset']}.")
+    chosen = [algorithm(name) for name in names] if names else _all(asked)
+    works, refused = _planned(opened, source, chosen, seeds, asked)
+    click.echo(f"{len(chosen)} algorithms and the controls on {source.name}, preset {asked.preset}.")
     show_costs(works, opened.layout)
     done = list(run_works(works, opened))
-    page = target or opened.layout.compared(source.name, options["preset"])
+    page = target or opened.layout.compared(source.name, asked.preset)
     page.parent.mkdir(parents=True, exist_ok=True)
     given = Compared(
         runs=[one.run for one in done if one.run is not None],
         failures=refused | {_title(one.work): one.error.message for one in done if one.error is not None},
         seeds=len(seeds),
-        budget=options["preset"],
+        budget=asked.preset,
         regions=found,
     )
     click.echo(_written(given, page, opened))
@@ -87,21 +88,21 @@ def _one(movie: Path, sources: Sequence[Source]) -> Source:
     return sources[0]
 
 
-def _all(options: dict[str, Any]) -> list[Algorithm]:
+def _all(asked: Asked) -> list[Algorithm]:
     """Return every algorithm that learns from noisy movies alone and knows the preset and the device."""
     known = (one for one in algorithms().values() if one.kind == "algorithm")
-    return [one for one in known if options["preset"] in one.presets and options["device"] in one.devices]
+    return [one for one in known if asked.preset in one.presets and asked.device in one.devices]
 
 
 def _planned(
-    opened: Session, source: Source, chosen: Sequence[Algorithm], seeds: Sequence[int], options: dict[str, Any]
+    opened: Session, source: Source, chosen: Sequence[Algorithm], seeds: Sequence[int], asked: Asked
 ) -> tuple[list[Work], dict[str, str]]:
     """Plan each algorithm by itself: one that cannot use the movie is named with the reason, and the others go on."""
     works: list[Work] = []
     refused: dict[str, str] = {}
     for one in chosen:
         try:
-            found = works_of(opened, (source,), (one,), seeds, options)
+            found = works_of(opened, (source,), (one,), seeds, asked)
         except BadInput as error:
             if len(chosen) == 1:
                 raise

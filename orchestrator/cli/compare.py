@@ -22,7 +22,7 @@ def diff(one: Path, other: Path) -> None:
 
     \b
     Example:
-        calm diff outputs/n2v-demo-quick/1f6b... outputs/n2v-demo-quick/93ac...
+        calm diff outputs/n2v-demo-quick/* outputs/n2v-demo-default/*
     """  # noqa: D301 - click reads \b as "do not wrap"
     from orchestrator.runs.compare import explain, first_difference
 
@@ -47,7 +47,7 @@ def verify(run: Path, engines: str) -> None:
 
     \b
     Example:
-        calm verify outputs/n2v-demo-quick/1f6b... --engines venv,docker
+        calm verify outputs/n2v-demo-quick/* --engines venv,docker
     """  # noqa: D301
     from orchestrator.runs.repeat import repeat
 

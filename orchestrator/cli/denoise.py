@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.options import PATH, Listed, choice_of, seeds, with_own_options
+from orchestrator.cli.options import PATH, Asked, Listed, choice_of, seeds, with_own_options
 from orchestrator.cli.root import absolute, algorithm, main, session
 from orchestrator.cli.work import finish, say_notes, show_costs, with_targets, works_of
 
@@ -52,14 +52,15 @@ def denoise(  # noqa: PLR0913 - one for each option
     """  # noqa: D301 - click reads \b as "do not wrap"
     from orchestrator.data.movies import input_source, own_sources
 
-    choice = choice_of(options)
-    opened = session(options["engine_name"], options["memory_gib"])
+    asked = Asked(**options)
+    choice = choice_of(asked)
+    opened = session(asked.engine_name, asked.memory_gib)
     chosen = [algorithm(name) for name in names]
     each = own_sources(absolute(movies), choice, opened.layout, joined=join)
     say_notes(each, opened)
     given = [recording.given for source in each for recording in source.recordings.values()]
     sources = (input_source(given, choice, opened.layout),) if together else each
-    works = with_targets(works_of(opened, sources, chosen, seeds, options), output, opened.layout.delivered)
+    works = with_targets(works_of(opened, sources, chosen, seeds, asked), output, opened.layout.delivered)
     click.echo(_how(each, trainings=len(works), together=together))
     show_costs(works, opened.layout)
     finish(works, opened)

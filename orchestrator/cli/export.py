@@ -41,9 +41,9 @@ def export(
 
     \b
     Example:
-        calm export outputs/n2v-movie-default/KEY --form ome-zarr
+        calm export outputs/n2v-movie-default/* --form ome-zarr
         calm export outputs/n2v-demo-quick/* --to table.csv
-        calm export outputs/n2v-movie-default/KEY --to traces.csv --regions stat.npy --dff 100
+        calm export outputs/n2v-movie-default/* --to traces.csv --regions stat.npy --dff 100
         calm export outputs/n2v-demo-quick/* --to preview.gif
     """  # noqa: D301 - click reads \b as "do not wrap"
     if form is not None:

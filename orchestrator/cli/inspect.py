@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.options import PATH, choice_of, with_choice
+from orchestrator.cli.options import PATH, Asked, choice_of, with_choice
 from orchestrator.cli.root import main
 from orchestrator.errors import BadInput
 
@@ -33,7 +33,7 @@ def inspect(movie: Path, **choice: Any) -> None:  # noqa: ANN401 - click passes 
     from orchestrator.data.stacks import make_stacks
     from orchestrator.paths import layout
 
-    source = input_source((movie,), choice_of(choice), layout())
+    source = input_source((movie,), choice_of(Asked(**choice)), layout())
     (recording,) = source.recordings.values()
     for note in source.notes:
         click.echo(note, err=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -160,27 +161,51 @@ def with_prediction_options(command: Callable[..., None]) -> Callable[..., None]
     return command
 
 
-def settings_of(options: dict[str, Any]) -> Settings:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """What a user asked for: the options above, each with the value it has for commands without it."""
+
+    dataset: str | None = None
+    inputs: tuple[Path, ...] = ()
+    axes: str | None = None
+    channel: int | None = None
+    plane: int | None = None
+    series: int | None = None
+    inside: str | None = None
+    frame_rate_hz: float | None = None
+    preset: str = "default"
+    params: tuple[str, ...] = ()
+    prior: tuple[Path, ...] = ()
+    seed: int = _DEFAULT_SEED
+    threads: int | None = None
+    device: Device = "cpu"
+    precision: Precision = "float32"
+    output_dtype: OutputDtype = "float32"
+    engine_name: str = "auto"
+    memory_gib: float | None = None
+
+
+def settings_of(asked: Asked) -> Settings:
     """Return the settings that options of a run choose."""
     from orchestrator.runs.settings import Settings
 
     return Settings(
-        preset=options["preset"],
-        overrides=overrides_of(options["params"]),
-        seed=options.get("seed", _DEFAULT_SEED),  # a command may take several in its place
-        threads=threads_of(options["threads"]),
-        device=options["device"],
-        precision=options["precision"],
-        output_dtype=options["output_dtype"],
+        preset=asked.preset,
+        overrides=overrides_of(asked.params),
+        seed=asked.seed,  # a command may take several in its place
+        threads=threads_of(asked.threads),
+        device=asked.device,
+        precision=asked.precision,
+        output_dtype=asked.output_dtype,
     )
 
 
-def choice_of(options: dict[str, Any]) -> Choice:
+def choice_of(asked: Asked) -> Choice:
     """Return what options of a run say of its movies."""
     from orchestrator.records import Choice
 
-    said = {name: options[name] for name in _OF_INPUT if name != "axes"}
-    return Choice(axes=options["axes"] and options["axes"].upper(), **said)
+    said = {name: getattr(asked, name) for name in _OF_INPUT if name != "axes"}
+    return Choice(axes=asked.axes and asked.axes.upper(), **said)
 
 
 def threads_of(given: int | None) -> int:
@@ -200,12 +225,12 @@ def overrides_of(given: Sequence[str]) -> dict[str, str]:
     return overrides
 
 
-def check_one_source(options: dict[str, Any]) -> None:
+def check_one_source(asked: Asked) -> None:
     """Refuse options that contradict each other: own files and a dataset, or what only own files need."""
-    if options["inputs"] and options["dataset"]:
-        message = f"expected --input or --data, got both ({options['dataset']})"
+    if asked.inputs and asked.dataset:
+        message = f"expected --input or --data, got both ({asked.dataset})"
         raise BadInput(message, "Give your own files, or the name of a dataset.")
-    asked = [f"--{name.removesuffix('_hz').replace('_', '-')}" for name in _OF_INPUT if options[name]]
-    if asked and not options["inputs"]:
-        message = f"expected {' and '.join(asked)} with --input only, got a dataset ({options['dataset'] or 'demo'})"
+    needless = [f"--{name.removesuffix('_hz').replace('_', '-')}" for name in _OF_INPUT if getattr(asked, name)]
+    if needless and not asked.inputs:
+        message = f"expected {' and '.join(needless)} with --input only, got a dataset ({asked.dataset or 'demo'})"
         raise BadInput(message, "The manifest says it of a dataset.")

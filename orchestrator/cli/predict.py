@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.options import PATH, choice_of, with_prediction_options
+from orchestrator.cli.options import PATH, Asked, choice_of, with_prediction_options
 from orchestrator.cli.root import absolute, checked_runs, main, session
 from orchestrator.cli.work import Work, finish, say_notes, show_costs, with_targets
 
@@ -37,12 +37,13 @@ def predict(
 
     \b
     Example:
-        calm predict outputs/n2v-movie-default/1f6b... other.tif
-        calm predict outputs/n2v-movie-default/1f6b... day1.tif day2.tif -o denoised
+        calm predict outputs/n2v-movie-default/* other.tif
+        calm predict outputs/n2v-movie-default/* day1.tif day2.tif -o denoised
     """  # noqa: D301 - click reads \b as "do not wrap"
     (trained,) = checked_runs((run,))
-    opened = session(options["engine_name"], options["memory_gib"])
-    sources = _sources(absolute(movies), choice_of(options), trained.record, opened)
+    asked = Asked(**options)
+    opened = session(asked.engine_name, asked.memory_gib)
+    sources = _sources(absolute(movies), choice_of(asked), trained.record, opened)
     planned = [
         Work(source=source, plans=opened.plans_with_training(trained, source), label="", targets={})
         for source in sources

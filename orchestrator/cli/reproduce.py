@@ -10,7 +10,7 @@ import click
 
 from orchestrator.cli import options
 from orchestrator.cli.data import BytesProgress
-from orchestrator.cli.options import overrides_of, threads_of
+from orchestrator.cli.options import Asked, overrides_of, threads_of
 from orchestrator.cli.root import PagePath, absolute, experiments, main, session
 from orchestrator.errors import BadInput
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from orchestrator.experiments import Experiment
     from orchestrator.reproduce.attempts import Request
     from orchestrator.reproduce.reproduce import Reproduction
+    from orchestrator.runs.session import Session
 
 
 @main.command()
@@ -37,7 +38,16 @@ if TYPE_CHECKING:
 @options.engine
 @options.memory
 @click.option("--to", "target", type=PagePath(), help="HTML page.  [default: reproduced.html among the outputs]")
-def reproduce(names: tuple[str, ...], *, from_csv: bool, **chosen: Any) -> None:  # noqa: ANN401 - click passes them
+def reproduce(  # noqa: PLR0913 - each is an option
+    names: tuple[str, ...],
+    *,
+    from_csv: bool,
+    plan_only: bool,
+    seeds: int,
+    preset: str | None,
+    target: Path | None,
+    **options: Any,  # noqa: ANN401 - click passes the options above
+) -> None:
     """Run published experiments and compare every number; without names, list them.
 
     \b
@@ -54,7 +64,9 @@ def reproduce(names: tuple[str, ...], *, from_csv: bool, **chosen: Any) -> None:
     elif not names:
         _list()
     else:
-        _run(names, chosen)
+        asked = Asked(**options)
+        request = _request(names, seeds, preset, asked)
+        _run(request, session(asked.engine_name, asked.memory_gib), target, plan_only=plan_only)
 
 
 def _list() -> None:
@@ -72,30 +84,29 @@ def _from_csv(paths: Sequence[Path]) -> None:
     sys.exit(0 if all(one.judgement.verdict in ("reproduced", "not comparable") for one in verdicts) else 1)
 
 
-def _run(names: tuple[str, ...], chosen: dict[str, Any]) -> None:
+def _run(request: Request, opened: Session, target: Path | None, *, plan_only: bool) -> None:
     from evaluation.study.judge import deviates
     from evaluation.study.protocol import score_experiment
     from orchestrator.cli.root import algorithms
     from orchestrator.reproduce.attempts import with_anchors
     from orchestrator.reproduce.reproduce import Reproduction
 
-    opened = session(chosen["engine_name"], chosen["memory_gib"])
     known = experiments()
     work = Reproduction(
         session=opened,
-        request=_request(names, chosen),
+        request=request,
         progress=BytesProgress(),
         score=lambda run, experiment: score_experiment(run, experiment, algorithms()),
         deviates=lambda attempt: deviates(attempt, known),
     )
-    ordered = with_anchors(known, names)
-    if chosen["plan_only"]:
+    ordered = with_anchors(known, request.names)
+    if plan_only:
         from orchestrator.cli.forecast import text_of
         from orchestrator.reproduce.forecast import forecast
 
         click.echo(text_of(forecast(work, ordered), opened.layout))
         return
-    _show(work, ordered, known, chosen["target"])
+    _show(work, ordered, known, target)
 
 
 def _show(
@@ -122,15 +133,15 @@ def _show(
     sys.exit(0 if passed(attempts, known) else 1)
 
 
-def _request(names: tuple[str, ...], chosen: dict[str, Any]) -> Request:
+def _request(names: tuple[str, ...], seeds: int, preset: str | None, asked: Asked) -> Request:
     from orchestrator.reproduce.attempts import Request
 
     return Request(
         names=names,
-        seeds=chosen["seeds"],
-        first_seed=chosen["seed"],
-        threads=threads_of(chosen["threads"]),
-        device=chosen["device"],
-        preset=chosen["preset"],
-        overrides=overrides_of(chosen["params"]),
+        seeds=seeds,
+        first_seed=asked.seed,
+        threads=threads_of(asked.threads),
+        device=asked.device,
+        preset=preset,
+        overrides=overrides_of(asked.params),
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.data import BytesProgress
-from orchestrator.cli.options import PATH, check_one_source, choice_of, settings_of, with_run_options
+from orchestrator.cli.options import PATH, Asked, check_one_source, choice_of, settings_of, with_run_options
 from orchestrator.cli.root import (
     PagePath,
     absolute,
@@ -42,11 +42,12 @@ def run(name: str, *, check: bool, **options: Any) -> None:  # noqa: ANN401 - cl
     """  # noqa: D301
     from orchestrator.runs.needs import check_prior
 
-    opened = session(options["engine_name"], options["memory_gib"])
-    source = _source(options)
+    asked = Asked(**options)
+    opened = session(asked.engine_name, asked.memory_gib)
+    source = _source(asked)
     for note in source.notes:
         opened.say(note)
-    plans = opened.plans(algorithm(name), source, settings_of(options), absolute(options["prior"]))
+    plans = opened.plans(algorithm(name), source, settings_of(asked), absolute(asked.prior))
     check_prior(plans[0])
     outcomes = opened.run_all(plans)
     for outcome in outcomes:
@@ -59,23 +60,15 @@ def run(name: str, *, check: bool, **options: Any) -> None:  # noqa: ANN401 - cl
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=PATH)
 @check_option
 def evaluate(runs: tuple[Path, ...], *, check: bool) -> None:
-    """Score finished runs again where movies or metrics have changed, and print the scores.
+    """Score finished runs again where movies or metrics have changed, and print the scores beside the controls.
 
     \b
     Example:
         calm evaluate outputs/n2v-demo-quick/*
     """  # noqa: D301
-    from evaluation.scores.score import score_run
+    from evaluation.report.report import tables_of_runs
 
-    for found in checked_runs(runs, content=check):
-        scores = score_run(found, algorithms())
-        name = found.folder.path.parent.name
-        named = {name: scores.splits, **{f"{name} {control}": one.splits for control, one in scores.controls.items()}}
-        for title, splits in named.items():
-            for split, metrics in splits.items():
-                for metric, one in metrics.items():
-                    mean, sd = ("none" if value is None else f"{value:.5g}" for value in (one.mean, one.sd))
-                    click.echo(f"{title} {split} {metric}: mean {mean} sd {sd} n {one.n}")
+    click.echo(tables_of_runs(checked_runs(runs, content=check), algorithms()))
 
 
 @main.command()
@@ -110,11 +103,11 @@ def _show(runs: Sequence[Run], target: Path | None, *, share: bool = False) -> N
     click.echo(f"\n{lights_text(check_run(runs[0]))}")
 
 
-def _source(options: dict[str, Any]) -> Source:
+def _source(asked: Asked) -> Source:
     from orchestrator.data.movies import dataset_source, input_source
     from orchestrator.paths import layout
 
-    check_one_source(options)
-    if options["inputs"]:
-        return input_source(absolute(options["inputs"]), choice_of(options), layout())
-    return dataset_source(options["dataset"] or "demo", layout(), BytesProgress())
+    check_one_source(asked)
+    if asked.inputs:
+        return input_source(absolute(asked.inputs), choice_of(asked), layout())
+    return dataset_source(asked.dataset or "demo", layout(), BytesProgress())

@@ -112,7 +112,7 @@ def logs(run: str) -> None:
 
     \b
     Example:
-        calm logs outputs/n2v-demo-quick/1f6b...
+        calm logs outputs/n2v-demo-quick/*
         calm logs n2v-demo-quick-42-93ac10de
     """  # noqa: D301
     from pathlib import Path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +15,7 @@ from orchestrator.errors import BadInput, CalmError, Interrupted
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from orchestrator.cli.options import Asked
     from orchestrator.data.movies import Source
     from orchestrator.domain import Algorithm
     from orchestrator.paths import Layout
@@ -62,7 +63,7 @@ def works_of(
     sources: Sequence[Source],
     chosen: Sequence[Algorithm],
     seeds: Sequence[int],
-    options: dict[str, Any],
+    asked: Asked,
 ) -> tuple[Work, ...]:
     """Plan every algorithm with every seed on every source; the controls once for each source.
 
@@ -76,8 +77,8 @@ def works_of(
     works = []
     for source in sources:
         for index, (algorithm, seed) in enumerate((one, seed) for one in chosen for seed in seeds):
-            settings = replace(settings_of(options), seed=seed)
-            plans = opened.plans(algorithm, source, settings, absolute(options["prior"]))
+            settings = replace(settings_of(asked), seed=seed)
+            plans = opened.plans(algorithm, source, settings, absolute(asked.prior))
             check_prior(plans[0])
             words = [algorithm.folder_name] * (len(chosen) > 1) + [f"seed{seed}"] * (len(seeds) > 1)
             works.append(

@@ -10,6 +10,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from msgspec import Struct, field
+
+from orchestrator.documents import convert
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
@@ -22,9 +25,36 @@ _log = logging.getLogger(__name__)
 _CHUNK_BYTES = 1 << 16
 _RETRY_STATUS = (408, 425, 429)  # of the client errors those that may go away by themselves
 _INCOMING = ".incoming"  # folder for unfinished files, beside the finished ones
+_CHANGED = "The interface of the repository has changed; download the files by hand."
 _HINT = "Check the network (a proxy goes into HTTPS_PROXY, its certificate into REQUESTS_CA_BUNDLE) and run it again."
 
 Answer = TypeVar("Answer")
+
+
+class _Links(Struct, frozen=True):
+    address: str = field(name="self")
+
+
+class _File(Struct, frozen=True):
+    key: str
+    checksum: str
+    size: int | str
+    links: _Links
+
+
+class _Licence(Struct, frozen=True):
+    id: str | None = None
+
+
+class _About(Struct, frozen=True):
+    license: _Licence | None = None
+
+
+class _Answer(Struct, frozen=True):
+    """What is used of the answer of Zenodo's interface (developers.zenodo.org)."""
+
+    files: tuple[_File, ...]
+    metadata: _About = _About()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,16 +98,17 @@ def read_record(url: str, transfer: Transfer) -> Record:
         with _get(url, transfer, {}) as response:
             return response.json()
 
-    document = _with_patience(ask, transfer, url, lambda: 0)
+    answer = _with_patience(ask, transfer, url, lambda: 0)
     try:
-        files = {
-            one["key"]: RemoteFile(url=one["links"]["self"], checksum=one["checksum"], bytes=int(one["size"]))
-            for one in document["files"]
-        }
-        licence = document.get("metadata", {}).get("license", {}).get("id")
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        message = f"{url}: expected files with key, checksum, size and links, got another answer ({error!r})"
-        raise BadInput(message, "The interface of the repository has changed; download the files by hand.") from error
+        found = convert(answer, _Answer, url, _CHANGED)
+        sizes = {one.key: int(one.size) for one in found.files}
+    except ValueError as error:
+        message = f"{url}: expected sizes of files in bytes, got another answer ({error!r})"
+        raise BadInput(message, _CHANGED) from error
+    files = {
+        one.key: RemoteFile(url=one.links.address, checksum=one.checksum, bytes=sizes[one.key]) for one in found.files
+    }
+    licence = None if found.metadata.license is None else found.metadata.license.id
     return Record(url=url, licence=licence, files=files)
 
 

@@ -116,12 +116,7 @@ class Inspector:
     def _described(self, given: Path, planes: Planes, frames: Frames, choice: Choice) -> Recording:
         stored = planes.stored
         height, width = stored.frame
-        if not len(frames.planes):
-            message = f"{given}: expected a movie, got no frame: {stored.shape}"
-            raise BadInput(message, "Give a movie that was recorded to its end.")
-        if min(height, width) < _SMALLEST:
-            message = f"{given}: expected frames of at least {_SMALLEST} pixels a side, got {height} x {width}"
-            raise BadInput(message, "Scores and networks need larger frames; crop less.")
+        _check_frames(given, stored, frames)
         places = {*(part.file for part in stored.parts), *stored.others}
         files = tuple(sorted(place for place in places if place.is_file()))
         check_sizes(given, stored, sum(path.stat().st_size for path in files))
@@ -321,6 +316,17 @@ def _stack_name(given: Path, stored: Stored) -> str:
     if first.suffix.lower() in _TIFF_NAMES:
         return first.name
     return f"{given.name.removesuffix(given.suffix).removesuffix('.ome')}.ome.tif"
+
+
+def _check_frames(given: Path, stored: Stored, frames: Frames) -> None:
+    """Refuse a movie without a frame, and frames that are too small."""
+    height, width = stored.frame
+    if not len(frames.planes):
+        message = f"{given}: expected a movie, got no frame: {stored.shape}"
+        raise BadInput(message, "Give a movie that was recorded to its end.")
+    if min(height, width) < _SMALLEST:
+        message = f"{given}: expected frames of at least {_SMALLEST} pixels a side, got {height} x {width}"
+        raise BadInput(message, "Scores and networks need larger frames; crop less.")
 
 
 def _rate(stored: Stored, choice: Choice) -> Stated[float] | None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from orchestrator.paths import Layout
 
+_ABSENT = "manifest unknown"  # what registries say of a digest that they do not have
 _LOCAL_REPOSITORY = "calm-base"
 
 
@@ -45,18 +46,25 @@ def _pulled(client: DockerClient, path: Path) -> str | None:
     lock = read_json(path, _Lock, hint="Check it out again: git checkout containers/base.")
     name = lock.reference.partition(":")[0]
     reference = f"{name}@{lock.digest}"
+    said = ""
     try:
         client.images.get(reference)
     except docker.errors.ImageNotFound:
-        try:
-            client.images.pull(name, tag=lock.digest)
-        except docker.errors.NotFound as error:
-            message = f"base image: expected {lock.reference} with {lock.digest}, as locked in {path}, got: {error}"
-            hint = "That registry has another one, or none; name a local image with CALM_BASE, or look at your mirror."
-            raise AlgorithmFailed(message, hint) from error
-        except docker.errors.APIError:
-            return None
-    return reference
+        said = _pull(client, name, lock.digest)
+    if _ABSENT in said:
+        message = f"base image: expected {lock.reference} with {lock.digest}, as locked in {path}, got: {said}"
+        raise AlgorithmFailed(message, "Look at the mirror that was asked, or name a local image with CALM_BASE.")
+    return None if said else reference
+
+
+def _pull(client: DockerClient, name: str, digest: str) -> str:
+    """Pull an image by its digest and return what went wrong; Docker refuses, Podman says it on the way."""
+    import docker.errors  # noqa: PLC0415 - the docker package takes 0.2 s to import
+
+    try:
+        return "".join(one.get("error", "") for one in client.api.pull(name, tag=digest, stream=True, decode=True))
+    except docker.errors.APIError as error:
+        return str(error)
 
 
 def _made(client: DockerClient, layout: Layout) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
+from msgspec import Struct
+
 from contract.files import atomic, sha256
+from orchestrator.documents import parse_json
 from orchestrator.engines import process
 from orchestrator.engines.failures import diagnose_words
 from orchestrator.engines.python import python
@@ -25,6 +27,35 @@ if TYPE_CHECKING:
 NO_DEPS = "# no-deps"
 _SOURCE_DATE_EPOCH = "315532800"  # 1980-01-01, the earliest time a zip file can hold: wheels built alike are alike
 _LINE = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+) --hash=sha256:(?P<sha256>[0-9a-f]{64})$")
+
+
+class _Hashes(Struct, frozen=True):
+    sha256: str | None = None
+
+
+class _Archive(Struct, frozen=True):
+    hashes: _Hashes = _Hashes()
+
+
+class _Download(Struct, frozen=True):
+    url: str
+    archive_info: _Archive = _Archive()
+
+
+class _Metadata(Struct, frozen=True):
+    name: str
+    version: str
+
+
+class _Installed(Struct, frozen=True):
+    download_info: _Download
+    metadata: _Metadata
+
+
+class _Report(Struct, frozen=True):
+    """What is used of the report of pip, version 1 (pip.pypa.io/en/stable/reference/installation-report)."""
+
+    install: tuple[_Installed, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,17 +141,17 @@ def _resolve(requirements: str, variant: Device, *options: str) -> list[Pin]:
         constraints.write_text("" if variant == "cpu" else "torch!=2.13.0+cpu\n", encoding="utf-8")
         files = ["-r", str(source), "-c", str(constraints)]
         report = pip("install", "--dry-run", "--quiet", "--report", "-", *options, *files)
-    return [_pin(item) for item in json.loads(report)["install"]]
+    return [_pin(item) for item in parse_json(report, _Report, "pip install --report").install]
 
 
-def _pin(item: dict[str, Any]) -> Pin:
-    archive = item["download_info"]["archive_info"]
-    url = urlparse(item["download_info"]["url"])
-    digest = archive.get("hashes", {}).get("sha256")
-    if digest is None and url.scheme == "file":
-        digest = sha256(Path(unquote(url.path)))
-    name = re.sub(r"[-_.]+", "-", item["metadata"]["name"]).lower()
-    return Pin(name=name, version=item["metadata"]["version"], sha256=digest)
+def _pin(item: _Installed) -> Pin:
+    url, digest = urlparse(item.download_info.url), item.download_info.archive_info.hashes.sha256
+    if digest is None and url.scheme != "file":
+        message = f"{item.download_info.url}: expected an index that tells the SHA-256 of its files, got none"
+        raise BadInput(message, "Use an index that does, or a folder of wheels.")
+    digest = digest or sha256(Path(unquote(url.path)))
+    name = re.sub(r"[-_.]+", "-", item.metadata.name).lower()
+    return Pin(name=name, version=item.metadata.version, sha256=digest)
 
 
 def pip(*arguments: str) -> str:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;]+)", re.MULTILINE)
 
+# What is published for x86-64 alone, and what it is called elsewhere.
+RENAMED = {"tensorflow-cpu": "tensorflow"}
 _MACOS = "14.0"  # the oldest that torch 2.13 is published for
 
 
@@ -97,7 +99,10 @@ def make_lock_elsewhere(algorithm: Algorithm, target: Platform) -> Path:
     native, lock = algorithm.lock("cpu"), lock_for(algorithm, "cpu", target)
     source = lock.with_suffix(".in")
     source = source if source.exists() else native.with_name(native.name.replace("-cpu.lock", ".in"))
-    whole, _, alone = source.read_text(encoding="utf-8").partition(NO_DEPS)
+    text = source.read_text(encoding="utf-8")
+    for name, other in RENAMED.items():
+        text = text.replace(f"{name}==", f"{other}==")
+    whole, _, alone = text.partition(NO_DEPS)
     here = [f"{pin.name}=={pin.version.partition('+')[0]}" for pin in read_lock(native)]
     versions = _versions(whole, here, target) | _versions(alone, here, target, "--no-deps")
     known = {

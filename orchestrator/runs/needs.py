@@ -1,40 +1,18 @@
-"""What a run needs before anything is started: a device, targets, a prior, disk, and a folder to write to."""
+"""What a run needs before anything is started: a prior, disk, and a folder to write to."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
 
-from orchestrator.errors import BadInput, DeviceMissing
+from orchestrator.errors import BadInput
 from orchestrator.paths import existing_parent, free_bytes_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from orchestrator.data.movies import Source
-    from orchestrator.domain import Algorithm, Device
     from orchestrator.runs.plan import Plan
-
-
-def check_device(algorithm: Algorithm, device: Device) -> None:
-    """Refuse a device that an algorithm cannot use.
-
-    Raises
-    ------
-    DeviceMissing
-        With those it can use.
-    """
-    if device not in algorithm.devices:
-        message = f"{algorithm.name}: expected a device of {', '.join(algorithm.devices)}, got {device}"
-        raise DeviceMissing(message, f"Use --device {algorithm.devices[0]}.")
-
-
-def check_prior_taken(algorithm: Algorithm, prior: Sequence[Path]) -> None:
-    """Refuse a prior that the algorithm would not use."""
-    if prior and algorithm.prior is None:
-        message = f"{algorithm.name}: expected no prior, as it uses none, got {prior[0]}"
-        raise BadInput(message, "Leave --prior out; `calm list ALGORITHM` says what an algorithm takes.")
 
 
 def check_disk(plans: Sequence[Plan], outputs: Path) -> None:
@@ -79,15 +57,3 @@ def check_writable(outputs: Path) -> None:
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         message = f"{outputs}: expected a folder that can be written to, got one that cannot"
         raise BadInput(message, "Choose another folder with CALM_OUTPUTS.")
-
-
-def check_targets(algorithm: Algorithm, source: Source) -> None:
-    """Refuse movies without targets to an algorithm that learns from them."""
-    learned = (*source.of("train"), *source.of("val")) if algorithm.supervised else ()
-    missing = next((movie for movie in learned if movie.target is None), None)
-    if missing is not None:
-        message = (
-            f"{algorithm.name}: expected a clean target for every movie to learn from, got none for {missing.noisy}"
-        )
-        hint = "It is a ceiling for datasets with targets; `calm list` shows what learns from noisy movies alone."
-        raise BadInput(message, hint)

@@ -13,18 +13,17 @@ from contract import CONTRACT_VERSION
 from contract.job import Inputs, Job
 from orchestrator.algorithms import resolve_params
 from orchestrator.data.inspect import check_gaps, check_path
-from orchestrator.errors import BadInput
+from orchestrator.errors import BadInput, DeviceMissing
 from orchestrator.records import TRAINED, KeyParts, MovieName
 from orchestrator.run import read_run
-from orchestrator.runs.needs import check_device, check_prior_taken, check_targets
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from orchestrator.data.checksums import Checksums
     from orchestrator.data.movies import Source
     from orchestrator.data.recording import Facts, Recording
-    from orchestrator.domain import Algorithm, Command, Image
+    from orchestrator.domain import Algorithm, Command, Device, Image
     from orchestrator.paths import Layout, RunFolder
     from orchestrator.run import Run
     from orchestrator.runs.settings import Settings
@@ -153,9 +152,9 @@ def make_plan(  # noqa: PLR0913 - everything a run depends on
     DeviceMissing
         When the algorithm cannot use the device.
     """
-    check_device(algorithm, settings.device)
-    check_prior_taken(algorithm, prior)
-    check_targets(algorithm, source)
+    _check_device(algorithm, settings.device)
+    _check_prior_taken(algorithm, prior)
+    _check_targets(algorithm, source)
     params = resolve_params(algorithm, settings.preset, dict(settings.overrides))
     if (params.get("detector"), params.get("detector_gaps")) != ("repair", "fill"):
         check_gaps(source.recordings.values())
@@ -195,7 +194,7 @@ def outlined_plan(  # noqa: PLR0913 - everything a run depends on, but for its f
     BadInput
         For a parameter or preset that cannot be used.
     """
-    check_targets(algorithm, source)
+    _check_targets(algorithm, source)
     params = resolve_params(algorithm, settings.preset, dict(settings.overrides))
     experiment = f"{algorithm.folder_name}-{source.name}-{settings.preset}"
     names = sorted(movie.noisy.name for movie in source.movies)
@@ -213,6 +212,38 @@ def outlined_plan(  # noqa: PLR0913 - everything a run depends on, but for its f
         key=key,
         folder=layout.run(experiment, key),
     )
+
+
+def _check_device(algorithm: Algorithm, device: Device) -> None:
+    """Refuse a device that an algorithm cannot use.
+
+    Raises
+    ------
+    DeviceMissing
+        With those it can use.
+    """
+    if device not in algorithm.devices:
+        message = f"{algorithm.name}: expected a device of {', '.join(algorithm.devices)}, got {device}"
+        raise DeviceMissing(message, f"Use --device {algorithm.devices[0]}.")
+
+
+def _check_prior_taken(algorithm: Algorithm, prior: Sequence[Path]) -> None:
+    """Refuse a prior that the algorithm would not use."""
+    if prior and algorithm.prior is None:
+        message = f"{algorithm.name}: expected no prior, as it uses none, got {prior[0]}"
+        raise BadInput(message, "Leave --prior out; `calm list ALGORITHM` says what an algorithm takes.")
+
+
+def _check_targets(algorithm: Algorithm, source: Source) -> None:
+    """Refuse movies without targets to an algorithm that learns from them."""
+    learned = (*source.of("train"), *source.of("val")) if algorithm.supervised else ()
+    missing = next((movie for movie in learned if movie.target is None), None)
+    if missing is not None:
+        message = (
+            f"{algorithm.name}: expected a clean target for every movie to learn from, got none for {missing.noisy}"
+        )
+        hint = "It is a ceiling for datasets with targets; `calm list` shows what learns from noisy movies alone."
+        raise BadInput(message, hint)
 
 
 def _input_checksums(source: Source, prior: tuple[Path, ...], checksums: Checksums, *, targets: bool) -> dict[str, str]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.data.fetch import Progress
-    from orchestrator.domain import Image
+    from orchestrator.domain import Algorithm, Image
     from orchestrator.experiments import Experiment
     from orchestrator.reproduce.forecast import Estimate
     from orchestrator.run import Run
@@ -96,6 +96,7 @@ class Planner:
         self._make = make
         self._checksums = Checksums(session.layout.checksums)
         self._movies: dict[object, Source | Outline | BadInput] = {}
+        self._algorithms: dict[str, Algorithm] = {}
         self._images: dict[tuple[str, str], Image] = {}
 
     def all_of(self, tasks: Iterable[Task]) -> tuple[Planned, ...]:
@@ -124,9 +125,8 @@ class Planner:
         if not isinstance(movies, Source):
             message = f"{task.dataset}: expected its movies, got none: {', '.join(movies.missing)}"
             raise BadInput(message, f"`calm data fetch {task.dataset}` gets what can be had.")
-        algorithm = algorithm_named(self._session.layout.containers, task.algorithm)
         plan = make_plan(
-            algorithm,
+            self._algorithm(task),
             self._image(task),
             source=movies,
             settings=task.settings(),
@@ -153,7 +153,7 @@ class Planner:
             else (movies.source, movies.facts)
         )
         plan = outlined_plan(
-            algorithm_named(self._session.layout.containers, task.algorithm),
+            self._algorithm(task),
             self._image(task),
             source=source,
             facts=facts,
@@ -187,9 +187,13 @@ class Planner:
     def _image(self, task: Task) -> Image:
         name = task.algorithm, task.device
         if name not in self._images:
-            algorithm = algorithm_named(self._session.layout.containers, task.algorithm)
-            self._images[name] = self._session.image(algorithm, task.device)
+            self._images[name] = self._session.image(self._algorithm(task), task.device)
         return self._images[name]
+
+    def _algorithm(self, task: Task) -> Algorithm:
+        if task.algorithm not in self._algorithms:
+            self._algorithms[task.algorithm] = algorithm_named(self._session.layout.containers, task.algorithm)
+        return self._algorithms[task.algorithm]
 
 
 def prepare(planned: Sequence[Planned], session: Session, progress: Progress) -> None:

@@ -26,6 +26,7 @@ _START_MINUTES = 10  # for a queue's own steps, the start of an environment, and
 _UNKNOWN_MINUTES = {True: 24 * 60, False: 2 * 60}  # with and without training, where nothing was timed
 _TRIES = 3  # of a task whose node was lost
 _MORE = 2
+_STALLED = 2  # attempts in a row that come no further; a node that starts slowly is no reason to give up
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,9 +77,9 @@ def next_resources(attempts: tuple[Attempt, ...], node: Node) -> Resources | str
                 return f"no node has more memory than {more} MiB"
             return structs.replace(last.resources, memory_mb=more)
         case "walltime":
-            before = [one for one in attempts[:-1] if one.state == "walltime"]
-            if before and (before[-1].stage, before[-1].step) == (last.stage, last.step):
-                return f"no step further than the attempt before it, in {last.resources.minutes} minutes each"
+            steps = [one.step for one in attempts if one.state == "walltime" and one.stage == last.stage]
+            if len(steps) > _STALLED and max(steps[-_STALLED:]) <= max(steps[:-_STALLED]):
+                return f"no step further in {_STALLED} attempts of {last.resources.minutes} minutes each"
             return last.resources
         case "node lost":
             lost = sum(one.state == "node lost" for one in attempts)

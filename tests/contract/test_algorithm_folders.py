@@ -22,7 +22,6 @@ from orchestrator.paths import layout
 
 FOLDERS = sorted(path.parent for path in CONTAINERS.glob("*/algorithm.yaml"))
 NAMES = [folder.name for folder in FOLDERS]
-RUNS = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in NAMES]  # tests of a folder share its run
 IN_EVERY_FOLDER = ("algorithm.yaml", "Dockerfile", "requirements.in", "requirements-cpu.lock", "run.py", "README.md")
 
 
@@ -84,7 +83,7 @@ def run(shared_calm, tiny_movie, pairs, name):
     return shared_calm.run_folder(f"{name}-{given[1] if supervised else 'tiny'}-smoke", seed=7)
 
 
-@pytest.mark.parametrize("name", RUNS, scope="module")
+@pytest.mark.parametrize("name", NAMES, scope="module")
 def test_a_smoke_run_keeps_every_promise_of_the_contract(run, name):
     (path,) = (run / "predictions" / "train").glob("*.tif")
     record = json.loads((run / "run.json").read_text())
@@ -113,24 +112,24 @@ def test_a_smoke_run_keeps_every_promise_of_the_contract(run, name):
         assert last["step"] == last["steps"]
 
 
-@pytest.mark.parametrize("name", RUNS, scope="module")
+@pytest.mark.parametrize("name", NAMES, scope="module")
 def test_two_smoke_runs_give_the_same_bytes(shared_calm, run):
     _verify(shared_calm, run, "venv")
 
 
-@pytest.mark.parametrize("name", RUNS, scope="module")
+@pytest.mark.parametrize("name", NAMES, scope="module")
 def test_a_training_killed_half_way_resumes_to_the_same_bytes(run, tmp_path, name):
     check_resuming(environment_of(load_algorithm(CONTAINERS / name)), run, tmp_path)
 
 
-@pytest.mark.parametrize("name", RUNS, scope="module")
+@pytest.mark.parametrize("name", NAMES, scope="module")
 def test_memory_of_predict_does_not_grow_with_the_number_of_frames(run, tmp_path, name):
     algorithm = load_algorithm(CONTAINERS / name)
     check_memory(environment_of(algorithm), algorithm, run, tmp_path)
 
 
 @pytest.mark.engine("docker")  # on all engines for three of the folders: tests/engines/test_same_bytes.py
-@pytest.mark.parametrize("name", RUNS, scope="module")
+@pytest.mark.parametrize("name", NAMES, scope="module")
 def test_venv_and_docker_give_the_same_bytes(shared_calm, run):
     _verify(shared_calm, run, "docker")
 
@@ -146,14 +145,7 @@ def _verify(calm, run, engine):
 
 
 @pytest.mark.timeout(2400)  # a folder trains on purpose, on whatever machine this is
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(one.name, marks=pytest.mark.xdist_group(f"tests-{one.name}"))
-        for one in FOLDERS
-        if (one / "tests").is_dir()
-    ],
-)
+@pytest.mark.parametrize("name", [folder.name for folder in FOLDERS if (folder / "tests").is_dir()])
 def test_the_tests_of_a_folder_pass_in_its_own_environment(shared_calm, tmp_path, name):
     """The environment of the image runs them; what only tests need lies beside it, not in it."""
     built = shared_calm("build", name, "--engine", "venv")
@@ -165,9 +157,7 @@ def test_the_tests_of_a_folder_pass_in_its_own_environment(shared_calm, tmp_path
         text=True,
         check=False,
         cwd=tmp_path,
-        env=shared_calm.environment(
-            PYTHONPATH=search_path(name, python), OMP_NUM_THREADS="2", PYTHONDONTWRITEBYTECODE="1"
-        ),
+        env=shared_calm.environment(PYTHONPATH=search_path(name, python), PYTHONDONTWRITEBYTECODE="1"),
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
 

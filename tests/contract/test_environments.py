@@ -103,9 +103,7 @@ def test_the_tests_of_an_environment_pass_in_it(shared_calm, tmp_path, algorithm
     built = shared_calm("build", algorithm.full_name, "--engine", "venv")
     assert built.returncode == 0, built.stderr
     python = python_of(built.stdout)
-    environment = shared_calm.environment(
-        PYTHONPATH=search_path(algorithm.name, python), OMP_NUM_THREADS="2", PYTHONDONTWRITEBYTECODE="1"
-    )
+    environment = shared_calm.environment(PYTHONPATH=search_path(algorithm.name, python), PYTHONDONTWRITEBYTECODE="1")
     done = subprocess.run(
         [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests],
         capture_output=True, text=True, check=False, cwd=tmp_path, env=environment,

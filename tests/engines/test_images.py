@@ -62,7 +62,7 @@ def test_an_image_says_what_it_is_and_does_not_run_as_root(identity):
     assert about["version"] == "0.1.0"
     assert about["source"] == "containers/identity of calm 0.1.0"
     assert about["licenses"] == "BSD-3-Clause"
-    assert about["title"] == "Identity"
+    assert about["title"] == "Identity (control)"
     assert labels["org.opencontainers.image.base.name"].startswith(("python@sha256:", "calm-base:"))
     assert labels["org.calm.image"] == image.digest
     assert "calm.stage" not in labels

@@ -64,7 +64,7 @@ def world(tmp_path_factory):
 def _sif(algorithm):
     image, engine = image_of(algorithm, "cpu", layout()), apptainer_engine(layout())
     if engine.find(image) is None:
-        prepare(algorithm, image)
+        prepare(algorithm, image, layout())
         engine.convert(image)
 
 

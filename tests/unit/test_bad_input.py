@@ -96,7 +96,7 @@ def test_a_prior_that_cannot_be_used_or_is_missing_is_refused_before_anything_is
     home = tmp_path / "home"  # with no environment in it
     done = calm("run", "hdn", "--input", movie, "--engine", "venv", *arguments, CALM_HOME=str(home))
     _refused(calm, done, sentence)
-    assert not (home / "envs").exists()
+    assert not (home / "environments").exists()
 
 
 @pytest.mark.parametrize("name", ["n2v", "n2v@study", "n2n", "deepcad"])

@@ -51,7 +51,14 @@ def new(calm, tmp_path):
     """Return the command `calm` of a checkout that has the folder."""
     checkout = tmp_path / "checkout"
     ignored = shutil.ignore_patterns("__pycache__", "files")
-    for name in ("orchestrator", "data", "containers/contract", "containers/identity", "containers/mean"):
+    for name in (
+        "orchestrator",
+        "data",
+        "containers/base",
+        "containers/contract",
+        "containers/identity",
+        "containers/mean",
+    ):
         shutil.copytree(CONTAINERS.parent / name, checkout / name, ignore=ignored)
     _copied_folder(checkout / "containers")
     path = f"{checkout}:{checkout / 'containers'}"
@@ -92,7 +99,8 @@ def test_a_control_that_a_folder_declares_is_scored_shown_and_scored_anew(calm, 
     (folder / "scores.json").write_text(json.dumps(old))
     (folder / "frames-still.csv").unlink()
     printed = new("evaluate", folder)
-    assert f"new-movie-default still train residual_sd: mean {found['mean']:.5g} " in printed
+    row = next(line for line in printed.splitlines() if line.startswith("new-still"))
+    assert row.split()[1:3] == ["control", f"{found['mean']:.2f}"]  # "Removed, sd" comes first without a target
     assert (folder / "frames-still.csv").exists()
     assert np.isfinite(found["mean"])
 

@@ -54,7 +54,7 @@ def test_the_example_of_evaluation_alone_works_as_it_is_printed(calm, movie):
     (program,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "architecture.md").read_text("utf-8"), _BLOCK)
     program = program.replace("outputs/identity-movie-default/KEY", str(calm.run_folder("identity-movie-default")))
     shown = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
-    assert shown.startswith("train/movie.tif 0.0\nMay I believe train/movie.tif?")
+    assert shown.startswith("train/movie.tif 0.0\nMay I believe movie.tif?")
 
 
 def test_the_readme_fits_on_two_screens():

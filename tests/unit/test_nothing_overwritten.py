@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.cli.root import PagePath
 from orchestrator.errors import BadInput, EngineMissing
+from orchestrator.paths import RunFolder
 from orchestrator.runs import session as module
 from orchestrator.runs.session import Session
 
@@ -63,14 +64,18 @@ class Lacking(Session):
             message = "no image of the control"
             raise EngineMissing(message, "Build it.")
         self.built.append(algorithm)
+        return SimpleNamespace(unusable=())
 
 
-def test_no_job_starts_before_the_environments_of_the_controls_are_there(monkeypatch):
+def test_no_job_starts_before_the_environments_of_the_controls_are_there(monkeypatch, tmp_path):
     started = []
     monkeypatch.setattr(module, "finished", lambda _: None)
     monkeypatch.setattr(module, "execute", lambda plan, *_: started.append(plan))
     session = Lacking(layout=None, engine_name="apptainer", progress=None, say=None)
-    plans = [SimpleNamespace(algorithm=name, image=None) for name in ("algorithm", "control")]
+    plans = [
+        SimpleNamespace(algorithm=name, image=None, folder=RunFolder(path=tmp_path / name), jobs=tuple)
+        for name in ("algorithm", "control")
+    ]
     with pytest.raises(EngineMissing, match="no image of the control"):
         session.run_all(plans)
     assert session.built == ["algorithm"]

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.algorithms import in_environment, load_algorithms
 from orchestrator.engines.locks import read_lock
-from orchestrator.engines.platforms import LINUX, OTHERS, host, lock_for
+from orchestrator.engines.platforms import LINUX, OTHERS, RENAMED, host, lock_for
 from orchestrator.errors import BadInput
 from orchestrator.paths import layout
 
@@ -18,8 +18,6 @@ ENVIRONMENTS = [
     for one in load_algorithms(layout().containers).values()
     for each in (one, *(in_environment(one, name) for name in one.environments))
 ]
-# TensorFlow for processors alone is published for x86-64 only; elsewhere the package without a suffix is that.
-RENAMED = {"tensorflow-cpu": "tensorflow"}
 
 
 @pytest.mark.parametrize("target", OTHERS, ids=lambda one: one.name)

@@ -66,6 +66,48 @@
       () => saveText("scores " + table.dataset.name + ".csv", csv(cells(table))));
   }
 
+  // Downloads of a movie: the pictures of the frame that is shown, traces of all regions, the moving pictures.
+  const saveFigure = (viewer) => {
+    const shown = [...viewer.querySelectorAll(".frame:not([hidden]) .intensities img")];
+    const canvas = document.createElement("canvas");
+    canvas.width = shown.reduce((sum, one) => sum + one.naturalWidth + 8, -8);
+    canvas.height = Math.max(...shown.map((one) => one.naturalHeight)) + 20;
+    const context = canvas.getContext("2d");
+    context.fillStyle = "#fff";
+    context.fillRect(0, 0, canvas.width, canvas.height);
+    context.fillStyle = "#000";
+    context.font = "14px sans-serif";
+    let left = 0;
+    for (const one of shown) {
+      context.fillText(one.closest(".pane").dataset.name, left, 14);
+      context.drawImage(one, left, 20);
+      left += one.naturalWidth + 8;
+    }
+    save(viewer.getAttribute("aria-label") + ".png", canvas.toDataURL());
+  };
+  const saveTraces = (button) => {
+    const rows = [["region", "stack", "x", "value"]];
+    for (const box of button.closest("section").querySelectorAll(".gallery .plot")) {
+      const given = JSON.parse(box.dataset.plot);
+      for (const line of given.series) {
+        given.xs[line.x].forEach((x, place) => rows.push([given.title, line.name, x, line.y[place]]));
+      }
+    }
+    saveText(button.dataset.name + " traces.csv", csv(rows));
+  };
+  const onClick = (selector, act) => {
+    for (const button of document.querySelectorAll(selector)) {
+      button.hidden = false;
+      button.addEventListener("click", () => act(button));
+    }
+  };
+  onClick("button.save-figure", (button) => saveFigure(button.closest(".viewer")));
+  onClick("button.save-traces", saveTraces);
+  onClick("button.save-preview", (button) => {
+    const picture = button.closest("details").querySelector("img.preview");
+    save(button.dataset.name + " preview." + picture.src.slice(11, picture.src.indexOf(";")), picture.src);
+  });
+
   for (const table of document.querySelectorAll("table.sortable")) {
     for (const button of table.querySelectorAll("th button")) {
       button.addEventListener("click", () => sortBy(table, button.closest("th")));

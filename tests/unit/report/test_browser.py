@@ -310,6 +310,22 @@ def test_the_table_and_the_values_of_a_plot_are_downloaded_as_csv(report):
     assert len(text.splitlines()) == 1 + 40
 
 
+def test_pictures_traces_and_moving_pictures_of_a_movie_are_downloaded(report):
+    _, text = saved(report, ".save-traces")
+    lines = text.splitlines()
+    assert lines[0] == "region,stack,x,value"
+    assert {line.split(",")[-3] for line in lines[1:]} == {"noisy", "n2v", "mean", "target"}
+    report.run(
+        "window.saved = [];"
+        "HTMLAnchorElement.prototype.click = function () { window.saved.push(this.download, this.href.slice(0, 15)); };"
+    )
+    report.click(".save-figure")
+    report.click(".save-preview")
+    figure, figure_data, preview, preview_data = report.run("return window.saved")
+    assert (figure.endswith(".png"), figure_data) == (True, "data:image/png;")
+    assert preview_data.startswith("data:image/" + preview.rpartition(".")[2])
+
+
 def test_copy_gives_the_whole_path(report, files):
     report.run("navigator.clipboard.writeText = text => { window.copied = text; return Promise.resolve(); }")
     report.click("button.copy")
