@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -28,17 +29,26 @@ def stopped_at_once() -> Iterator[None]:
 
 
 def stop_raises() -> None:
-    """Let a stop from now on raise KeyboardInterrupt, so that whatever runs is ended on the way out."""
+    """Let a stop from now on raise KeyboardInterrupt, so that whatever runs is ended on the way out.
+
+    Python puts the default back while it ends, which would kill a command whose work is done.
+    """
     for number in _STOPS:
         signal.signal(number, signal.default_int_handler)
+    atexit.unregister(_ignore_stops)
+    atexit.register(_ignore_stops)
 
 
 def say_stopped() -> NoReturn:
     """Say that the command was stopped, and exit; a further stop can no longer disturb that."""
-    for number in _STOPS:
-        signal.signal(number, signal.SIG_IGN)
+    _ignore_stops()
     sys.stderr.write(f"\n{_WORDS}" if sys.stderr.isatty() else _WORDS)
     sys.exit(_CODE)
+
+
+def _ignore_stops() -> None:
+    for number in _STOPS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _end(*_: object) -> NoReturn:

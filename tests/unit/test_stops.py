@@ -118,3 +118,20 @@ def test_a_stop_anywhere_is_one_sentence_a_hint_and_130(calm, place, number):
     assert done.stderr == (
         "Error: stopped from outside, by Ctrl-C or SIGTERM\nHint: The same command goes on where this one stopped.\n"
     )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda one: one.name)
+def test_a_stop_after_the_work_is_done_changes_nothing(calm, number):
+    code = (
+        "import os\nclass Last:\n    def __del__(self, kill=os.kill, me=os.getpid()):\n"
+        f"        kill(me, {int(number)})\nimport sys; sys.last = Last()\n"
+        "from orchestrator.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "list", "mean"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=calm.environment(),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
