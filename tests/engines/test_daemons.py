@@ -76,11 +76,10 @@ def own_docker(tmp_path, monkeypatch, probe):
         network = ["--bridge", "none", "--iptables=false", "--ip-masq=false"]
         command = [str(word) for word in ("dockerd", *state, "-H", f"unix://{socket}", *network)]
         with Daemon(command, socket, tmp_path) as process:
-            with (folder / "image.tar").open("w+b") as archive:
+            with (folder / "image.tar").open("wb") as archive:
                 engine.save(image, archive)
-                archive.seek(0)
-                monkeypatch.setenv("DOCKER_HOST", f"unix://{socket}")
-                replace(engine, server=DockerServer()).load(archive, image)
+            monkeypatch.setenv("DOCKER_HOST", f"unix://{socket}")
+            replace(engine, server=DockerServer()).load(folder / "image.tar", image)
             yield process
 
 

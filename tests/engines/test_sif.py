@@ -76,12 +76,11 @@ def test_a_sif_is_named_by_the_digest_of_its_image_and_says_what_it_was_made_fro
     assert left == {sif.name, sif.with_suffix(".json").name, sif.with_suffix(".lock").name}
 
 
-def test_a_finished_sif_is_reused_without_archive_or_daemon(home):
+def test_a_finished_sif_is_reused_without_archive_or_daemon(home, image):
     (sif,) = (home / "sif").glob("*.sif")
     before = sif.stat().st_mtime_ns
-    done = _sif(home)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[0] == str(sif)
+    found = make_sif(replace(layout(), home=home), image, lambda _: pytest.fail("asked for an archive"), print)
+    assert found.path == sif
     assert sif.stat().st_mtime_ns == before
 
 
@@ -98,8 +97,8 @@ def test_a_sif_that_differs_from_its_image_in_one_file_is_refused_by_name(home, 
 def test_an_archive_of_another_image_is_refused_and_nothing_is_left(archive, image, tmp_path):
     other = replace(image, digest="0" * 64)
     with pytest.raises(errors.BadInput, match="expected the image 000000000000"):
-        make_sif(tmp_path / "sif", other, lambda _: archive)
-    assert find_sif(tmp_path / "sif", other) is None
+        make_sif(replace(layout(), home=tmp_path), other, lambda _: archive, print)
+    assert find_sif(replace(layout(), home=tmp_path), other) is None
     assert {path.suffix for path in (tmp_path / "sif").iterdir()} == {".lock"}
 
 
