@@ -41,6 +41,7 @@ def declared_plots(rows: Sequence[Row], movies: Sequence[MovieContent]) -> list[
 
 
 def _of_file(path: Path, split: str, movies: Sequence[MovieContent]) -> Iterator[Plot]:
+    own = any(movie.part.own for movie in movies if movie.part.split == split)  # such movies are of no kind
     targets = {movie.name: movie for movie in movies if movie.part.split == split and movie.target is not None}
     for declared in read_figures(path):
         curves = declared.curves or tuple(_scored(declared.scored, path, targets))
@@ -49,7 +50,7 @@ def _of_file(path: Path, split: str, movies: Sequence[MovieContent]) -> Iterator
         series = tuple(_series(curve, index) for index, curve in enumerate(curves[:CURVES]))
         lines = [one.y for one in series if not one.points]
         yield Plot(
-            title=f"{declared.title} ({kind_of(split)})" if split else declared.title,
+            title=f"{declared.title} ({kind_of(split)})" if split and not own else declared.title,
             x=declared.x,
             y=declared.y or "SI-PSNR (dB)",
             series=series,

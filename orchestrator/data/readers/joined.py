@@ -128,6 +128,7 @@ def _joined(given: Path, all_stored: Sequence[Stored]) -> Stored:
         parts=tuple(part for one in all_stored for part in one.parts),
         others=tuple(dict.fromkeys(path for one in all_stored for path in one.others)),
         lengths=(-(-planes // first.stride(0)), *first.lengths[1:]),
+        axes=first.axes or "T",  # single images follow each other in time
         planes=planes,
         notes=tuple(note for one in all_stored for note in one.notes),
         header=None,
