@@ -58,7 +58,7 @@ class _Group:
     @property
     def own(self) -> bool:
         """Whether the movies are files of the user."""
-        return all(entry.own for entry in self.entries)
+        return any(entry.own for entry in self.entries)  # they are on the same files
 
     def part(self, split: str, protocol: str = "") -> Part:
         """Return the part of a split."""
