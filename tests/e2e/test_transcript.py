@@ -38,6 +38,7 @@ def desk(tmp_path, real_movie):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif("CALM_TRANSCRIPT" not in os.environ, reason="takes minutes; CALM_TRANSCRIPT=1 runs it")
 @pytest.mark.timeout(900)
 def test_the_way_from_a_movie_to_a_figure_works_as_it_is_printed(desk):
     commands = "\n".join(BLOCKS.findall((ROOT / "docs" / "own-movie.md").read_text("utf-8")))
