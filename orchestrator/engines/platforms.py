@@ -6,9 +6,7 @@ import os
 import platform
 import re
 import sys
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from uv import find_uv_bin
@@ -18,11 +16,13 @@ from orchestrator.engines import process
 from orchestrator.engines.locks import NO_DEPS, Pin, pip, read_lock
 from orchestrator.engines.python import VERSION
 from orchestrator.errors import BadInput, CalmError
+from orchestrator.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-    from orchestrator.domain import Algorithm
+    from orchestrator.domain import Algorithm, Device
 
 _PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;]+)", re.MULTILINE)
 
@@ -82,9 +82,9 @@ def host() -> Platform:
     return _HOSTS[machine]
 
 
-def lock_for(algorithm: Algorithm, variant: str, target: Platform) -> Path:
+def lock_for(algorithm: Algorithm, variant: Device, target: Platform) -> Path:
     """Return the path of the lock of an environment for a platform."""
-    lock = algorithm.lock("cpu" if variant == "cpu" else "cuda")
+    lock = algorithm.lock(variant)
     return lock if target is LINUX else lock.with_name(f"{lock.stem}-{target.name}.lock")
 
 
@@ -121,8 +121,8 @@ def make_lock_elsewhere(algorithm: Algorithm, target: Platform) -> Path:
 def _versions(requirements: str, here: Sequence[str], target: Platform, *options: str) -> dict[str, str]:
     """Return the version of every package that requirements need there, those of the lock for here where they fit."""
     named = {match[1].lower() for match in _PINNED.finditer(requirements)}
-    with tempfile.TemporaryDirectory() as made:
-        wanted, known = Path(made) / "wanted.in", Path(made) / "known.in"
+    with scratch() as made:
+        wanted, known = made / "wanted.in", made / "known.in"
         wanted.write_text(requirements, encoding="utf-8")
         known.write_text("\n".join(one for one in here if one.partition("==")[0] not in named), encoding="utf-8")
         where = ["--python-platform", target.resolver, "--python-version", VERSION]
@@ -136,11 +136,11 @@ def _versions(requirements: str, here: Sequence[str], target: Platform, *options
 def _downloaded(name: str, version: str, target: Platform) -> Pin:
     tags = [part for tag in target.tags for part in ("--platform", tag)]
     wheels = [*tags, "--python-version", VERSION, "--implementation", "cp", "--only-binary", ":all:"]
-    with tempfile.TemporaryDirectory() as folder:
-        arguments = ["download", "--quiet", "--no-deps", "--dest", folder, f"{name}=={version}"]
+    with scratch() as folder:
+        arguments = ["download", "--quiet", "--no-deps", "--dest", str(folder), f"{name}=={version}"]
         try:
             pip(*arguments, *wheels)
         except CalmError:  # published as source only
             pip(*arguments, "--no-binary", name)
-        (found,) = Path(folder).iterdir()
+        (found,) = folder.iterdir()
         return Pin(name=name, version=version, sha256=sha256(found))

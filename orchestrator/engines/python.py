@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from uv import find_uv_bin
 
 from orchestrator.engines import process
-from orchestrator.errors import AlgorithmFailed, BadInput
+from orchestrator.errors import AlgorithmFailed, BadInput, CalmError
 from orchestrator.paths import layout
 
 VERSION = "3.11"  # of every environment, so that one lock serves all engines
@@ -49,8 +48,8 @@ def version_of(path: Path) -> str | None:
     """Return the whole version of a Python, None where it is not of the pinned one or does not start."""
     asked = [str(path), "-I", "-c", "import platform; print(platform.python_version())"]
     try:
-        answer = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=60).stdout.strip()  # noqa: S603
-    except (OSError, subprocess.SubprocessError):
+        answer = process.run(asked).strip()
+    except (OSError, CalmError):  # not a program that runs, or one that fails
         return None
     return answer if answer.startswith(f"{VERSION}.") else None
 

@@ -126,11 +126,10 @@ class Resources(Document, frozen=True, kw_only=True):
 
 
 class Place(Document, frozen=True, kw_only=True):
-    """How the tasks of a sweep run: on which engine and executor, and where inputs are copied to."""
+    """How the tasks of a sweep run: on which engine and executor."""
 
     engine: Name
     executor: Literal["local", "slurm"]
-    scratch: Path | None = None
 
 
 class Entry(Document, frozen=True, kw_only=True):
