@@ -95,6 +95,7 @@ def where(tmp_path_factory):
     containers = root / "containers"
     containers.mkdir()
     shutil.copyfile(ROOT / "containers" / "experiments.yaml", containers / "experiments.yaml")
+    shutil.copytree(ROOT / "containers" / "base", containers / "base")
     mean = yaml.safe_load((ROOT / "containers" / "mean" / "algorithm.yaml").read_text())
     for path in sorted((ROOT / "containers").glob("*/algorithm.yaml")):
         if path.parent.name in {"identity", "mean"}:

@@ -37,7 +37,7 @@ def test_a_bundle_brings_all_that_a_run_needs(calm, tmp_path, movie, images, eng
     made = calm("bundle", "create", tmp_path / "calm.tar", "identity", "--images", images)
     assert made.returncode == 0, made.stderr
     verified = offline("bundle", "verify", tmp_path / "calm.tar")
-    assert verified.stdout == "Every file is as it was packed.\n"
+    assert verified.stdout.startswith("Every file is as it was packed.\nRoot digest")
     loaded = offline("bundle", "load", tmp_path / "calm.tar")
     assert loaded.returncode == 0, loaded.stderr
     done = offline("run", "identity", "--input", movie, "--engine", engine, "--threads", 1)
