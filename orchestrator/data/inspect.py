@@ -21,6 +21,7 @@ from orchestrator.data.readers import open_planes
 from orchestrator.data.readers.choose import choose
 from orchestrator.data.readers.ome import narrowed
 from orchestrator.data.recording import Recording, Stated
+from orchestrator.data.targets import check_target
 from orchestrator.documents import plain
 from orchestrator.errors import BadInput
 from orchestrator.scratch import scratch
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from contract.stacks import Stack
     from orchestrator.data.checksums import Checksums
     from orchestrator.data.readers.choose import Frames
     from orchestrator.data.readers.planes import Planes, Stored
@@ -209,14 +209,14 @@ class Inspector:
         self.checksums.found(f"{content} output", check)
 
 
-def check_movies(name: str, movies: tuple[Movie, ...], recordings: dict[Path, Recording]) -> None:
+def check_movies(name: str, movies: tuple[Movie, ...], recordings: dict[Path, Recording], checksums: Checksums) -> None:
     """Check the movies of a run against each other, and their targets.
 
     Raises
     ------
     BadInput
-        For one frame where a movie is expected, two movies of one name, a target of another shape than its movie or of
-        one grey value, and a truth that does not fit.
+        For one frame where a movie is expected, two movies of one name, a target that `check_target` refuses, and a
+        truth that does not fit.
     """
     for movie in movies:
         recording = recordings[movie.noisy]
@@ -224,7 +224,7 @@ def check_movies(name: str, movies: tuple[Movie, ...], recordings: dict[Path, Re
             message = f"{recording.given}: expected a movie of at least 2 frames, got 1"
             raise BadInput(message, _one_frame_hint(recording))
         if movie.target is not None:
-            _check_target(movie.target, movie, recording)
+            check_target(movie.target, movie.noisy.name, recording.shape, checksums)
         if movie.truth is not None:
             read_truth(movie.truth, recording.shape)
     names = [f"{movie.split}/{movie.noisy.name}" for movie in movies]
@@ -373,30 +373,6 @@ def _one_frame_hint(recording: Recording) -> str:
     if others > 0:
         return f"It is one of {others + 1} numbered files; give them all in quotes: --input '{first.parent / pattern}'."
     return "Denoisers learn from time; for single images say so with --axes YX."
-
-
-def _check_target(path: Path, movie: Movie, recording: Recording) -> None:
-    try:
-        with open_stack(path) as target:
-            shape, value = target.shape, _one_value(target)
-    except JobRefused as error:
-        raise BadInput(str(error), "A target is a TIFF stack of the same frames as its movie.") from error
-    if shape != recording.shape:
-        message = f"{path}: expected the shape of {movie.noisy.name}, {recording.shape}, got {shape}"
-        raise BadInput(message, "A target has the same frames and size as its noisy movie.")
-    if value is not None:
-        message = f"{path}: expected a target with structure, got one grey value, {value}"
-        raise BadInput(message, "No metric is defined against a constant target.")
-
-
-def _one_value(stack: Stack) -> float | None:
-    """Return the grey value of a stack that has only one; the first block tells of nearly every other."""
-    value = None
-    for block in stack.blocks(16):
-        value = block.flat[0] if value is None else value
-        if not (block == value).all():
-            return None
-    return None if value is None else float(value)
 
 
 def _check_shape(recording: Recording, shape: tuple[int, ...]) -> None:
