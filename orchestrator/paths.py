@@ -128,7 +128,7 @@ class Layout:
     @property
     def caches(self) -> tuple[Path, ...]:
         """Folders in which temporary ones are made, beside the temporary folder of the system."""
-        return self.home, self.wheels, self.envs, self.contexts, self.stacks
+        return self.home, self.wheels, self.envs, self.contexts, self.stacks, self.sifs, self.data
 
     def run(self, experiment: str, key: str) -> RunFolder:
         """Return the folder of a run."""
