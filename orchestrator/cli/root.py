@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from functools import cache
@@ -139,6 +138,8 @@ def main(*, debug: bool) -> None:
         calm run n2v --data demo --preset quick
         calm run n2v --input movie.tif
     """  # noqa: D301 - click reads \b as "do not wrap"
+    import logging
+
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(name)s: %(message)s")
 
 

@@ -14,6 +14,7 @@ GROUND = {
     "domain",
     "errors",
     "experiments",
+    "origin",
     "paths",
     "records",
     "regions",
