@@ -58,7 +58,7 @@ def _in_folder(folder: Path) -> Iterator[tuple[str, Content]]:
 def _in_tar(archive: Path) -> Iterator[tuple[str, Content]]:
     with tarfile.open(archive) as tar:
         for member in tar:
-            stream = tar.extractfile(member) if member.isfile() else None
+            stream = tar.extractfile(member) if member.isfile() and not member.issparse() else None
             if stream is None:
                 if not member.isdir():
                     yield member.name, _LINK

@@ -199,7 +199,9 @@ class Inspector:
                         create_empty(folder / "begun.tif", header, np.dtype(dtype))
                         with open_stack(folder / "begun.tif") as stack:
                             _check_shape(recording, stack.shape)
-            except (AlgorithmFailed, JobRefused, ValueError, TypeError, KeyError) as error:
+            except OSError:  # of the disk
+                raise
+            except Exception as error:  # tifffile raises many classes on metadata that it cannot write
                 message = f"{recording.given}: its prediction cannot be written with its metadata ({error})"
                 raise BadInput(
                     message, "Save the movie without these metadata, for instance as a plain TIFF."

@@ -51,6 +51,20 @@ datasets:
       - {path: truth.npz, split: train, role: truth}
     targets:
       - {find: noisy, replace: target}
+  drawn:
+    title: Drawn
+    summary: A movie whose regions somebody drew
+    access: restricted
+    instructions: Ask for it.
+    licence: CC0
+    folder: drawn
+    axes: TYX
+    files:
+      - {path: noisy.tif, split: train, role: noisy}
+      - {path: target.tif, split: train, role: target}
+      - {path: labels.tif, split: train, role: truth}
+    targets:
+      - {find: noisy, replace: target}
 """
 STUDY_TABLE = "filename,Low_SNR_PSNR,Pred_PSNR,PSNR_diff\na.tif,21.5,24.25,2.75\nb.tif,20.5,24.75,4.25\n"
 RUN = {
@@ -90,6 +104,7 @@ TABLE = {
     "manifest.lock.json": DATA,
     "data/own/truth.npz": {"run": RUN["run"]},
     "data/own/target.tif": {"run": RUN["run"]},
+    "data/drawn/labels.tif": {"run": ("run", "mean", "--data", "drawn")},
     "data/own/noisy.tif": {"run": RUN["run"]},
     "containers/mean/algorithm.yaml": {
         "list": ("list", "mean"),
@@ -104,6 +119,7 @@ TABLE = {
 # Damages after which a document is as good as before, though it says something else; nothing may break then.
 STILL_GOOD = {
     "unfinished/train/result.json": ("digits swapped",),
+    "data/drawn/labels.tif": ("extra field", "digits swapped"),
     "manifest.yaml": ("digits swapped",),
     "manifest.lock.json": ("{}", "missing field", "digits swapped"),
     "containers/mean/algorithm.yaml": ("wrong type", "huge number", "digits swapped"),
@@ -197,6 +213,8 @@ def _write_data(world):
     tifffile.imwrite(world / "data" / "own" / "target.tif", clean.astype(np.float32))
     np.savez(world / "data" / "own" / "truth.npz", labels=labels, spikes=spikes)
     shutil.copy(world / "data" / "own" / "noisy.tif", world / "movie.tif")
+    shutil.copytree(world / "data" / "own", world / "data" / "drawn", ignore=shutil.ignore_patterns("*.npz"))
+    tifffile.imwrite(world / "data" / "drawn" / "labels.tif", labels)
     (world / "manifest.yaml").write_text(MANIFEST)
     files = {
         path.name: {"bytes": path.stat().st_size, "checksum": f"sha256:{sha256(path)}"}

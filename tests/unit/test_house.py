@@ -14,6 +14,7 @@ GROUND = {
     "domain",
     "errors",
     "experiments",
+    "foreign",
     "origin",
     "paths",
     "records",
