@@ -15,6 +15,7 @@ from orchestrator.engines.image import image_of
 from orchestrator.engines.sif import check_sif_code, read_sidecar
 from orchestrator.engines.wheelhouse import altered
 from orchestrator.errors import BadInput
+from orchestrator.foreign import AGAIN, reading
 from orchestrator.scratch import scratch
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _unpacked(bundle: Path, layout: Layout) -> Iterator[Path]:
         return
     layout.home.mkdir(parents=True, exist_ok=True)
     with scratch(layout.home) as made:
-        with tarfile.open(bundle) as tar:
+        with reading(bundle, "a bundle", AGAIN), tarfile.open(bundle) as tar:
             tar.extractall(made, filter="data")
         yield made
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from orchestrator.records import Choice
     from orchestrator.runs.settings import Settings
 
-PATH = click.Path(path_type=Path)
 ENGINES = get_args(EngineName)
 _DEFAULT_SEED = 42
 
@@ -33,6 +32,19 @@ class FiniteRange(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"expected a finite number, got {value}.", param, ctx)
         return number
+
+
+class _Path(click.Path):
+    """A path that is not empty: Python takes an empty one for the folder it stands in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        """Return the path, as click declares it."""
+        if not os.fsdecode(value):
+            self.fail("expected a path, got an empty text.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH = _Path(path_type=Path)
 
 
 class Given(click.ParamType[str]):

@@ -120,11 +120,16 @@ class _Group(_Subgroup):
         except CalmError as error:
             if ctx.params.get("debug"):
                 raise
-            click.echo(f"Error: {error.message}", err=True)
-            click.echo(f"Hint: {error.hint}", err=True)
+            click.echo(f"Error: {_printable(error.message)}", err=True)
+            click.echo(f"Hint: {_printable(error.hint)}", err=True)
             sys.exit(error.exit_code)
         except KeyboardInterrupt:
             say_stopped()
+
+
+def _printable(text: str) -> str:
+    """Return a text without what a terminal would obey: names of files may hold anything."""
+    return "".join(one if one.isprintable() or one in "\n\t" else ascii(one)[1:-1] for one in text)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

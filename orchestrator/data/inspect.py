@@ -42,6 +42,7 @@ _VERSION = "stack 1\n"  # a change of what is written needs another number, and 
 _KEY_DIGITS = 16
 _GAPS_HINT = "Replace these values (borders left by motion correction?), crop them away, or set detector_gaps=fill."
 _BLOCK_BYTES = 8 * 2**20
+_LONGEST_NAME = 200  # bytes; file systems take 255
 _SMALLEST = 11  # pixels a side; the window of SSIM
 _ORIGIN = "--frame-rate"
 _TIFF_NAMES = (".tif", ".tiff")
@@ -57,13 +58,16 @@ def check_path(path: Path) -> None:
     Raises
     ------
     BadInput
-        For a comma (breaks mounts of Docker, Podman and Apptainer), a colon (breaks those of Apptainer), and bytes that
-        are no UTF-8, which no record can hold.
+        For a comma (breaks mounts of Docker, Podman and Apptainer), a colon (breaks those of Apptainer), bytes that are
+        no UTF-8, which no record can hold, and a name that is too long to be the beginning of others.
     """
     if _SURROGATE.search(str(path)):
         shown = str(path).encode(errors="backslashreplace").decode()
         message = f"{shown}: expected a path in UTF-8, got other bytes"
         raise BadInput(message, "Rename the file.")
+    if len(os.fsencode(path.name)) > _LONGEST_NAME:
+        message = f"{path}: expected a name of at most {_LONGEST_NAME} bytes, got {len(os.fsencode(path.name))}"
+        raise BadInput(message, "Rename the file; what is made of it has longer names.")
     for character in ",:":
         if character in str(path):
             message = f"{path}: expected a path without '{character}', which container engines cannot mount"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import stat
 import tarfile
-import zlib
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar, cast
 
@@ -14,6 +13,7 @@ import msgspec
 from contract.files import sha256
 from orchestrator.documents import LIMIT_BYTES, parse_json
 from orchestrator.errors import BadInput
+from orchestrator.foreign import reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -94,21 +94,18 @@ class Saved:
 
 def read_archive(archive: Path) -> Saved:
     """Read an image archive and apply its layers."""
-    try:
-        with tarfile.open(archive) as tar:
-            images = _document(tar, "manifest.json", tuple[_ImageEntry, ...], archive)[0]
-            if len(images) != 1:
-                message = f"{archive}: expected one image, got {len(images)}"
-                raise BadInput(message, "Save one image at a time.")
-            document, configuration = _document(tar, images[0].config, _Configuration, archive)
-            tree: dict[str, Entry] = {}
-            for name, digest in zip(images[0].layers, document.rootfs.diff_ids, strict=True):
-                with tarfile.open(fileobj=_member(tar, name)) as layer:
-                    _check_layer(layer, name, digest)
-                    _apply(layer, tree)
-    except (OSError, EOFError, KeyError, ValueError, tarfile.TarError, zlib.error) as error:
-        message = f"{archive}: expected an archive of `docker save` or `podman save`, got {error}"
-        raise BadInput(message, _DAMAGED) from error
+    expected = "an archive of `docker save` or `podman save`"
+    with reading(archive, expected, _DAMAGED), tarfile.open(archive) as tar:
+        images = _document(tar, "manifest.json", tuple[_ImageEntry, ...], archive)[0]
+        if len(images) != 1:
+            message = f"{archive}: expected one image, got {len(images)}"
+            raise BadInput(message, "Save one image at a time.")
+        document, configuration = _document(tar, images[0].config, _Configuration, archive)
+        tree: dict[str, Entry] = {}
+        for name, digest in zip(images[0].layers, document.rootfs.diff_ids, strict=True):
+            with tarfile.open(fileobj=_member(tar, name)) as layer:
+                _check_layer(layer, name, digest)
+                _apply(layer, tree)
     return Saved(
         identifier=f"sha256:{hashlib.sha256(configuration).hexdigest()}",
         labels=(document.config and document.config.labels) or {},

@@ -253,6 +253,7 @@ def _check_file(path: Path) -> None:
     except OSError as error:
         message = f"{path}: expected a movie, got nothing ({error.strerror})"
         raise BadInput(message, "Check the path; patterns such as 'movie_*.tif' are written in quotes.") from error
-    if size_bytes == 0:
-        message = f"{path}: expected a movie, got an empty file"
+    if size_bytes == 0 or not path.is_file():
+        got = "an empty file" if path.is_file() else "a device or a pipe"
+        message = f"{path}: expected a movie, got {got}"
         raise BadInput(message, AGAIN)
