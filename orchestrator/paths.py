@@ -335,6 +335,20 @@ def refusal_of(folder: Path) -> str | None:
     return None
 
 
+def check_writable(folder: Path) -> None:
+    """Refuse a folder that takes no file, before hours are spent on what was to go there.
+
+    Raises
+    ------
+    BadInput
+        With what the system says.
+    """
+    refusal = refusal_of(folder)
+    if refusal is not None:
+        message = f"{folder}: expected a folder that can be written to, got: {refusal}"
+        raise BadInput(message, "Choose another place, or ask for the right and the space to write there.")
+
+
 def layout() -> Layout:
     """Return the folders of this checkout.
 

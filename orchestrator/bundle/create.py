@@ -15,6 +15,7 @@ from orchestrator.engines.image import image_of, prepare
 from orchestrator.engines.locks import pip
 from orchestrator.engines.snakemake import fill_snakemake_wheels
 from orchestrator.errors import BadInput, EngineMissing
+from orchestrator.paths import check_writable, existing_parent
 from orchestrator.scratch import scratch, sweep
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def create(target: Path, contents: Contents, layout: Layout, say: Callable[[str]
     if target.exists():
         message = f"{target}: expected a name that is free, got one that is taken"
         raise BadInput(message, "Choose another name, or delete it.")
+    check_writable(existing_parent(target.parent))
     target.parent.mkdir(parents=True, exist_ok=True)
     sweep([target.parent])  # one that was killed before, in a folder that no other command knows
     with scratch(target.parent) as made:

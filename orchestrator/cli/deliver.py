@@ -12,7 +12,7 @@ from filelock import FileLock
 from contract.files import sha256, write_json
 from orchestrator.documents import read_json
 from orchestrator.errors import BadInput
-from orchestrator.paths import folder_for
+from orchestrator.paths import check_writable, existing_parent, folder_for
 from orchestrator.scratch import scratch, sweep
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ def check_targets(targets: Sequence[Path], written: Path) -> None:
             message = f"{target}: expected one file for each movie, got the same name for two"
             raise BadInput(message, "Rename one of the movies, or give them to two commands.")
         _check(target, known)
+    for folder in {existing_parent(target.parent) for target in targets}:
+        check_writable(folder)
 
 
 @contextmanager

@@ -50,6 +50,9 @@ class PagePath(click.Path):
         if path.exists() and not self._is_page(path):
             message = f"{path}: expected a free name or a page that calm wrote, got something else"
             raise BadInput(message, "Choose another name with --to; nothing was overwritten.")
+        from orchestrator.paths import check_writable, existing_parent
+
+        check_writable(existing_parent(path.parent))
         return path
 
     @staticmethod
