@@ -8,7 +8,7 @@ import socket
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from orchestrator.engines import process
 from orchestrator.engines.hardware import gpus
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 Ending = tuple["State", str]
 _MIB = 2**20
-_LEAST_JOB_AGE_S = (
-    200  # the plugin of Snakemake asks every 180 s at most; a job that is gone by then is waited for ever
-)
+_LEAST_JOB_AGE_S = 200  # the plugin of Snakemake asks every 180 s; a job that is gone by then is waited for ever
 _FORMAT = "%i|%j|%T|%k"
 _COMMENT = "_wildcards_"  # the plugin ends the comment of a job with its wildcards; the only one is the task
 _ENDINGS: Mapping[str, Ending] = {
@@ -42,6 +40,10 @@ _ENDINGS: Mapping[str, Ending] = {
 
 class Executor(Protocol):
     """What a sweep asks of where its tasks run."""
+
+    @property
+    def name(self) -> Literal["local", "slurm"]:
+        """Its name on the command line."""
 
     @property
     def rounds(self) -> int:
@@ -81,6 +83,7 @@ class LocalExecutor:
 
     profiles: Path
     extra: tuple[str, ...] = ()
+    name: Literal["local"] = "local"
     rounds: int = 1  # two would each fill the machine
 
     def check(self) -> None:
@@ -133,6 +136,7 @@ class SlurmExecutor:
     profiles: Path
     sweep: str
     extra: tuple[str, ...] = ()
+    name: Literal["slurm"] = "slurm"
     rounds: int = 4  # repeated tasks need not wait for the slowest of the first ones
     _seen: dict[str, tuple[str, str]] = field(default_factory=dict)
     _old: set[str] = field(default_factory=set)
