@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from orchestrator.sweep.conduct import Conductor
     from orchestrator.sweep.executors import Executor
     from orchestrator.sweep.plan import Planned, Planner
-    from orchestrator.sweep.records import Resources, SweepFile
+    from orchestrator.sweep.records import Place, Resources, SweepFile
 
 _SNAKEMAKE = "Argument for Snakemake, such as --default-resources=slurm_partition=gpu; may be repeated."
 _PROBE = "Look around on a node first.  [default: before 20 runs or more on a cluster]"
+_SCRATCH = "Copy inputs to this folder on a disk of each node first; a variable in '...' has the node's value."
 _LARGE = 20  # runs
 _ENGINE = "[default: apptainer on Slurm, else auto]"
 
@@ -40,14 +41,16 @@ _ENGINE = "[default: apptainer on Slurm, else auto]"
 @click.option("--plan", "plan_only", is_flag=True, help="Show runs, time, GPU hours, memory and disk; run nothing.")
 @click.option("--engine", "engine_name", type=click.Choice(("auto", *options.ENGINES)), help=_ENGINE)
 @click.option("--probe/--no-probe", default=None, help=_PROBE)
+@click.option("--scratch", metavar="FOLDER", help=_SCRATCH)
 @click.option("--snakemake", "extra", multiple=True, metavar="ARGUMENT", help=_SNAKEMAKE)
 def sweep(  # noqa: PLR0913 - the options above
     file: Path,
     *,
-    executor_name: str,
+    executor_name: Literal["local", "slurm"],
     plan_only: bool,
     engine_name: str | None,
     probe: bool | None,
+    scratch: str | None,
     extra: tuple[str, ...],
 ) -> None:
     """Make every run that a file names, on this machine or on a cluster; what is finished is not repeated.
@@ -59,6 +62,7 @@ def sweep(  # noqa: PLR0913 - the options above
     """  # noqa: D301
     from orchestrator.sweep.expand import read_sweep_file, tasks_of
     from orchestrator.sweep.plan import Planner
+    from orchestrator.sweep.records import Place
 
     (path,) = absolute((file,))
     asked = read_sweep_file(path)
@@ -70,7 +74,8 @@ def sweep(  # noqa: PLR0913 - the options above
         _show_plan(planned, planner, opened)
         return
     folder = opened.layout.sweep(sweep_name(path.name))
-    _bring(planned, folder, opened, _executor(executor_name, folder, opened, extra), probe=probe)
+    place = Place(engine=opened.engine_name, executor=executor_name, scratch=scratch)
+    _bring(planned, folder, opened, place, extra, probe=probe)
     sys.exit(0 if _finish(folder, opened) else 1)
 
 
@@ -98,7 +103,7 @@ def task(name: str, task_name: str, resources: str) -> None:
     folder = layout().sweep(sweep_name(name))
     found = read_sweep(folder)
     limit_bytes = max(given.memory_mb - BESIDE_MB, given.memory_mb // 2) * 2**20
-    opened = replace(session(found.place.engine), memory_bytes=limit_bytes)
+    opened = replace(session(found.place.engine), memory_bytes=limit_bytes, copies=found.place.copies)
     known = experiments() if any(entry.task.experiment for entry in found.entries) else {}
     planner = Planner(opened, known, BytesProgress(), make=True)
     chosen = next((entry.task.experiment for entry in found.entries if entry.task.name == task_name), None)
@@ -142,23 +147,29 @@ def _show_plan(planned: Sequence[Planned], planner: Planner, opened: Session) ->
     click.echo(f"{len(planned)} runs: {sum(one.run is not None for one in planned)} finished")
 
 
-def _bring(
-    planned: Sequence[Planned], folder: SweepFolder, opened: Session, executor: Executor, *, probe: bool | None
+def _bring(  # noqa: PLR0913 - what the user chose
+    planned: Sequence[Planned],
+    folder: SweepFolder,
+    opened: Session,
+    place: Place,
+    extra: tuple[str, ...],
+    *,
+    probe: bool | None,
 ) -> None:
     """Write down the sweep, prepare what its tasks need, and see the missing ones to their end."""
     from orchestrator.documents import write_record
     from orchestrator.engines.snakemake import snakemake
     from orchestrator.sweep.conduct import Conductor
     from orchestrator.sweep.plan import prepare
-    from orchestrator.sweep.records import Place, Sweep
+    from orchestrator.sweep.records import Sweep
     from orchestrator.sweep.status import Statuses
 
-    place = Place(engine=opened.engine_name, executor=executor.name)
     missing = [one for one in planned if one.missing]
     folder.statuses.mkdir(parents=True, exist_ok=True)
     write_record(folder.record, Sweep(name=folder.path.name, place=place, entries=tuple(one.entry for one in planned)))
     if not missing:
         return
+    executor = _executor(place, folder, opened, extra)
     executor.check()
     prepare(planned, opened, BytesProgress())
     resources = _resources(missing, executor, opened)
@@ -171,7 +182,7 @@ def _bring(
         statuses=Statuses(folder),
         tick=_Ticker(folder),
     )
-    is_large = executor.name != "local" and len(missing) >= _LARGE
+    is_large = place.executor != "local" and len(missing) >= _LARGE
     if is_large if probe is None else probe:
         _probe(conductor, any(one.gpus for one in resources.values()))
     conductor.bring(resources, after)
@@ -204,11 +215,11 @@ def _resources(missing: Sequence[Planned], executor: Executor, opened: Session) 
     return {one.task.name: first_resources(one.task, one.plan, past, node) for one in missing if one.plan is not None}
 
 
-def _executor(name: str, folder: SweepFolder, opened: Session, extra: tuple[str, ...]) -> Executor:
+def _executor(place: Place, folder: SweepFolder, opened: Session, extra: tuple[str, ...]) -> Executor:
     from orchestrator.sweep.executors import LocalExecutor, SlurmExecutor
 
     profiles = opened.layout.workflow / "profiles"
-    if name == "local":
+    if place.executor == "local":
         return LocalExecutor(profiles=profiles, extra=extra)
     return SlurmExecutor(profiles=profiles, sweep=folder.path.name, extra=extra)
 

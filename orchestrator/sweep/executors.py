@@ -8,7 +8,7 @@ import socket
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.engines import process
 from orchestrator.engines.hardware import gpus
@@ -40,10 +40,6 @@ _ENDINGS: Mapping[str, Ending] = {
 
 class Executor(Protocol):
     """What a sweep asks of where its tasks run."""
-
-    @property
-    def name(self) -> Literal["local", "slurm"]:
-        """Its name on the command line."""
 
     @property
     def rounds(self) -> int:
@@ -83,7 +79,6 @@ class LocalExecutor:
 
     profiles: Path
     extra: tuple[str, ...] = ()
-    name: Literal["local"] = "local"
     rounds: int = 1  # two would each fill the machine
 
     def check(self) -> None:
@@ -136,7 +131,6 @@ class SlurmExecutor:
     profiles: Path
     sweep: str
     extra: tuple[str, ...] = ()
-    name: Literal["slurm"] = "slurm"
     rounds: int = 4  # repeated tasks need not wait for the slowest of the first ones
     _seen: dict[str, tuple[str, str]] = field(default_factory=dict)
     _old: set[str] = field(default_factory=set)
