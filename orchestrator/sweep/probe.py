@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from orchestrator.algorithms import algorithm_named
 from orchestrator.engines import engine_named
 from orchestrator.engines.hardware import check_device
+from orchestrator.engines.sif import sif_path
 from orchestrator.errors import CalmError
 
 if TYPE_CHECKING:
@@ -24,11 +25,12 @@ _READ_BYTES = 2**20
 def findings(sweep: Sweep, session: Session) -> tuple[str, ...]:
     """Return what tasks of a sweep would fail for on this node, one sentence each."""
     tasks = {(one.task.algorithm, one.task.device): one.task for one in sweep.entries if not one.refused}
-    return (*_folders(session), *(words for task in tasks.values() for words in _image(task, session)))
+    return (*_folders(session, sweep), *(words for task in tasks.values() for words in _image(task, session)))
 
 
-def _folders(session: Session) -> Iterator[str]:
-    for folder in (session.layout.outputs, Path(tempfile.gettempdir())):
+def _folders(session: Session, sweep: Sweep) -> Iterator[str]:
+    copies = [] if sweep.place.copies is None else [sweep.place.copies]
+    for folder in (session.layout.outputs, Path(tempfile.gettempdir()), *copies):
         try:
             with tempfile.NamedTemporaryFile(dir=folder, prefix=".calm-probe-"):
                 pass
@@ -46,7 +48,7 @@ def _image(task: Task, session: Session) -> Iterator[str]:
         if name != "auto" and found is None:
             yield f"{task.algorithm}: expected its image on engine {name} here, got none; is CALM_HOME shared?"
         if name == "apptainer" and found is not None:
-            with Path(found).open("rb") as stream:
+            with sif_path(session.layout.sifs, image).open("rb") as stream:
                 stream.read(_READ_BYTES)
     except CalmError as error:
         yield f"{task.algorithm}: {error.message}"
