@@ -6,7 +6,7 @@ import os
 import weakref
 from typing import TYPE_CHECKING, Any, Literal
 
-from orchestrator.engines.settings import Flavour
+from orchestrator.engines.settings import Flavour, is_rootless
 from orchestrator.engines.sockets import refusal
 from orchestrator.errors import EngineMissing
 
@@ -61,6 +61,7 @@ def flavour_of(info: Mapping[str, Any]) -> Flavour:
         init=True,
         limits_memory=bool(info.get("MemoryLimit", True)),
         limits_pids=bool(info.get("PidsLimit", True)),
+        rootless=is_rootless(info),
         cdi=not nvidia and any(identifier.startswith("nvidia.com/gpu") for identifier in found),
     )
 

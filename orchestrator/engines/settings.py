@@ -42,6 +42,12 @@ class Flavour:
     limits_pids: bool = True
     reports_memory_kills: bool = True
     cdi: bool = False
+    rootless: bool = False
+
+
+def is_rootless(info: Mapping[str, Any]) -> bool:
+    """Read from a server's description whether it runs without root: Podman and Docker say it in different places."""
+    return bool(info.get("Rootless")) or any("name=rootless" in one for one in info.get("SecurityOptions") or ())
 
 
 def container_settings(launch: Launch, flavour: Flavour, *, uid: int, gid: int) -> dict[str, Any]:
@@ -59,7 +65,8 @@ def container_settings(launch: Launch, flavour: Flavour, *, uid: int, gid: int) 
     return limits | {
         "mounts": mounts,
         "environment": dict(launch.environment) | {"HOME": _TMP, "TMPDIR": _TMP},
-        "user": f"{uid}:{gid}",
+        # Without root, the first user of a container is the caller outside, and every other one is somebody else.
+        "user": "0:0" if flavour.rootless else f"{uid}:{gid}",
         "hostname": "calm",
         "init": flavour.init,
         "network_mode": "none",

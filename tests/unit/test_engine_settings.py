@@ -100,6 +100,27 @@ def test_a_server_that_cannot_limit_is_not_asked_to_and_promises_nothing():
     assert not promises_of(flavour)["pids_limit"]
 
 
+@pytest.mark.parametrize(
+    ("info", "user"),
+    [
+        ({"Rootless": True, "CgroupVersion": "1"}, "0:0"),  # as Podman 4.3 says it
+        ({"SecurityOptions": ["name=seccomp,profile=default", "name=rootless"]}, "0:0"),  # as Docker says it
+        ({"Rootless": False, "SecurityOptions": ["name=seccomp,profile=default"]}, "1234:5678"),
+        ({"SecurityOptions": None}, "1234:5678"),
+    ],
+)
+def test_without_root_a_job_is_the_first_user_of_its_container_who_is_the_caller_outside(info, user):
+    for flavour in (docker.flavour_of(info), podman.flavour_of(info, {"nofile": 1, "nproc": 1})):
+        assert container_settings(LAUNCH, flavour, uid=1234, gid=5678)["user"] == user
+
+
+def test_podman_without_root_promises_no_limits_on_the_first_version_of_cgroups():
+    info = {"Rootless": True, "MemoryLimit": True, "PidsLimit": True}
+    for version, kept in (("1", False), ("2", True)):
+        flavour = podman.flavour_of(info | {"CgroupVersion": version}, {"nofile": 1, "nproc": 1})
+        assert (promises_of(flavour)["memory_limit"], promises_of(flavour)["pids_limit"]) == (kept, kept)
+
+
 def test_the_gigabytes_of_a_cuda_build_stage_go_at_once_and_others_serve_the_next_image_of_the_lock():
     assert "until" not in stages_to_delete(replace(IMAGE, variant="cuda"))
     assert stages_to_delete(IMAGE) == {"dangling": True, "label": "calm.stage=build", "until": "1h"}

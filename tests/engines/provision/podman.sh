@@ -4,6 +4,7 @@
 . "$(dirname "$0")/common.sh"
 
 readonly socket=/run/podman/podman.sock
+readonly user=calm-user
 readonly drop_in=/etc/containers/containers.conf.d/50-calm.conf
 
 install() {
@@ -20,6 +21,9 @@ default_ulimits = ["nofile=1024:20000", "nproc=4096:4096"]
 runtime = "runc"
 CONF
     mv "$drop_in.part" "$drop_in"
+    # An ordinary user with ids for the users of images, for tests/engines/test_rootless.py.
+    id "$user" >/dev/null 2>&1 || useradd --create-home --shell /usr/sbin/nologin "$user"
+    grep -q "^$user:" /etc/subuid || usermod --add-subuids 100000-165535 --add-subgids 100000-165535 "$user"
 }
 
 answers() {
