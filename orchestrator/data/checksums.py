@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
@@ -13,6 +15,10 @@ from orchestrator.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+
+_SMALL_BYTES = 2**30  # a second of reading
+_MOST_HOLLOW = 100  # of so many bytes of a movie, one at least was written
 
 
 class Memory(Sealed, frozen=True, kw_only=True):
@@ -72,6 +78,29 @@ class Checksums:
             write_sealed(self._path, Memory(known=self._known))
 
 
+def _check_holes(path: Path) -> None:
+    """Refuse a file that is nearly all hole, whose zeros would be read for hours.
+
+    The file system itself is asked for its holes: blocks that are not on this disk may also be on a tape.
+    """
+    size, stored, end = path.stat().st_size, 0, 0
+    if size <= _SMALL_BYTES:
+        return
+    try:
+        with path.open("rb") as stream:
+            while stored < size / _MOST_HOLLOW:
+                start = os.lseek(stream.fileno(), end, os.SEEK_DATA)
+                end = os.lseek(stream.fileno(), start, os.SEEK_HOLE)
+                stored += end - start
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # which says that no data are beyond; others, that nobody can tell
+            return
+        message = f"{path}: expected a file that was written, got {size} bytes, all but {stored} of them a hole"
+        raise BadInput(
+            message, "Copy the file again from its source; a download or a copy was not finished."
+        ) from error
+
+
 def _state(path: Path, what: str) -> str:
     """Name a state of a file, and what is known of it."""
     state = path.stat()
@@ -80,5 +109,6 @@ def _state(path: Path, what: str) -> str:
 
 
 def _digest(path: Path, algorithm: str) -> str:
+    _check_holes(path)
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, algorithm).hexdigest()

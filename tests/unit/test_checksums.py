@@ -6,8 +6,11 @@ import hashlib
 import subprocess
 import sys
 
+import pytest
+
 from orchestrator.data.checksums import Checksums, Memory
 from orchestrator.documents import read_sealed, write_sealed
+from orchestrator.errors import BadInput
 
 MANY = """
 import sys
@@ -47,3 +50,12 @@ def test_two_processes_at_once_lose_nothing_of_each_other(tmp_path):
     for path in sorted(tmp_path.glob("[ab]*")):
         Checksums(tmp_path / "checksums.json").of(path)
     assert (tmp_path / "checksums.json").read_bytes() == before  # all were known
+
+
+def test_a_file_that_is_nearly_all_hole_is_refused_before_hours_of_reading(tmp_path):
+    path = tmp_path / "movie.tif"
+    with path.open("wb") as stream:
+        stream.write(b"II*\0")
+        stream.truncate(2**41)
+    with pytest.raises(BadInput, match="of them a hole"):
+        Checksums(tmp_path / "checksums.json").of(path)
