@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from block_plan import Footprint, plan_core
 from contract.blocks import stream
+from contract.pipeline import depth_for
 from contract.predictions import predictions_of
 from contract.stacks import open_stack
 from csbdeep_unet import UNetShape
@@ -18,6 +19,8 @@ from patch_sampling import Normalisation
 from tensorflow_start import keras, tf
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
 
     from contract.events import Events
@@ -69,13 +72,13 @@ def predict_all(job: Job, events: Events) -> None:
     denoiser = load_denoiser(job)
     network = tf.function(lambda batch: denoiser.network(batch, training=False), reduce_retracing=True)
 
-    def apply(frames: np.ndarray) -> np.ndarray:
+    def apply(frames: np.ndarray) -> Callable[[], np.ndarray]:
         batch = denoiser.normalisation.apply(frames)[..., None]
-        batch = batch if denoiser.shape.n_dim == _2D else batch[None]
-        return denoiser.normalisation.undo(network(tf.constant(batch)).numpy().reshape(frames.shape))
+        made = network(tf.constant(batch if denoiser.shape.n_dim == _2D else batch[None]))
+        return lambda: denoiser.normalisation.undo(made.numpy().reshape(frames.shape))
 
     for stack, prediction in predictions_of(job, events):
-        stream(stack, prediction, apply, **_blocks(job, stack.shape, denoiser.shape))
+        stream(stack, prediction, apply, **_blocks(job, stack.shape, denoiser.shape), depth=depth_for(job.device))
 
 
 def check_memory(job: Job, shape: UNetShape) -> None:
