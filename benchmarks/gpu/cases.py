@@ -14,7 +14,7 @@ from gpu.jobs import ENDED, Case, figures, run
 from gpu.records import Figure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 OUT_OF_MEMORY = 3  # exit code of the contract
@@ -34,36 +34,42 @@ def timed(bench: Bench, *cases: Case) -> Iterator[Figure]:
         raise Failed(message)
 
 
-def same_seed_twice(bench: Bench, train: Case, predict: Case) -> Iterator[Figure]:
+def same_seed_twice(bench: Bench, pairs: Sequence[tuple[Case, Case]]) -> Iterator[Figure]:
     """Train and predict twice with the same seed and compare every value."""
-    made: list[Path] = []
-    for number in (1, 2):
-        trained = run(bench, replace(train, name=f"{train.name} {number}"))
-        _ended_well(trained.code, trained.sentence)
-        checkpoint = trained.folder / "checkpoint"
-        predicted = run(bench, replace(predict, name=f"{predict.name} {number}", checkpoint=checkpoint))
-        _ended_well(predicted.code, predicted.sentence)
-        made.append(next((predicted.folder / "predictions").glob("*.tif")))
-    yield _difference(train.name, "the same seed twice", *made)
+    for train, predict in pairs:
+        made: list[Path] = []
+        for number in (1, 2):
+            trained = run(bench, replace(train, name=f"{train.name} {number}"))
+            _ended_well(trained.code, trained.sentence)
+            checkpoint = trained.folder / "checkpoint"
+            made.append(_prediction(bench, replace(predict, name=f"{predict.name} {number}", checkpoint=checkpoint)))
+        yield _difference(train.name, "the same seed twice", *made)
 
 
-def against_cpu(bench: Bench, predict: Case) -> Iterator[Figure]:
+def against_cpu(bench: Bench, predictions: Sequence[Case]) -> Iterator[Figure]:
     """Predict with one checkpoint on this device and on the CPU."""
-    ready = _with_network(bench, predict)
-    made: list[Path] = []
-    for device in (bench.device, "cpu"):
-        ran = run(bench, replace(ready, name=f"{predict.name} on {device}", device=device))
-        _ended_well(ran.code, ran.sentence)
-        made.append(next((ran.folder / "predictions").glob("*.tif")))
-    yield _difference(predict.name, f"{bench.device} against cpu", *made)
+    for predict in predictions:
+        ready = _with_network(bench, predict)
+        made = [
+            _prediction(bench, replace(ready, name=f"{predict.name} on {device}", device=device))
+            for device in (bench.device, "cpu")
+        ]
+        yield _difference(predict.name, f"{bench.device} against cpu", *made)
 
 
-def out_of_memory(bench: Bench, case: Case) -> Iterator[Figure]:
-    """Run a job that cannot fit and yield how it ends."""
+def out_of_memory(bench: Bench, cases: Sequence[Case]) -> Iterator[Figure]:
+    """Run jobs that cannot fit and yield how they end."""
+    for case in cases:
+        ran = run(bench, _with_network(bench, case))
+        note = "" if ran.code == OUT_OF_MEMORY else f"expected {OUT_OF_MEMORY}"
+        yield Figure(case=case.name, name="exit code", value=ran.code, note=note)
+        yield Figure(case=case.name, name="sentence", value=ran.sentence)
+
+
+def _prediction(bench: Bench, case: Case) -> Path:
     ran = run(bench, case)
-    note = "" if ran.code == OUT_OF_MEMORY else f"expected {OUT_OF_MEMORY}"
-    yield Figure(case=case.name, name="exit code", value=ran.code, note=note)
-    yield Figure(case=case.name, name="sentence", value=ran.sentence)
+    _ended_well(ran.code, ran.sentence)
+    return next((ran.folder / "predictions").glob("*.tif"))
 
 
 def _with_network(bench: Bench, case: Case) -> Case:

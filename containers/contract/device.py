@@ -69,11 +69,34 @@ def within_gpu_memory(job: Job, events: Events, name: str, gib: float, attempt: 
     import torch  # noqa: PLC0415 - only where the image has it
 
     _check_free(job, name, gib)
+
+    def attempt_in_room(gib: float) -> None:
+        torch.cuda.empty_cache()  # what an attempt that failed held is free by now
+        attempt(gib)
+
+    halving(events, name, gib, attempt_in_room, torch.OutOfMemoryError)
+
+
+def halving(events: Events, name: str, gib: float, attempt: Callable[[float], None], full: type[Exception]) -> None:
+    """Do work that needs memory; where a GPU runs out of it, go on with half, and say so.
+
+    Parameters
+    ----------
+    events, name, gib, attempt
+        As in `within_gpu_memory`.
+    full : type
+        What the framework raises where memory runs out.
+
+    Raises
+    ------
+    OutOfMemory
+        When it runs out with too little for the smallest piece of work.
+    """
     asked = gib
     while True:
         try:
             attempt(gib)
-        except torch.OutOfMemoryError:
+        except full:
             events.message(f"{name}: the GPU is out of memory with {gib:g} GiB, going on with {gib / 2:g}")
             gib /= 2
         except JobRefused as error:
@@ -83,7 +106,6 @@ def within_gpu_memory(job: Job, events: Events, name: str, gib: float, attempt: 
             raise OutOfMemory(message) from error
         else:
             return
-        torch.cuda.empty_cache()  # what the failed attempt held is free by now
 
 
 def _check_free(job: Job, name: str, gib: float) -> None:

@@ -62,6 +62,11 @@ class Posterior:
         Returns the context in which the network runs.
     tell : callable, optional
         Is told how many samples a GPU draws at a time, as of tiles.
+
+    Attributes
+    ----------
+    latents : sequence of torch.Tensor of shape (n, channels, Y, X)
+        Standard normal numbers of the samples drawn last, for each layer from the bottom.
     """
 
     def __init__(  # noqa: PLR0913 - one argument per role
@@ -80,7 +85,7 @@ class Posterior:
         self._tell = tell or (lambda _: None)
         self._on_gpu = Batches(device, self._tell, self._decode)
         self._encoded: Sequence[torch.Tensor] = ()
-        self._normal: Sequence[torch.Tensor] = ()
+        self.latents: Sequence[torch.Tensor] = ()
         self._shapes: list[torch.Size] = []
         for layer, top_down in enumerate(network.top_down_layers):
             top_down.stochastic.get_z = self._latent_of(layer)
@@ -117,7 +122,7 @@ class Posterior:
     def _decode(self, fields: torch.Tensor) -> torch.Tensor:
         """Return reconstructions (n, y, x) from the latents of n samples."""
         layers = fields.split([shape.numel() for shape in self._shapes], dim=1)
-        self._normal = [layer.unflatten(1, shape) for layer, shape in zip(layers, self._shapes, strict=True)]
+        self.latents = [layer.unflatten(1, shape) for layer, shape in zip(layers, self._shapes, strict=True)]
         with self._precision():
             repeated = [value.expand(len(fields), -1, -1, -1) for value in self._encoded]
             output = self._network.output_layer(self._network.topdown_pass(repeated)[0])
@@ -141,6 +146,6 @@ class Posterior:
             _forced_latent, _mode_pred, use_uncond_mode = mode
             if use_uncond_mode:  # upstream: a layer without the encoder takes its most likely latents
                 return distribution.mean
-            return distribution.mean + distribution.stddev * self._normal[layer]
+            return distribution.mean + distribution.stddev * self.latents[layer]
 
         return latent

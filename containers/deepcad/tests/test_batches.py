@@ -1,4 +1,4 @@
-"""Tiles that a GPU computes together: as many as there is room for, never other bits, and fewer where memory runs out."""
+"""Tiles that a GPU computes together: as many as there is room for, never other bits, fewer where memory runs out."""
 
 from __future__ import annotations
 

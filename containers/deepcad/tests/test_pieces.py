@@ -213,7 +213,7 @@ def test_parameters_that_cannot_work_are_refused(tmp_path: Path, params: dict, f
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
 @pytest.mark.parametrize("size", [(16, 24, 32), (5, 18, 31)])
 def test_the_pooling_of_gpus_has_the_bits_of_torchs_and_keeps_the_layout(
-    size: tuple[int, int, int], layout: torch.memory_format, learning: bool
+    size: tuple[int, int, int], layout: torch.memory_format, *, learning: bool
 ) -> None:
     """Small whole numbers, so that many of eight are equal: which of them gets the gradient is seen."""
     image = torch.randint(-3, 4, (2, 8, *size)).float().to(memory_format=layout).requires_grad_(learning)

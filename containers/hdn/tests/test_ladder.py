@@ -57,7 +57,7 @@ def _pixels(height=32, width=40, seed=0):
 def test_samples_equal_upstreams_forward_pass_with_the_same_latents(network, monkeypatch):
     posterior, window = _posterior(network), _whole(32, 40)
     (sample,) = posterior.samples(_pixels(), window, 5, 1)
-    order = reversed(posterior._normal)  # upstream draws from the top layer down
+    order = reversed(posterior.latents)  # upstream draws from the top layer down
     monkeypatch.setattr(torch.distributions.normal, "_standard_normal", lambda *_, **__: next(order))
     for layer in network.top_down_layers:
         del layer.stochastic.get_z  # upstream's own again

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -29,6 +30,7 @@ def test_training_and_prediction_have_the_bits_of_the_cpu(tmp_path, monkeypatch,
         folder = tmp_path / str(number)
         for command, inputs in (("train", {"train": [movie]}), ("predict", {"noisy": [movie]})):
             job = replace(make_job(folder / command, command, "smoke", inputs=inputs, **small | changes), device=where)
+            torch.manual_seed(job.seed)  # of the first weights, as the command does
             with closing(Events(job.folder / "events.jsonl")) as events:
                 getattr(run, command)(job, events)
         history = (folder / "train" / "history.json").read_text()

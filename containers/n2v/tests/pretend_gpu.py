@@ -1,10 +1,12 @@
 """A device that programs take for a GPU and torch for the CPU, so that what a GPU is given runs where there is none.
 
-Reading ahead, writing behind, losses that wait, and tiles computed together are done as on a GPU; only pinned memory and
-copies that go on behind the program's back are not.
+Reading ahead, writing behind, losses that wait, and tiles computed together are done as on a GPU; only pinned memory
+and copies that go on behind the program's back are not.
 """
 
 from __future__ import annotations
+
+from typing import Self
 
 import torch
 
@@ -15,7 +17,7 @@ class PretendGpu(str):
     __slots__ = ()
     __hash__ = str.__hash__
 
-    def __new__(cls) -> PretendGpu:
+    def __new__(cls) -> Self:
         return super().__new__(cls, "cpu")
 
     def __eq__(self, other: object) -> bool:
