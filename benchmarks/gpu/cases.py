@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import tifffile
 
 from contract.files import sha256
 from gpu.bench import Bench, CutOff, Failed
-from gpu.jobs import ENDED, Case, figures, run
+from gpu.jobs import ENDED, Case, Ran, figures, run
 from gpu.records import Figure
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OUT_OF_MEMORY = 3  # exit code of the contract
+_CPU_THREADS = 2  # of the computers that speeds elsewhere in this project are told of
 _LEAST_PATCHES = 20  # of 16 x 16 x 16; exact mode of deepcad wants more than the 16 side by side in 64 x 64
 _CALIBRATION = (96, 64, 64)  # of the movie that networks are trained on for predictions; their speed is that of any
 
@@ -47,13 +49,17 @@ def same_seed_twice(bench: Bench, pairs: Sequence[tuple[Case, Case]]) -> Iterato
 
 
 def against_cpu(bench: Bench, predictions: Sequence[Case]) -> Iterator[Figure]:
-    """Predict with one checkpoint on this device and on the CPU."""
+    """Predict with one checkpoint on this device and on two threads of the CPU; compare values and speed."""
     for predict in predictions:
-        ready = _with_network(bench, predict)
-        made = [
-            _prediction(bench, replace(ready, name=f"{predict.name} on {device}", device=device))
-            for device in (bench.device, "cpu")
-        ]
+        ready, made = _with_network(bench, predict), []
+        for device in (bench.device, "cpu"):
+            case = replace(ready, name=f"{predict.name} on {device}", device=device, threads=_CPU_THREADS)
+            ran = run(bench, case)
+            _ended_well(ran.code, ran.sentence)
+            made.append(_prediction_of(ran))
+            speed = math.prod(case.shape) / 1e6 / ran.result["seconds"]
+            note = f"{_CPU_THREADS} threads; the whole job, start-up included"
+            yield Figure(case=case.name, name="pixels a second", value=speed, unit="million/s", note=note)
         yield _difference(predict.name, f"{bench.device} against cpu", *made)
 
 
@@ -69,6 +75,10 @@ def out_of_memory(bench: Bench, cases: Sequence[Case]) -> Iterator[Figure]:
 def _prediction(bench: Bench, case: Case) -> Path:
     ran = run(bench, case)
     _ended_well(ran.code, ran.sentence)
+    return _prediction_of(ran)
+
+
+def _prediction_of(ran: Ran) -> Path:
     return next((ran.folder / "predictions").glob("*.tif"))
 
 

@@ -42,6 +42,8 @@ class Case:
         (T, Y, X) of the movie.
     device : str
         "" for that of the session.
+    threads : int
+        0 for those of the session.
     checkpoint : Path or None
         Where a prediction finds its network; a training makes one of its own.
     """
@@ -54,6 +56,7 @@ class Case:
     params: dict[str, Any] = field(default_factory=dict)
     precision: Literal["float32", "bfloat16"] = "float32"
     device: str = ""
+    threads: int = 0
     checkpoint: Path | None = None
 
 
@@ -195,7 +198,7 @@ def _job(bench: Bench, case: Case, folder: Path) -> Job:
         params=params(case.algorithm, case.preset) | case.params,
         seed=1,
         device=case.device or bench.device,  # type: ignore[arg-type]
-        threads=bench.threads,
+        threads=case.threads or bench.threads,
         precision=case.precision,
     )
 

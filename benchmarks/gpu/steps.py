@@ -86,7 +86,7 @@ def steps_of(*, tiny: bool) -> tuple[Step, ...]:
         ),
         Step(
             name="deepcad upstream", asks="How fast is DeepCAD-RT's own program on the same movie?", bound_s=90,
-            measure=partial(_in_folders, name="upstream", part="both", folders=_DEEPCAD_FOLDERS), needs=_DEEPCAD,
+            measure=partial(_in_folders, name="theirs", part="both", folders=_DEEPCAD_FOLDERS), needs=_DEEPCAD,
         ),
         Step(
             name="deepcad network", asks="Which arithmetic and layout suit its network, and what memory does it take?",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from hdn_jobs import clean_movie, make_job, noisy_movie, write_movie
 
 import run
+from contract.errors import DidNotConverge
 from contract.events import Events
 from n2v.tests.pretend_gpu import pretend
 
@@ -40,7 +41,7 @@ def test_training_has_the_bits_of_the_cpu_and_prediction_its_values(tmp_path, mo
         folder = tmp_path / str(number)
         for command, inputs in (("train", {"train": [movie]}), ("predict", {"noisy": [movie]})):
             job = replace(make_job(folder / command, command, "smoke", inputs=inputs, **SMALL), device=where)
-            with closing(Events(job.folder / "events.jsonl")) as events:
+            with closing(Events(job.folder / "events.jsonl")) as events, suppress(DidNotConverge):  # so few steps
                 getattr(run, command)(job, events)
         files = (folder / "predictions" / "movie.tif", folder / "extra" / "predictions" / "sd" / "movie.tif")
         found.append((json.loads((folder / "train" / "history.json").read_text()), *map(tifffile.imread, files)))

@@ -1,6 +1,6 @@
 """DeepCAD-RT's own program on this card: what ours is compared with.
 
-Usage: upstream.py PART DEVICE TINY FILE; started by gpu.bench with containers/deepcad and its tests on the path.
+Usage: theirs.py PART DEVICE TINY FILE; started by gpu.bench with containers/deepcad and its tests on the path.
 """
 
 from __future__ import annotations
