@@ -14,6 +14,7 @@ import pytest
 from folder_environment import CONTAINERS, python_of, search_path
 
 from orchestrator.algorithms import load_algorithm
+from orchestrator.engines.hardware import gpus
 from orchestrator.engines.image import image_of
 from orchestrator.paths import layout
 
@@ -95,3 +96,23 @@ def test_the_wheels_for_another_python_are_downloaded_and_small(tmp_path):
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 50 * 2**20
     assert any(f"cp{other.replace('.', '')}" in name for name in names), "compiled for the other Python"
     assert "deepcad-1.2.0.tar.gz" in names
+
+
+def test_a_whole_run_with_the_python_of_the_machine_is_trained_predicted_scored_and_marked(python, calm, movie):
+    done = calm("run", "n2v@system", "--preset", "smoke", "--input", movie, CALM_SYSTEM_PYTHON=str(python[0]))
+    assert done.returncode == 0, done.stderr
+    folder = calm.run_folder("n2v-system-movie-smoke")
+    record = json.loads((folder / "run.json").read_text())
+    assert record["environment"] == "system"
+    assert "torch" in record["versions"]
+    assert (folder / "predictions" / "train" / "movie.tif").exists()
+    assert "not pinned" in (folder / "report.html").read_text()
+
+
+def test_a_gpu_that_is_not_there_is_told_before_anything_starts(python, calm, movie):
+    if gpus():
+        pytest.skip("this machine has a GPU")
+    arguments = ("run", "n2v@system", "--device", "cuda", "--preset", "smoke", "--input", movie)
+    done = calm(*arguments, CALM_SYSTEM_PYTHON=str(python[0]))
+    assert done.returncode == 4
+    assert "device cuda was asked for" in done.stderr
