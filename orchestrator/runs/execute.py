@@ -21,6 +21,7 @@ from orchestrator.engines.failures import NO_SPACE_HINT, Evidence, diagnose, dia
 from orchestrator.paths import refusal_of
 from orchestrator.records import Event, Result
 from orchestrator.run import Run, read_run
+from orchestrator.runs.near import near
 from orchestrator.runs.record import record_of
 from orchestrator.runs.training import equal_training
 
@@ -94,7 +95,13 @@ def finished(plan: Plan) -> Outcome | None:
     return Outcome(run=run, reused=True)
 
 
-def execute(plan: Plan, engine: Engine, progress: Progress, memory_bytes: int | None = None) -> Outcome:
+def execute(
+    plan: Plan,
+    engine: Engine,
+    progress: Progress,
+    memory_bytes: int | None = None,
+    copies: Path | None = None,
+) -> Outcome:
     """Run every job of a plan that has not ended well yet.
 
     Parameters
@@ -107,6 +114,8 @@ def execute(plan: Plan, engine: Engine, progress: Progress, memory_bytes: int | 
         Who is told.
     memory_bytes : int, optional
         Memory limit; by default 90 % of the machine.
+    copies : Path, optional
+        Folder on a disk of this node; jobs read copies of their inputs there.
 
     Returns
     -------
@@ -130,7 +139,9 @@ def execute(plan: Plan, engine: Engine, progress: Progress, memory_bytes: int | 
             taken = plan.trained or equal
             if taken is not None:
                 _adopt(taken, plan.folder)
-            results = {job.folder.name: _run_job(plan, job, engine, progress, limit) for job in plan.jobs()}
+            results = {}
+            for job in plan.jobs():
+                results[job.folder.name] = _run_job(plan, job, engine, progress, limit, copies)
         except errors.BadInput:
             if fresh:
                 shutil.rmtree(plan.folder.path)
@@ -173,11 +184,19 @@ def _other(path: Path) -> str:
     return "other bytes" if path.exists() else "no such file"
 
 
-def _run_job(plan: Plan, job: Job, engine: Engine, progress: Progress, limit: int) -> Result:
+def _run_job(  # noqa: PLR0913, PLR0917 - what, where, who is told, within which bounds
+    plan: Plan, job: Job, engine: Engine, progress: Progress, limit: int, copies: Path | None
+) -> Result:
+    """Return the result of a job that has ended well, now or before."""
     done = _result(job)
     if done is not None and done.status == "ok":
         _check_made(job, done)
         return done
+    with near(job, copies) as given:
+        return _started(plan, given, engine, progress, limit)
+
+
+def _started(plan: Plan, job: Job, engine: Engine, progress: Progress, limit: int) -> Result:
     job.folder.mkdir(parents=True, exist_ok=True)
     for name in (_RESULT, "events.jsonl"):
         (job.folder / name).unlink(missing_ok=True)

@@ -47,6 +47,8 @@ class Session:
         Prints one line for the user.
     memory_bytes : int or None
         Memory limit of jobs.
+    copies : Path or None
+        Folder on a disk of this node, where jobs read copies of their inputs.
     decided : dict of str to str
         What "auto" came to be; once for a command, whatever appears or goes away meanwhile.
     """
@@ -56,6 +58,7 @@ class Session:
     progress: Progress
     say: Callable[[str], None]
     memory_bytes: int | None = None
+    copies: Path | None = None
     decided: dict[str, str] = field(default_factory=dict)
 
     def plans(
@@ -135,7 +138,7 @@ class Session:
         make_stacks(plan.source.recordings.values(), self.say)
         outcome = finished(plan)
         if outcome is None:
-            outcome = execute(plan, self._engine_for(plan), self.progress, self.memory_bytes)
+            outcome = execute(plan, self._engine_for(plan), self.progress, self.memory_bytes, self.copies)
         return outcome
 
     def _engine_for(self, plan: Plan) -> Engine:
