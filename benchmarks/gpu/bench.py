@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -150,14 +151,14 @@ class Bench:
 
     @contextmanager
     def watching(self, path: Path) -> Iterator[None]:
-        """Write to a file, ten times a second, for how many percent of the time the card has just worked."""
-        program = shutil.which("nvidia-smi") if self.device == "cuda" else None
-        if program is None:
+        """Write to a file, some times a second, for how many percent of the time the card has just worked."""
+        if self.device != "cuda" or shutil.which("nvidia-smi") is None:
             yield
             return
         card = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
-        asked = ["--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", f"--id={card}", "--loop-ms=100"]
-        with self.program([program, *asked, f"--filename={path}"], dict(os.environ)):
+        asked = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", f"--id={card}"]
+        again = f"while :; do {shlex.join(asked)} >> {shlex.quote(str(path))}; sleep 0.2; done"
+        with self.program(["sh", "-c", again], dict(os.environ)):
             yield
 
     def script(self, name: str, part: str, *folders: Path) -> Iterator[Figure]:

@@ -85,7 +85,7 @@ def axis_blocks(length: int, core: int, halo: int, multiple: int) -> tuple[Block
 def stream(  # noqa: PLR0913 - one axis triple each
     stack: Stack,
     prediction: Prediction,
-    apply: Callable[[Any], Callable[[], np.ndarray]],
+    apply: Callable[[Any], np.ndarray | Callable[[], np.ndarray]],
     *,
     core: tuple[int, int, int],
     halo: tuple[int, int, int],
@@ -102,8 +102,8 @@ def stream(  # noqa: PLR0913 - one axis triple each
     prediction : Prediction
         Where every frame is written, in order.
     apply : callable
-        float32 array of shape (t, y, x), each a multiple of `multiple` -> function that waits for the result, an array
-        of the same shape, intensities in the units of the input.
+        float32 array of shape (t, y, x), each a multiple of `multiple` -> array of the same shape, intensities in the
+        units of the input; or, where a device still computes it, a function that waits for it.
     core, halo, multiple : tuple of int
         For (T, Y, X), see `axis_blocks`. A core as long as the axis means no cutting along it.
     bring : callable, optional
@@ -138,12 +138,13 @@ class _Assembly:
         self._done = prediction.written
         self._made, self._frames = 0, np.empty((0, 0, 0), np.float32)
 
-    def add(self, block: tuple[Place, Callable[[], np.ndarray]]) -> None:
+    def add(self, block: tuple[Place, np.ndarray | Callable[[], np.ndarray]]) -> None:
         """Wait for a block and put its core into its place."""
-        (time, row, column), arrived = block
+        (time, row, column), made = block
+        window = made() if callable(made) else made
         if not self._made:
             self._frames = np.empty((time.stop - time.start, *self._shape[1:]), np.float32)
-        self._frames[:, row.start : row.stop, column.start : column.stop] = arrived()[time.core, row.core, column.core]
+        self._frames[:, row.start : row.stop, column.start : column.stop] = window[time.core, row.core, column.core]
         self._made += 1
         if self._made == self._blocks:
             self._prediction.write(self._frames[max(0, self._done - time.start) :])

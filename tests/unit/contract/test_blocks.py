@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import pytest
 import tifffile
@@ -36,14 +34,7 @@ def test_a_local_operator_in_blocks_equals_the_operator_in_one_piece(tmp_path):
         return uniform_filter(block.astype(np.float64), 5, mode="constant").astype(np.float32)
 
     with open_stack(tmp_path / "movie.tif") as stack, open_prediction(tmp_path / "p.tif", stack) as prediction:
-        stream(
-            stack,
-            prediction,
-            lambda block: partial(smooth, block),
-            core=(8, 16, 24),
-            halo=(2, 2, 2),
-            multiple=(4, 4, 4),
-        )
+        stream(stack, prediction, smooth, core=(8, 16, 24), halo=(2, 2, 2), multiple=(4, 4, 4))
     whole = smooth(pad_by_reflection(movie.astype(np.float32), (3, 3, 2)))[:37, :41, :50]
     assert np.abs(tifffile.imread(tmp_path / "p.tif") - whole).max() < 1e-3  # grey levels; sums differ in order only
 
