@@ -28,6 +28,7 @@ from evaluation.study.verdict import over_seeds
 from orchestrator.documents import plain
 from orchestrator.experiments import ANCHOR
 from orchestrator.records import MovieName
+from orchestrator.regions import kept_regions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -300,6 +301,7 @@ def _figures(run: Run) -> dict[str, Path]:
 def _movies(group: _Group) -> Iterator[MovieContent]:
     """Picture every movie of a group with all its rows: algorithms first, as the first one decides on regions."""
     drawn = sorted((entry for entry in group.entries if entry.runs), key=lambda entry: entry.role != "algorithm")
+    regions = kept_regions(drawn[0].runs[0].folder) if drawn else None
     frames = {name: read_frames(path) for entry in drawn for name, path in _frame_tables(entry)}
     for name, (run, movie) in {
         name: (one.runs[0], movie) for one in drawn for name, movie in one.runs[0].movies
@@ -314,6 +316,7 @@ def _movies(group: _Group) -> Iterator[MovieContent]:
             frame_rate_hz=run.record.frame_rate_hz,
             fit_target=_has_own_scale(group.noisy, str(name)),
             frame_scores={row: scores[str(name)] for row, scores in frames.items() if str(name) in scores},
+            regions=regions,
         )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.options import PATH, Asked, choice_of, with_prediction_options
+from orchestrator.cli.options import PATH, Asked, choice_of, regions, with_prediction_options
 from orchestrator.cli.root import absolute, checked_runs, main, session
 from orchestrator.cli.work import Work, finish, say_notes, show_costs, with_targets
 
@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 @click.argument("run", metavar="RUN", type=PATH)
 @click.argument("movies", metavar="MOVIE...", nargs=-1, required=True, type=PATH)
 @click.option("-o", "--output", type=PATH, help="TIFF file, or folder for several movies.  [default: denoised]")
+@regions
 @with_prediction_options
 def predict(
     run: Path,
     movies: tuple[Path, ...],
     *,
     output: Path | None,
+    regions: Path | None,
     **options: Any,  # noqa: ANN401 - click passes the options above
 ) -> None:
     """Denoise other movies with the training of a finished run; nothing is trained.
@@ -40,10 +42,13 @@ def predict(
         calm predict outputs/n2v-movie-default/* other.tif
         calm predict outputs/n2v-movie-default/* day1.tif day2.tif -o denoised
     """  # noqa: D301 - click reads \b as "do not wrap"
+    from orchestrator.cli.regions import regions_for
+
     (trained,) = checked_runs((run,))
     asked = Asked(**options)
     opened = session(asked.engine_name, asked.memory_gib)
     sources = _sources(absolute(movies), choice_of(asked), trained.record, opened)
+    where = regions_for(regions, sources)
     planned = [
         Work(source=source, plans=opened.plans_with_training(trained, source), label="", targets={})
         for source in sources
@@ -51,7 +56,7 @@ def predict(
     works = with_targets(planned, output, opened.layout.delivered)
     click.echo(f"Training of {trained.title}, applied to {len(sources)} movie{'' if len(sources) == 1 else 's'}.")
     show_costs(works, opened.layout)
-    finish(works, opened)
+    finish(works, opened, where)
 
 
 def _sources(movies: tuple[Path, ...], choice: Choice, trained: Record, opened: Session) -> tuple[Source, ...]:

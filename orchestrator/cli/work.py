@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from orchestrator.data.movies import Source
     from orchestrator.domain import Algorithm
     from orchestrator.paths import Layout
+    from orchestrator.regions import Regions
     from orchestrator.run import Run
     from orchestrator.runs.plan import Plan
     from orchestrator.runs.session import Session
@@ -176,13 +177,13 @@ def run_works(works: Sequence[Work], opened: Session) -> Iterator[Done]:
             yield Done(work=work, run=run)
 
 
-def finish(works: Sequence[Work], opened: Session) -> None:
+def finish(works: Sequence[Work], opened: Session, regions: Regions | None) -> None:
     """Run everything, copy the denoised movies to their places, and say last where they lie and what to believe."""
     from evaluation.checks.of_run import check_run
     from evaluation.checks.words import lights_text
     from evaluation.report.text import aligned
 
-    done = [(one, list(_delivered(one, opened))) for one in run_works(works, opened)]
+    done = [(one, list(_delivered(one, opened, regions))) for one in run_works(works, opened)]
     rows = [row for _, rows in done for row in rows]
     if len(rows) == 1 and done[0][0].run is not None:
         ((_, *_, path, report),) = rows
@@ -196,18 +197,21 @@ def finish(works: Sequence[Work], opened: Session) -> None:
         raise type(errors[0])(count, errors[0].hint)
 
 
-def _delivered(done: Done, opened: Session) -> Iterator[list[str]]:
+def _delivered(done: Done, opened: Session, regions: Regions | None) -> Iterator[list[str]]:
     """Report one run, and yield a line for each of its movies, which lie at their places then."""
     from evaluation.checks.of_run import check_run
     from evaluation.checks.words import light_rows
     from evaluation.report.report import report_runs
     from orchestrator.cli.deliver import deliver
     from orchestrator.cli.root import experiments
+    from orchestrator.regions import keep_regions
 
     label = done.work.label or done.work.plans[0].algorithm.full_name
     if done.run is None:
         yield from ([Path(name).name, label, "failed", "", "", "", ""] for name in done.work.targets)
         return
+    if regions is not None:
+        keep_regions(done.run.folder, regions)
     report_runs([done.run], algorithms(), experiments, opened.layout.containers)
     verdicts = check_run(done.run)
     for name, target in done.work.targets.items():

@@ -209,6 +209,35 @@ def test_every_export_opens_in_another_library_and_holds_what_the_movies_hold(ca
         assert (first.shape == last.shape, np.array_equal(first, last)) == (True, False)
 
 
+def test_regions_given_once_are_where_page_traces_and_checks_look_from_then_on(calm, movie, tmp_path):
+    regions = tmp_path / "cells.json"
+    regions.write_text(json.dumps([{"id": "soma", "coordinates": [[3, 4], [3, 5], [4, 4]]}]))
+    done = calm(
+        *("denoise", movie, "--algorithm", "mean", "--regions", regions, "-o", tmp_path / "denoised.tif", *ENGINE)
+    )
+    assert done.returncode == 0, done.stderr
+    run = calm.run_folder("mean-movie-default")
+    assert "The most active of 1 region of cells.json" in (run / "report.html").read_text()
+    assert json.loads((run / "checks.json").read_text())["basis"]["regions"]
+    done = calm("export", run, "--to", tmp_path / "traces.csv")
+    assert "Regions: 1 region of cells.json.\n" in done.stderr
+    with (tmp_path / "traces.csv").open() as stream:
+        assert {row["name"] for row in csv.DictReader(stream)} == {"", "soma"}
+    regions.write_text(json.dumps([{"id": "glia", "coordinates": [[8, 8]]}] * 2))
+    assert calm("report", run, "--regions", regions).returncode == 0
+    assert "The most active of 2 regions of cells.json" in (run / "report.html").read_text()
+
+
+def test_regions_that_do_not_fit_the_movie_are_refused_before_anything_runs(calm, movie, tmp_path):
+    regions = tmp_path / "cells.json"
+    regions.write_text(json.dumps([{"coordinates": [[500, 4]]}]))
+    done = calm(
+        *("denoise", movie, "--algorithm", "mean", "--regions", regions, "-o", tmp_path / "denoised.tif", *ENGINE)
+    )
+    assert (done.returncode, "expected pixels (y, x) within 32 x 40" in done.stderr) == (2, True)
+    assert not calm.outputs.exists()
+
+
 def test_traces_are_those_of_given_regions_with_their_names_and_relative_change(calm, mean_run, movie, tmp_path):
     regions = tmp_path / "regions.json"
     regions.write_text(json.dumps([{"id": "soma", "coordinates": [[3, 4], [3, 5], [4, 4]]}]))

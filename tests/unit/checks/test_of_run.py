@@ -9,13 +9,16 @@ import pytest
 import tifffile
 from run_records import JOB, write_run
 
+from contract.files import sha256
 from evaluation.checks.lights import Light, Topic
 from evaluation.checks.of_run import check_run, read_checks
 from evaluation.checks.words import SHAPES, lights_text
 from orchestrator.errors import BadInput
 from orchestrator.paths import RunFolder
+from orchestrator.regions import Regions, keep_regions
 
 MOVIE = "val/movie.tif"
+REGIONS = Regions(origin="1 region of cells.json", names=("soma",), pixels=(np.array([[9, 9], [9, 10]]),))
 
 
 @pytest.fixture
@@ -70,6 +73,16 @@ def test_a_changed_raw_movie_is_checked_again(run):
     assert run.folder.checks.stat().st_mtime_ns > before
 
 
+def test_a_run_that_is_given_regions_is_checked_again_once(run):
+    check_run(run)
+    keep_regions(run.folder, REGIONS)
+    check_run(run)
+    before = run.folder.checks.stat().st_mtime_ns
+    assert read_checks(run.folder).basis.regions == sha256(run.folder.regions)
+    check_run(run)
+    assert run.folder.checks.stat().st_mtime_ns == before
+
+
 def test_a_missing_raw_movie_is_named(run):
     run.record.movies[MOVIE].noisy.unlink()
     with pytest.raises(BadInput, match=r"movie\.tif: expected the file this run was made with"):
@@ -78,7 +91,7 @@ def test_a_missing_raw_movie_is_named(run):
 
 def test_a_damaged_document_is_told_in_one_sentence(run):
     check_run(run)
-    run.folder.checks.write_text('{"basis": {"version": 1}, "movies": []}')
+    run.folder.checks.write_text('{"basis": {"version": 2}, "movies": []}')
     with pytest.raises(BadInput, match=r"checks\.json"):
         check_run(run)
 
