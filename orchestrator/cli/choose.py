@@ -55,7 +55,7 @@ def compare(
 
     asked = Asked(**options)
     opened = session(asked.engine_name, asked.memory_gib)
-    sources = own_sources((movie.absolute(),), choice_of(asked), opened.layout)
+    sources = own_sources((movie.absolute(),), choice_of(asked), opened.layout).sources
     source = _one(movie, sources)
     say_notes(sources, opened)
     found = regions_for(regions, sources)
@@ -102,7 +102,7 @@ def _planned(
     refused: dict[str, str] = {}
     for one in chosen:
         try:
-            found = works_of(opened, (source,), (one,), seeds, asked)
+            found = works_of(opened, source, (one,), seeds, asked)
         except BadInput as error:
             if len(chosen) == 1:
                 raise

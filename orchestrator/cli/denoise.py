@@ -8,7 +8,7 @@ import click
 
 from orchestrator.cli.options import PATH, Asked, Listed, choice_of, regions, seeds, with_own_options
 from orchestrator.cli.root import absolute, algorithm, main, session
-from orchestrator.cli.work import finish, say_notes, show_costs, with_targets, works_of
+from orchestrator.cli.work import finish, planned_works, refusals, say_notes, show_costs, with_targets, works_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,15 +59,19 @@ def denoise(  # noqa: PLR0913 - one for each option
     choice = choice_of(asked)
     opened = session(asked.engine_name, asked.memory_gib)
     chosen = [algorithm(name) for name in names]
-    each = own_sources(absolute(movies), choice, opened.layout, joined=join)
+    found = own_sources(absolute(movies), choice, opened.layout, joined=join)
+    each, refused = found.sources, refusals(found)
+    if together and refused:
+        raise next(iter(refused.values()))
     say_notes(each, opened)
     where = regions_for(regions, each)
     given = [recording.given for source in each for recording in source.recordings.values()]
     sources = (input_source(given, choice, opened.layout),) if together else each
-    works = with_targets(works_of(opened, sources, chosen, seeds, asked), output, opened.layout.delivered)
+    planned = planned_works(sources, lambda source: works_of(opened, source, chosen, seeds, asked), refused)
+    works = with_targets(planned, output, opened.layout.delivered)
     click.echo(_how(each, trainings=len(works), together=together))
     show_costs(works, opened.layout)
-    finish(works, opened, where)
+    finish(works, opened, regions=where, refused=refused)
 
 
 def _how(each: tuple[Source, ...], *, trainings: int, together: bool) -> str:

@@ -13,10 +13,10 @@ from orchestrator.cli.root import absolute, algorithms
 from orchestrator.errors import BadInput, CalmError, Interrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from orchestrator.cli.options import Asked
-    from orchestrator.data.movies import Source
+    from orchestrator.data.movies import OwnMovies, Source
     from orchestrator.domain import Algorithm
     from orchestrator.paths import Layout
     from orchestrator.regions import Regions
@@ -49,6 +49,12 @@ class Work:
     label: str
     targets: Mapping[str, Path]
 
+    @property
+    def title(self) -> str:
+        """Its movies and what tells it from others on them."""
+        files = ", ".join(movie.noisy.name for movie in self.source.movies)
+        return f"{files}, {self.label or self.plans[0].algorithm.full_name}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Done:
@@ -61,12 +67,12 @@ class Done:
 
 def works_of(
     opened: Session,
-    sources: Sequence[Source],
+    source: Source,
     chosen: Sequence[Algorithm],
     seeds: Sequence[int],
     asked: Asked,
 ) -> tuple[Work, ...]:
-    """Plan every algorithm with every seed on every source; the controls once for each source.
+    """Plan every algorithm with every seed on a source, and the controls once.
 
     Raises
     ------
@@ -76,15 +82,42 @@ def works_of(
     from orchestrator.runs.needs import check_prior
 
     works = []
+    for index, (algorithm, seed) in enumerate((one, seed) for one in chosen for seed in seeds):
+        settings = replace(settings_of(asked), seed=seed)
+        plans = opened.plans(algorithm, source, settings, absolute(asked.prior))
+        check_prior(plans[0])
+        words = [algorithm.folder_name] * (len(chosen) > 1) + [f"seed{seed}"] * (len(seeds) > 1)
+        works.append(Work(source=source, plans=plans if index == 0 else plans[:1], label="-".join(words), targets={}))
+    return tuple(works)
+
+
+def refusals(found: OwnMovies) -> dict[str, CalmError]:
+    """Return why movies cannot be used, by the names of their files."""
+    return {path.name: error for path, error in found.refused.items()}
+
+
+def planned_works(
+    sources: Sequence[Source], plan: Callable[[Source], tuple[Work, ...]], refused: dict[str, CalmError]
+) -> tuple[Work, ...]:
+    """Plan each source by itself; one of several that cannot be used joins the refused, and it is said at once.
+
+    Raises
+    ------
+    CalmError
+        Where none can be used, with the first reason.
+    """
+    works: list[Work] = []
     for source in sources:
-        for index, (algorithm, seed) in enumerate((one, seed) for one in chosen for seed in seeds):
-            settings = replace(settings_of(asked), seed=seed)
-            plans = opened.plans(algorithm, source, settings, absolute(asked.prior))
-            check_prior(plans[0])
-            words = [algorithm.folder_name] * (len(chosen) > 1) + [f"seed{seed}"] * (len(seeds) > 1)
-            works.append(
-                Work(source=source, plans=plans if index == 0 else plans[:1], label="-".join(words), targets={})
-            )
+        try:
+            works += plan(source)
+        except BadInput as error:
+            if len(sources) == 1:
+                raise
+            refused[source.movies[0].noisy.name] = error
+    if not works:
+        raise next(iter(refused.values()))
+    for name, reason in refused.items():
+        click.echo(f"Warning: {name} is left out: {reason.message}", err=True)
     return tuple(works)
 
 
@@ -171,13 +204,15 @@ def run_works(works: Sequence[Work], opened: Session) -> Iterator[Done]:
         except CalmError as error:
             if len(works) == 1:
                 raise
-            click.echo(f"{work.plans[0].experiment}: {error.message}", err=True)
+            click.echo(f"{work.title}: {error.message}", err=True)
             yield Done(work=work, run=None, error=error)
         else:
             yield Done(work=work, run=run)
 
 
-def finish(works: Sequence[Work], opened: Session, regions: Regions | None) -> None:
+def finish(
+    works: Sequence[Work], opened: Session, *, regions: Regions | None, refused: Mapping[str, CalmError]
+) -> None:
     """Run everything, copy the denoised movies to their places, and say last where they lie and what to believe."""
     from evaluation.checks.of_run import check_run
     from evaluation.checks.words import lights_text
@@ -185,16 +220,20 @@ def finish(works: Sequence[Work], opened: Session, regions: Regions | None) -> N
 
     done = [(one, list(_delivered(one, opened, regions))) for one in run_works(works, opened)]
     rows = [row for _, rows in done for row in rows]
-    if len(rows) == 1 and done[0][0].run is not None:
+    if len(rows) == 1 and done[0][0].run is not None and not refused:
         ((_, *_, path, report),) = rows
         click.echo(f"{lights_text(check_run(done[0][0].run))}\n\nReport: {report}\nDenoised: {path}")
         return
     head = ["movie", "run", "amplitude", "time", "invented structure", "denoised", "report"]
+    rows += [[name, "", "left out", "", "", "", ""] for name in refused]
     click.echo(aligned([head, *rows], right_from=len(head)))
-    errors = [one.error for one, _ in done if one.error is not None]
+    errors = dict(refused) | {one.work.title: one.error for one, _ in done if one.error is not None}
+    for title, error in errors.items():
+        click.echo(f"{title}: {error.message}", err=True)
     if errors:
-        count = f"{len(errors)} of {len(done)} runs did not end well, the first: {errors[0].message}"
-        raise type(errors[0])(count, errors[0].hint)
+        first = next(iter(errors.values()))
+        message = f"{len(errors)} of {len(done) + len(refused)} runs did not end well; the reasons are above"
+        raise type(first)(message, first.hint)
 
 
 def _delivered(done: Done, opened: Session, regions: Regions | None) -> Iterator[list[str]]:
