@@ -62,7 +62,7 @@ def compare(
     chosen = [algorithm(name) for name in names] if names else _all(asked)
     works, refused = _planned(opened, source, chosen, seeds, asked)
     click.echo(f"{len(chosen)} algorithms and the controls on {source.name}, preset {asked.preset}.")
-    show_costs(works, opened.layout)
+    show_costs(works, opened)
     done = list(run_works(works, opened))
     page = target or opened.layout.compared(source.name, asked.preset)
     page.parent.mkdir(parents=True, exist_ok=True)

@@ -70,7 +70,7 @@ def denoise(  # noqa: PLR0913 - one for each option
     planned = planned_works(sources, lambda source: works_of(opened, source, chosen, seeds, asked), refused)
     works = with_targets(planned, output, opened.layout.delivered)
     click.echo(_how(each, trainings=len(works), together=together))
-    show_costs(works, opened.layout)
+    show_costs(works, opened)
     finish(works, opened, regions=where, refused=refused)
 
 

@@ -55,7 +55,7 @@ def predict(
     planned = planned_works(sources, partial(_works, opened, trained), refused)
     works = with_targets(planned, output, opened.layout.delivered)
     click.echo(f"Training of {trained.title}, applied to {len(sources)} movie{'' if len(sources) == 1 else 's'}.")
-    show_costs(works, opened.layout)
+    show_costs(works, opened)
     finish(works, opened, regions=where, refused=refused)
 
 

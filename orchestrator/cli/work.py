@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from orchestrator.cli.options import Asked
     from orchestrator.data.movies import OwnMovies, Source
     from orchestrator.domain import Algorithm
-    from orchestrator.paths import Layout
     from orchestrator.regions import Regions
     from orchestrator.run import Run
     from orchestrator.runs.plan import Plan
@@ -176,22 +175,26 @@ def say_notes(sources: Sequence[Source], opened: Session) -> None:
             opened.say(note)
 
 
-def show_costs(works: Sequence[Work], layout: Layout) -> None:
-    """Print time, memory and disk of every run as far as they are known, and refuse a disk that is too small."""
+def show_costs(works: Sequence[Work], opened: Session) -> None:
+    """Print time, memory and disk of every run, and refuse a disk that is too small.
+
+    What nobody knows the time of is begun and timed.
+    """
     from orchestrator.cli.forecast import text_of
     from orchestrator.reproduce.forecast import FINISHED, TO_RUN, Forecast, estimate_of
     from orchestrator.runs.execute import finished
     from orchestrator.runs.needs import check_disk
     from orchestrator.runs.past import Past
 
+    layout = opened.layout
+    check_disk([plan for work in works for plan in work.plans], layout.outputs)
     past = Past(layout.outputs)
     estimates = [
-        estimate_of(work.source.name, plan, past, FINISHED if finished(plan) else TO_RUN)
+        estimate_of(work.source.name, plan, past, FINISHED if finished(plan) else TO_RUN, opened.training_seconds)
         for work in works
         for plan in work.plans
     ]
     click.echo(f"{text_of(Forecast(runs=tuple(estimates), outlines=(), warnings=()), layout)}\n")
-    check_disk([plan for work in works for plan in work.plans], layout.outputs)
 
 
 def run_works(works: Sequence[Work], opened: Session) -> Iterator[Done]:

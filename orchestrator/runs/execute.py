@@ -25,7 +25,7 @@ from orchestrator.runs.record import record_of
 from orchestrator.runs.training import equal_training
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from contract.job import Job
@@ -119,22 +119,16 @@ def execute(plan: Plan, engine: Engine, progress: Progress, memory_bytes: int | 
         The class says how a job ended; everything written so far is kept, so the same command resumes.
     """
     began = time.time()
-    fresh = [folder for folder in (plan.folder.path, *plan.folder.path.parents) if not folder.exists()]
-    limit = memory_bytes or int(_MEMORY_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    with _nothing_left_when_refused(fresh), _held(plan, progress):
+    limit = _limit(memory_bytes)
+    with _at_work(plan, progress):
         there = finished(plan)
         if there is not None:  # another process made it while this one waited
             return there
-        try:
-            equal = equal_training(plan)
-            taken = plan.trained or equal
-            if taken is not None:
-                _adopt(taken, plan.folder)
-            results = {job.folder.name: _run_job(plan, job, engine, progress, limit) for job in plan.jobs()}
-        except errors.BadInput:
-            if fresh:
-                shutil.rmtree(plan.folder.path)
-            raise
+        equal = equal_training(plan)
+        taken = plan.trained or equal
+        if taken is not None:
+            _adopt(taken, plan.folder)
+        results = {job.folder.name: _run_job(plan, job, engine, progress, limit=limit) for job in plan.jobs()}
         record = record_of(
             plan,
             engine,
@@ -145,6 +139,37 @@ def execute(plan: Plan, engine: Engine, progress: Progress, memory_bytes: int | 
         )
         record = write_sealed(plan.folder.record, record)
     return Outcome(run=Run(folder=plan.folder, record=record), reused=False)
+
+
+def begin_training(
+    plan: Plan, engine: Engine, progress: Progress, end: Callable[[], None], memory_bytes: int | None = None
+) -> None:
+    """Run the training of a plan until it ends or `end`, which is called all the time, raises.
+
+    Raises
+    ------
+    CalmError
+        As `execute`; everything written so far is kept.
+    """
+    with _at_work(plan, progress):
+        _run_job(plan, plan.job("train"), engine, progress, limit=_limit(memory_bytes), end=end)
+
+
+def _limit(memory_bytes: int | None) -> int:
+    return memory_bytes or int(_MEMORY_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+@contextmanager
+def _at_work(plan: Plan, progress: Progress) -> Iterator[None]:
+    """Hold the folder of a run; where the run is refused, nothing is left that was not there before."""
+    fresh = [folder for folder in (plan.folder.path, *plan.folder.path.parents) if not folder.exists()]
+    with _nothing_left_when_refused(fresh), _held(plan, progress):
+        try:
+            yield
+        except errors.BadInput:
+            if fresh:
+                shutil.rmtree(plan.folder.path)
+            raise
 
 
 def _adopt(trained: Run, folder: RunFolder) -> None:
@@ -173,7 +198,9 @@ def _other(path: Path) -> str:
     return "other bytes" if path.exists() else "no such file"
 
 
-def _run_job(plan: Plan, job: Job, engine: Engine, progress: Progress, limit: int) -> Result:
+def _run_job(  # noqa: PLR0913 - everything a job depends on, and who may end it
+    plan: Plan, job: Job, engine: Engine, progress: Progress, *, limit: int, end: Callable[[], None] = lambda: None
+) -> Result:
     done = _result(job)
     if done is not None and done.status == "ok":
         _check_made(job, done)
@@ -183,9 +210,14 @@ def _run_job(plan: Plan, job: Job, engine: Engine, progress: Progress, limit: in
         (job.folder / name).unlink(missing_ok=True)
     write_json(job.path, to_document(job))
     tail = Tail(job.folder / "events.jsonl", progress)
+
+    def watch() -> None:
+        tail.read()
+        end()
+
     progress.begin(f"{plan.algorithm.name}: {job.folder.name}")
     try:
-        ended = engine.run(_launch(plan, job, limit), tail.read)
+        ended = engine.run(_launch(plan, job, limit), watch)
     except KeyboardInterrupt as error:
         message = f"{plan.folder.path}: stopped by the user"
         raise errors.Interrupted(message, "The same command goes on where this one stopped.") from error
