@@ -95,7 +95,7 @@ def write_comparison(
 
 def text_of(comparison: Shortlist) -> str:
     """Write what to take, why, what speaks against it, and a line for each run."""
-    head = ["run", *(topic.value for topic in Topic), "SNR, times averaging", "height", "time", "memory"]
+    head = ["run", *(topic.value for topic in Topic), "SNR, times averaging", "height", "took", "memory"]
     rows = [
         [
             one.title,

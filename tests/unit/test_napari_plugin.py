@@ -44,8 +44,15 @@ def run(tmp_path):
     tifffile.imwrite(folder.prediction("train/movie.tif"), FRAMES.astype(np.float32) - 1)
     stated = {"value": [0.5, 0.25], "origin": "a test"}
     recording = {
-        "given": tmp_path / "movie.tif", "format": "TIFF", "parts": [], "stored_dtype": "uint16", "copied": False,
-        "files": [tmp_path / "movie.tif"], "frame_rate_hz": None, "pixel_um": stated, "notes": [],
+        "given": tmp_path / "movie.tif",
+        "format": "TIFF",
+        "parts": [],
+        "stored_dtype": "uint16",
+        "copied": False,
+        "files": [tmp_path / "movie.tif"],
+        "frame_rate_hz": None,
+        "pixel_um": stated,
+        "notes": [],
     }
     movie = {"noisy": tmp_path / "movie.tif", "target": None, "truth": None, "shape": [12, 20, 30], "dtype": "uint16"}
     run = write_run(
