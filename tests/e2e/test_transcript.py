@@ -63,7 +63,9 @@ def test_the_way_from_a_movie_to_a_figure_works_as_it_is_printed(desk):
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "May I believe movie.tif" in (desk / "opened.html").read_text("utf-8")
+    page = (desk / "opened.html").read_text("utf-8")
+    assert "May I believe movie.tif" in page
+    assert "The most active of 34 regions of regions.json" in page
     with (desk / "traces.csv").open() as stream:
         regions = {row["region"] for row in csv.DictReader(stream)}
     assert len(regions) == 1 + 34
