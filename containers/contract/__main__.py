@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from contract import CONTRACT_VERSION
+from contract.challenge import Places, denoise, is_challenge
 from contract.errors import DiskFull, Interrupted, JobError, JobRefused, OutOfMemory
 from contract.events import Events
 from contract.job import Job, read_job
@@ -38,7 +39,8 @@ describe   what this image is, its parameters and its packages, as JSON
 train      learn from the movies that a job.json names
 predict    denoise the movies that it names
 
-calm writes job.json and starts this command: `calm run {{name}} --input movie.tif`."""
+calm writes job.json and starts this command: `calm run {{name}} --input movie.tif`.
+Without arguments, movies in /input/images are denoised into /output/images, as challenges have it."""
 
 
 def main(arguments: list[str]) -> int:
@@ -49,12 +51,25 @@ def main(arguments: list[str]) -> int:
             return 0
         case ["train" | "predict" as command, path]:
             return _run(command, Path(path))
+        case [] if is_challenge():
+            return _challenge()
         case [] | ["help" | "--help" | "-h"]:
             print(_HELP.format(**_algorithm()))  # noqa: T201 - this command's output
             return 0
         case _:
             sys.stderr.write(_USAGE + "\n")
             return JobRefused.exit_code
+
+
+def _challenge() -> int:
+    """Denoise the movies of a challenge; what goes wrong is one sentence."""
+    command = sys.orig_argv[: len(sys.orig_argv) - len(sys.argv[1:])]
+    try:
+        denoise(Places(), _algorithm(), packages(), command)
+    except JobRefused as error:
+        sys.stderr.write(f"Error: {error}\n")
+        return JobRefused.exit_code
+    return 0
 
 
 def describe() -> dict[str, Any]:

@@ -212,8 +212,9 @@ class SaveClock:
 
 
 def _fingerprint(job: Job) -> dict[str, Any]:
+    """Name what a state belongs to; stacks may lie elsewhere by now, such as on the disk of another node."""
     stacks = (*job.inputs.train, *job.inputs.target)
-    return {"params": job.params, "seed": job.seed, "train": [str(path) for path in stacks]}
+    return {"params": job.params, "seed": job.seed, "train": [[path.name, path.stat().st_size] for path in stacks]}
 
 
 def _save(store: Store, job: Job, parts: Mapping[str, Any], done: int, history: History) -> None:

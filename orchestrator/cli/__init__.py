@@ -16,6 +16,7 @@ with stopped_at_once():
         provenance,
         reproduce,
         runs,
+        status,
         sweep,
     )
     from orchestrator.cli.root import main

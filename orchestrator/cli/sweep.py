@@ -1,11 +1,9 @@
-"""Commands on sweeps: sweep, status, logs, and task, which is what runs on a node."""
+"""Commands that make sweeps: sweep, and task, which is what runs on a node."""
 
 from __future__ import annotations
 
-import re
 import sys
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -14,6 +12,7 @@ from orchestrator.cli import options
 from orchestrator.cli.data import BytesProgress
 from orchestrator.cli.options import PATH
 from orchestrator.cli.root import absolute, algorithms, experiments, main, session
+from orchestrator.cli.status import sweep_name
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
@@ -27,13 +26,11 @@ if TYPE_CHECKING:
     from orchestrator.sweep.conduct import Conductor
     from orchestrator.sweep.executors import Executor
     from orchestrator.sweep.plan import Planned, Planner
-    from orchestrator.sweep.records import Resources, SweepFile
-    from orchestrator.sweep.status import Line
+    from orchestrator.sweep.records import Place, Resources, SweepFile
 
-_EVERY_S = 2.0
-_NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _SNAKEMAKE = "Argument for Snakemake, such as --default-resources=slurm_partition=gpu; may be repeated."
 _PROBE = "Look around on a node first.  [default: before 20 runs or more on a cluster]"
+_SCRATCH = "Copy inputs to this folder on a disk of each node first; a variable in '...' has the node's value."
 _LARGE = 20  # runs
 _ENGINE = "[default: apptainer on Slurm, else auto]"
 
@@ -44,8 +41,18 @@ _ENGINE = "[default: apptainer on Slurm, else auto]"
 @click.option("--plan", "plan_only", is_flag=True, help="Show runs, time, GPU hours, memory and disk; run nothing.")
 @click.option("--engine", "engine_name", type=click.Choice(("auto", *options.ENGINES)), help=_ENGINE)
 @click.option("--probe/--no-probe", default=None, help=_PROBE)
+@click.option("--scratch", metavar="FOLDER", help=_SCRATCH)
 @click.option("--snakemake", "extra", multiple=True, metavar="ARGUMENT", help=_SNAKEMAKE)
-def sweep(file: Path, *, plan_only: bool, **chosen: Any) -> None:  # noqa: ANN401 - click passes the options above
+def sweep(  # noqa: PLR0913 - the options above
+    file: Path,
+    *,
+    executor_name: Literal["local", "slurm"],
+    plan_only: bool,
+    engine_name: str | None,
+    probe: bool | None,
+    scratch: str | None,
+    extra: tuple[str, ...],
+) -> None:
     """Make every run that a file names, on this machine or on a cluster; what is finished is not repeated.
 
     \b
@@ -55,78 +62,21 @@ def sweep(file: Path, *, plan_only: bool, **chosen: Any) -> None:  # noqa: ANN40
     """  # noqa: D301
     from orchestrator.sweep.expand import read_sweep_file, tasks_of
     from orchestrator.sweep.plan import Planner
+    from orchestrator.sweep.records import Place
 
     (path,) = absolute((file,))
     asked = read_sweep_file(path)
-    engine = chosen["engine_name"] or ("apptainer" if chosen["executor_name"] == "slurm" else "auto")
-    opened = session(engine)
+    opened = session(engine_name or ("apptainer" if executor_name == "slurm" else "auto"))
     known = _known(asked)
     planner = Planner(opened, known, BytesProgress(), make=not plan_only)
     planned = planner.all_of(tasks_of(asked, path.parent, opened, known))
     if plan_only:
         _show_plan(planned, planner, opened)
         return
-    folder = opened.layout.sweep(_NO_NAME.sub("_", path.stem))
-    _bring(planned, folder, opened, chosen)
+    folder = opened.layout.sweep(sweep_name(path.name))
+    place = Place(engine=opened.engine_name, executor=executor_name, scratch=scratch)
+    _bring(planned, folder, opened, place, extra, probe=probe)
     sys.exit(0 if _finish(folder, opened) else 1)
-
-
-@main.command()
-@click.argument("name", metavar="[SWEEP]", required=False)
-@click.option("--once", is_flag=True, help="Print the table once, also on a terminal.")
-def status(name: str | None, *, once: bool) -> None:
-    """Show the state of every task of a sweep with its reason, progress and time left; without a name, list sweeps.
-
-    \b
-    Example:
-        calm status
-        calm status sweep --once
-    """  # noqa: D301
-    from orchestrator.paths import layout
-    from orchestrator.sweep.status import Statuses, counts_of, lines_of
-    from orchestrator.sweep.task import read_sweep
-
-    where = layout()
-    if name is None:
-        for path in sorted((where.outputs / ".sweeps").glob("*/sweep.json")):
-            folder = where.sweep(path.parent.name)
-            click.echo(f"{path.parent.name}: {counts_of(lines_of(read_sweep(folder), Statuses(folder)))}")
-        return
-    folder = where.sweep(_named(name))
-    statuses = Statuses(folder)
-    while True:
-        lines = lines_of(read_sweep(folder), statuses)
-        live = sys.stdout.isatty() and not once
-        if live:
-            click.clear()
-        click.echo(f"{_table(lines)}\n\n{counts_of(lines)}")
-        if not live or not any(line.state == "running" for line in lines):
-            return
-        time.sleep(_EVERY_S)
-
-
-@main.command()
-@click.argument("run", metavar="RUN|TASK")
-def logs(run: str) -> None:
-    """Print what the jobs of a run logged, or what a task of a sweep printed, with all its attempts.
-
-    \b
-    Example:
-        calm logs outputs/n2v-demo-quick/*
-        calm logs n2v-demo-quick-42-93ac10de
-    """  # noqa: D301
-    from pathlib import Path
-
-    from orchestrator.paths import layout
-
-    folder = Path(run).absolute()
-    found = sorted(folder.glob("*/log.txt")) or sorted((layout().outputs / ".sweeps").glob(f"*/logs/{run}.log"))
-    if not found:
-        message = f"{run}: expected a run folder with jobs or a task of a sweep that has begun, got neither"
-        raise BadInput(message, "`calm status SWEEP` names the tasks.")
-    for path in found:
-        click.echo(f"== {path}")
-        click.echo(path.read_text(encoding="utf-8", errors="replace"))
 
 
 @main.command()
@@ -150,10 +100,10 @@ def task(name: str, task_name: str, resources: str) -> None:
     from orchestrator.sweep.task import Work, read_sweep, run_task
 
     given = parse_json(resources, Resources, "RESOURCES")
-    folder = layout().sweep(_named(name))
+    folder = layout().sweep(sweep_name(name))
     found = read_sweep(folder)
     limit_bytes = max(given.memory_mb - BESIDE_MB, given.memory_mb // 2) * 2**20
-    opened = replace(session(found.place.engine), memory_bytes=limit_bytes)
+    opened = replace(session(found.place.engine), memory_bytes=limit_bytes, copies=found.place.copies)
     known = experiments() if any(entry.task.experiment for entry in found.entries) else {}
     planner = Planner(opened, known, BytesProgress(), make=True)
     chosen = next((entry.task.experiment for entry in found.entries if entry.task.name == task_name), None)
@@ -163,11 +113,6 @@ def task(name: str, task_name: str, resources: str) -> None:
 
 def _known(asked: SweepFile) -> Mapping[str, Experiment]:
     return experiments() if any(part.experiments for part in asked.parts) else {}
-
-
-def _named(name: str) -> str:
-    """Return the name of a sweep, which may be given as its file."""
-    return _NO_NAME.sub("_", name.rpartition("/")[2].removesuffix(".yaml").removesuffix(".yml"))
 
 
 def _scorer(experiment: Experiment | None) -> Callable[[Run], object]:
@@ -202,22 +147,29 @@ def _show_plan(planned: Sequence[Planned], planner: Planner, opened: Session) ->
     click.echo(f"{len(planned)} runs: {sum(one.run is not None for one in planned)} finished")
 
 
-def _bring(planned: Sequence[Planned], folder: SweepFolder, opened: Session, chosen: dict[str, Any]) -> None:
+def _bring(  # noqa: PLR0913 - what the user chose
+    planned: Sequence[Planned],
+    folder: SweepFolder,
+    opened: Session,
+    place: Place,
+    extra: tuple[str, ...],
+    *,
+    probe: bool | None,
+) -> None:
     """Write down the sweep, prepare what its tasks need, and see the missing ones to their end."""
     from orchestrator.documents import write_record
     from orchestrator.engines.snakemake import snakemake
     from orchestrator.sweep.conduct import Conductor
     from orchestrator.sweep.plan import prepare
-    from orchestrator.sweep.records import Place, Sweep
+    from orchestrator.sweep.records import Sweep
     from orchestrator.sweep.status import Statuses
 
-    place = Place(engine=opened.engine_name, executor=chosen["executor_name"])
     missing = [one for one in planned if one.missing]
     folder.statuses.mkdir(parents=True, exist_ok=True)
     write_record(folder.record, Sweep(name=folder.path.name, place=place, entries=tuple(one.entry for one in planned)))
     if not missing:
         return
-    executor = _executor(folder, opened, chosen)
+    executor = _executor(place, folder, opened, extra)
     executor.check()
     prepare(planned, opened, BytesProgress())
     resources = _resources(missing, executor, opened)
@@ -230,13 +182,10 @@ def _bring(planned: Sequence[Planned], folder: SweepFolder, opened: Session, cho
         statuses=Statuses(folder),
         tick=_Ticker(folder),
     )
-    if chosen["probe"] if chosen["probe"] is not None else _is_large(chosen, missing):
+    is_large = place.executor != "local" and len(missing) >= _LARGE
+    if is_large if probe is None else probe:
         _probe(conductor, any(one.gpus for one in resources.values()))
     conductor.bring(resources, after)
-
-
-def _is_large(chosen: dict[str, Any], missing: Sequence[Planned]) -> bool:
-    return chosen["executor_name"] != "local" and len(missing) >= _LARGE
 
 
 def _probe(conductor: Conductor, gpu: bool) -> None:  # noqa: FBT001 - one of two kinds of node
@@ -266,13 +215,13 @@ def _resources(missing: Sequence[Planned], executor: Executor, opened: Session) 
     return {one.task.name: first_resources(one.task, one.plan, past, node) for one in missing if one.plan is not None}
 
 
-def _executor(folder: SweepFolder, opened: Session, chosen: dict[str, Any]) -> Executor:
+def _executor(place: Place, folder: SweepFolder, opened: Session, extra: tuple[str, ...]) -> Executor:
     from orchestrator.sweep.executors import LocalExecutor, SlurmExecutor
 
     profiles = opened.layout.workflow / "profiles"
-    if chosen["executor_name"] == "local":
-        return LocalExecutor(profiles=profiles, extra=chosen["extra"])
-    return SlurmExecutor(profiles=profiles, sweep=folder.path.name, extra=chosen["extra"])
+    if place.executor == "local":
+        return LocalExecutor(profiles=profiles, extra=extra)
+    return SlurmExecutor(profiles=profiles, sweep=folder.path.name, extra=extra)
 
 
 class _Ticker:
@@ -331,22 +280,3 @@ def _write_page(paths: Sequence[Path], folder: SweepFolder, opened: Session) -> 
 
 def _shows(path: Path, key: str) -> bool:
     return path.exists() and path.read_text(encoding="utf-8").strip() == key
-
-
-def _table(lines: Sequence[Line]) -> str:
-    from evaluation.report.text import aligned
-    from orchestrator.sweep.status import time_text
-
-    head = ["task", "state", "attempts", "progress", "left", "reason"]
-    rows = [
-        [
-            line.task,
-            line.state,
-            str(line.attempts),
-            line.progress,
-            "" if line.left_s is None else time_text(line.left_s),
-            line.reason,
-        ]
-        for line in lines
-    ]
-    return aligned([head, *rows], right_from=len(head))

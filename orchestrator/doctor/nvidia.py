@@ -55,8 +55,10 @@ class CudaBuild:
 
     def sentence(self) -> str:
         """Return the build in words."""
-        architectures = " ".join(ARCHITECTURES.get(self.torch, ("nobody knows which GPUs",)))
-        return f"CUDA {self.cuda} with torch {self.torch or 'none'} for {architectures}"
+        if not self.torch:
+            return f"CUDA {self.cuda} without torch"
+        architectures = " ".join(ARCHITECTURES.get(self.torch, ("GPUs that are not known here",)))
+        return f"CUDA {self.cuda} with torch {self.torch} for {architectures}"
 
 
 def cuda_build(versions: Mapping[str, str]) -> CudaBuild | None:

@@ -35,7 +35,8 @@ def found_python() -> Path | None:
     if named is not None:
         path = shutil.which(named)
         if path is None or version_of(Path(path)) is None:
-            message = f"{VARIABLE}: expected the path of a Python {VERSION}, got {named!r}"
+            got = "no such program" if path is None else _answer(Path(path))
+            message = f"{VARIABLE}: expected the path of a Python {VERSION}, got {named!r}: {got}"
             raise BadInput(message, "Environments are made with this version, so that they hold the same everywhere.")
         return Path(path)
     machine = shutil.which(f"python{VERSION}")
@@ -46,12 +47,18 @@ def found_python() -> Path | None:
 @cache
 def version_of(path: Path) -> str | None:
     """Return the whole version of a Python, None where it is not of the pinned one or does not start."""
-    asked = [str(path), "-I", "-c", "import platform; print(platform.python_version())"]
-    try:
-        answer = process.run(asked).strip()
-    except (OSError, CalmError):  # not a program that runs, or one that fails
-        return None
+    answer = _answer(path)
     return answer if answer.startswith(f"{VERSION}.") else None
+
+
+def _answer(path: Path) -> str:
+    """Return what a Python says its version is, or what kept it from answering."""
+    try:
+        return process.run([str(path), "-I", "-c", "import platform; print(platform.python_version())"]).strip()
+    except OSError as error:  # not a program that runs
+        return error.strerror or str(error)
+    except CalmError as error:  # one that fails
+        return error.message
 
 
 def uv(*arguments: str, cache: Path) -> str:

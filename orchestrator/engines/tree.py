@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import stat
 import tarfile
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Literal, cast
+
+import msgspec
 
 from contract.files import sha256
 from orchestrator.errors import BadInput
@@ -61,18 +62,38 @@ class Saved:
     tree: Mapping[str, Entry]
 
 
+class _Image(msgspec.Struct, frozen=True, rename="pascal"):
+    """An image in the list of an archive."""
+
+    config: str
+    layers: tuple[str, ...]
+
+
+class _Layers(msgspec.Struct, frozen=True):
+    diff_ids: tuple[str, ...]
+
+
+class _Settings(msgspec.Struct, frozen=True, rename="pascal"):
+    labels: dict[str, str] | None = None
+
+
+class _Configuration(msgspec.Struct, frozen=True):
+    rootfs: _Layers
+    config: _Settings | None = None
+
+
 def read_archive(archive: Path) -> Saved:
     """Read an image archive and apply its layers."""
     try:
         with tarfile.open(archive) as tar:
-            images = json.loads(_member(tar, "manifest.json").read())
+            images = msgspec.json.decode(_member(tar, "manifest.json").read(), type=tuple[_Image, ...])
             if len(images) != 1:
                 message = f"{archive}: expected one image, got {len(images)}"
                 raise BadInput(message, "Save one image at a time.")
-            configuration = _member(tar, images[0]["Config"]).read()
-            document = json.loads(configuration)
+            configuration = _member(tar, images[0].config).read()
+            document = msgspec.json.decode(configuration, type=_Configuration)
             tree: dict[str, Entry] = {}
-            for name, digest in zip(images[0]["Layers"], document["rootfs"]["diff_ids"], strict=True):
+            for name, digest in zip(images[0].layers, document.rootfs.diff_ids, strict=True):
                 with tarfile.open(fileobj=_member(tar, name)) as layer:
                     _check_layer(layer, name, digest)
                     _apply(layer, tree)
@@ -81,7 +102,7 @@ def read_archive(archive: Path) -> Saved:
         raise BadInput(message, _DAMAGED) from error
     return Saved(
         identifier=f"sha256:{hashlib.sha256(configuration).hexdigest()}",
-        labels=(document.get("config") or {}).get("Labels") or {},
+        labels=(document.config or _Settings()).labels or {},
         tree=tree,
     )
 

@@ -21,6 +21,7 @@ from orchestrator.engines.failures import NO_SPACE_HINT, Evidence, diagnose, dia
 from orchestrator.paths import refusal_of
 from orchestrator.records import Event, Result
 from orchestrator.run import Run, read_run
+from orchestrator.runs.near import near
 from orchestrator.runs.record import record_of
 from orchestrator.runs.training import equal_training
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from orchestrator.engines import Engine
     from orchestrator.paths import RunFolder
     from orchestrator.runs.plan import Plan
+
+    Start = Callable[[Launch, Callable[[], None]], Exit]  # runs a job to its end and calls back all the while
 
 _MEMORY_SHARE = 0.9  # of the machine, where the user sets no limit: the machine itself must live on
 _LOG_TAIL_CHARACTERS = 4000
@@ -94,7 +97,13 @@ def finished(plan: Plan) -> Outcome | None:
     return Outcome(run=run, reused=True)
 
 
-def execute(plan: Plan, engine: Engine, progress: Progress, memory_bytes: int | None = None) -> Outcome:
+def execute(
+    plan: Plan,
+    engine: Engine,
+    progress: Progress,
+    memory_bytes: int | None = None,
+    copies: Path | None = None,
+) -> Outcome:
     """Run every job of a plan that has not ended well yet.
 
     Parameters
@@ -107,6 +116,8 @@ def execute(plan: Plan, engine: Engine, progress: Progress, memory_bytes: int | 
         Who is told.
     memory_bytes : int, optional
         Memory limit; by default 90 % of the machine.
+    copies : Path, optional
+        Folder on a disk of this node; jobs read copies of their inputs there.
 
     Returns
     -------
@@ -128,7 +139,9 @@ def execute(plan: Plan, engine: Engine, progress: Progress, memory_bytes: int | 
         taken = plan.trained or equal
         if taken is not None:
             _adopt(taken, plan.folder)
-        results = {job.folder.name: _run_job(plan, job, engine, progress, limit=limit) for job in plan.jobs()}
+        results = {}
+        for job in plan.jobs():
+            results[job.folder.name] = _run_job(plan, job, engine.run, progress, limit, copies)
         record = record_of(
             plan,
             engine,
@@ -151,8 +164,16 @@ def begin_training(
     CalmError
         As `execute`; everything written so far is kept.
     """
+
+    def run(launch: Launch, watch: Callable[[], None]) -> Exit:
+        def both() -> None:
+            watch()
+            end()
+
+        return engine.run(launch, both)
+
     with _at_work(plan, progress):
-        _run_job(plan, plan.job("train"), engine, progress, limit=_limit(memory_bytes), end=end)
+        _run_job(plan, plan.job("train"), run, progress, _limit(memory_bytes), None)
 
 
 def _limit(memory_bytes: int | None) -> int:
@@ -198,26 +219,27 @@ def _other(path: Path) -> str:
     return "other bytes" if path.exists() else "no such file"
 
 
-def _run_job(  # noqa: PLR0913 - everything a job depends on, and who may end it
-    plan: Plan, job: Job, engine: Engine, progress: Progress, *, limit: int, end: Callable[[], None] = lambda: None
+def _run_job(  # noqa: PLR0913, PLR0917 - what, where, who is told, within which bounds
+    plan: Plan, job: Job, run: Start, progress: Progress, limit: int, copies: Path | None
 ) -> Result:
+    """Return the result of a job that has ended well, now or before."""
     done = _result(job)
     if done is not None and done.status == "ok":
         _check_made(job, done)
         return done
+    with near(job, copies) as given:
+        return _started(plan, given, run, progress, limit)
+
+
+def _started(plan: Plan, job: Job, run: Start, progress: Progress, limit: int) -> Result:
     job.folder.mkdir(parents=True, exist_ok=True)
     for name in (_RESULT, "events.jsonl"):
         (job.folder / name).unlink(missing_ok=True)
     write_json(job.path, to_document(job))
     tail = Tail(job.folder / "events.jsonl", progress)
-
-    def watch() -> None:
-        tail.read()
-        end()
-
     progress.begin(f"{plan.algorithm.name}: {job.folder.name}")
     try:
-        ended = engine.run(_launch(plan, job, limit), watch)
+        ended = run(_launch(plan, job, limit), tail.read)
     except KeyboardInterrupt as error:
         message = f"{plan.folder.path}: stopped by the user"
         raise errors.Interrupted(message, "The same command goes on where this one stopped.") from error

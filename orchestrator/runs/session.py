@@ -48,6 +48,8 @@ class Session:
         Prints one line for the user.
     memory_bytes : int or None
         Memory limit of jobs.
+    copies : Path or None
+        Folder on a disk of this node, where jobs read copies of their inputs.
     decided : dict of str to str
         What "auto" came to be; once for a command, whatever appears or goes away meanwhile.
     """
@@ -57,6 +59,7 @@ class Session:
     progress: Progress
     say: Callable[[str], None]
     memory_bytes: int | None = None
+    copies: Path | None = None
     decided: dict[str, str] = field(default_factory=dict)
 
     def plans(
@@ -136,7 +139,7 @@ class Session:
         make_stacks(plan.source.recordings.values(), self.say)
         outcome = finished(plan)
         if outcome is None:
-            outcome = execute(plan, self._engine_for(plan), self.progress, self.memory_bytes)
+            outcome = execute(plan, self._engine_for(plan), self.progress, self.memory_bytes, self.copies)
         return outcome
 
     def training_seconds(self, plan: Plan) -> float | None:

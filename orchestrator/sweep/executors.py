@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 Ending = tuple["State", str]
 _MIB = 2**20
-_LEAST_JOB_AGE_S = (
-    200  # the plugin of Snakemake asks every 180 s at most; a job that is gone by then is waited for ever
-)
+_LEAST_JOB_AGE_S = 200  # the plugin of Snakemake asks every 180 s; a job that is gone by then is waited for ever
 _FORMAT = "%i|%j|%T|%k"
 _COMMENT = "_wildcards_"  # the plugin ends the comment of a job with its wildcards; the only one is the task
 _ENDINGS: Mapping[str, Ending] = {

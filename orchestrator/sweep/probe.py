@@ -24,11 +24,12 @@ _READ_BYTES = 2**20
 def findings(sweep: Sweep, session: Session) -> tuple[str, ...]:
     """Return what tasks of a sweep would fail for on this node, one sentence each."""
     tasks = {(one.task.algorithm, one.task.device): one.task for one in sweep.entries if not one.refused}
-    return (*_folders(session), *(words for task in tasks.values() for words in _image(task, session)))
+    return (*_folders(session, sweep), *(words for task in tasks.values() for words in _image(task, session)))
 
 
-def _folders(session: Session) -> Iterator[str]:
-    for folder in (session.layout.outputs, Path(tempfile.gettempdir())):
+def _folders(session: Session, sweep: Sweep) -> Iterator[str]:
+    copies = [] if sweep.place.copies is None else [sweep.place.copies]
+    for folder in (session.layout.outputs, Path(tempfile.gettempdir()), *copies):
         try:
             with tempfile.NamedTemporaryFile(dir=folder, prefix=".calm-probe-"):
                 pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -126,10 +127,16 @@ class Resources(Document, frozen=True, kw_only=True):
 
 
 class Place(Document, frozen=True, kw_only=True):
-    """How the tasks of a sweep run: on which engine and executor."""
+    """How the tasks of a sweep run: on which engine and executor, and where inputs are copied to, on each node."""
 
     engine: Name
     executor: Literal["local", "slurm"]
+    scratch: Name | None = None
+
+    @property
+    def copies(self) -> Path | None:
+        """The folder for copies of inputs on this node, whose variables are set there."""
+        return None if self.scratch is None else Path(os.path.expandvars(self.scratch)).absolute()
 
 
 class Entry(Document, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -165,3 +166,77 @@ def _predictions(outputs):
     return {
         str(path.relative_to(outputs)): path.read_bytes() for path in sorted(outputs.glob("*/*/predictions/**/*.tif"))
     }
+
+
+MORE = """
+parts:
+  - {threads: 1, algorithms: [tiny], inputs: [a.tif], params: {steps: 20, step_s: 1}, seeds: [7]}
+"""
+
+
+@pytest.fixture(scope="module")
+def more(world):
+    """Write a sweep of one training of 20 s."""
+    (world / "more.yaml").write_text(MORE)
+    return world / "more.yaml"
+
+
+def _begun(world, where, state="running"):
+    """Wait until the training of a sweep is at work, and return its attempts."""
+    folder = world / where / ".sweeps" / "more" / "status"
+    while True:
+        time.sleep(0.3)
+        for path in folder.glob("tiny-*.json"):
+            attempts = json.loads(path.read_text())["attempts"]
+            if attempts[-1]["state"] == state and '"train"' in path.read_text():
+                return attempts
+
+
+def test_a_node_is_looked_at_first_and_inputs_are_copied_to_its_disk(world, more, tmp_path):
+    (tmp_path / "disk").mkdir()
+    there = ["--scratch", tmp_path / "disk", "--probe", "--executor", "slurm"]
+    code, printed = _calm(world, "near", "sweep", more, *there)
+    assert code == 0, printed
+    assert "Probing a node." in printed
+    (job,) = (world / "near").glob("tiny-*/*/train/job.json")
+    assert json.loads(job.read_text())["inputs"]["train"][0].startswith(str(tmp_path / "disk"))
+    assert [*(tmp_path / "disk").iterdir()] == []
+
+
+def test_a_probe_that_finds_something_missing_stops_the_sweep_before_its_tasks(world, more, tmp_path):
+    there = ["--scratch", tmp_path / "none", "--probe", "--executor", "slurm"]
+    code, printed = _calm(world, "probed", "sweep", more, *there)
+    assert code == 2, printed
+    assert f"{tmp_path / 'none'}: expected a folder that can be written to" in printed
+    assert not [*(world / "probed").glob("tiny-*/*/train")]
+
+
+def test_ctrl_c_on_the_head_cancels_its_jobs_and_the_same_command_goes_on(world, more):
+    started = _start(world, "stopped", "sweep", more, "--executor", "slurm")
+    _begun(world, "stopped")
+    started.send_signal(signal.SIGINT)
+    printed, _ = started.communicate(timeout=120)
+    assert started.returncode == 130, printed
+    assert _jobs() == ""
+    code, printed = _calm(world, "stopped", "sweep", more, "--executor", "slurm")
+    assert code == 0, printed
+    (events,) = (world / "stopped").glob("tiny-*/*/train/events.jsonl")
+    assert "resuming after step" in events.read_text()
+
+
+def test_a_head_that_was_killed_leaves_its_jobs_at_work_and_the_same_command_takes_them_over(world, more):
+    started = _start(world, "killed", "sweep", more, "--executor", "slurm")
+    (attempt,) = _begun(world, "killed")
+    started.kill()
+    started.communicate()
+    assert attempt["job"] in _jobs()
+    code, printed = _calm(world, "killed", "sweep", more, "--executor", "slurm")
+    assert code == 0, printed
+    (path,) = (world / "killed" / ".sweeps" / "more" / "status").glob("tiny-*.json")
+    attempts = json.loads(path.read_text())["attempts"]
+    assert [(one["job"], one["state"]) for one in attempts] == [(attempt["job"], "finished")]
+
+
+def _jobs():
+    """Return the numbers of the jobs that are queued or running in Slurm."""
+    return subprocess.run(["squeue", "--noheader", "--format=%i"], check=True, capture_output=True, text=True).stdout

@@ -59,3 +59,10 @@ def test_the_example_of_evaluation_alone_works_as_it_is_printed(calm, movie):
 
 def test_the_readme_fits_on_two_screens():
     assert len((ROOT / "README.md").read_text("utf-8").splitlines()) < 120
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_link_that_leads_nowhere():
+    make = [sys.executable, str(ROOT / "docs" / "make_site.py")]
+    done = subprocess.run(make, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

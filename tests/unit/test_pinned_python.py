@@ -96,3 +96,11 @@ def test_one_that_is_named_and_does_not_fit_is_refused(tmp_path, monkeypatch, na
     monkeypatch.setenv("CALM_PYTHON", named)
     with pytest.raises(BadInput, match="expected the path of a Python"):
         pinned.python()
+
+
+@pytest.mark.usefixtures("_bare")
+def test_what_keeps_a_named_one_from_starting_is_told(tmp_path, monkeypatch):
+    named = _script(tmp_path / "mine", "echo libpython3.11.so: no such file >&2; exit 127")
+    monkeypatch.setenv("CALM_PYTHON", str(named))
+    with pytest.raises(BadInput, match=r"libpython3\.11\.so: no such file"):
+        pinned.python()

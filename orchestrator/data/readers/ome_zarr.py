@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from contract.headers import S_PER_UNIT, UM_PER_UNIT
@@ -22,8 +23,55 @@ if TYPE_CHECKING:
 
 _UNITS = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3, "meter": 1e6, **UM_PER_UNIT}
 _SECONDS = {"second": 1.0, "millisecond": 1e-3, "minute": 60.0, "microsecond": 1e-6, **S_PER_UNIT}
+_NO_SCALE = ("none", 1.0)
 _MARKS = (".zgroup", ".zarray", "zarr.json")
 _AGAIN = "Copy the folder again from its source and compare checksums."
+
+
+class _Axis(msgspec.Struct, frozen=True):
+    name: str
+    unit: str | None = None
+
+
+class _Transform(msgspec.Struct, frozen=True):
+    type: str = ""
+    scale: tuple[float, ...] = ()
+
+
+class _Dataset(msgspec.Struct, frozen=True, rename="camel"):
+    path: str
+    coordinate_transformations: tuple[_Transform, ...] = ()
+
+
+class _Multiscale(msgspec.Struct, frozen=True, rename="camel"):
+    """One image at several resolutions, the full one first."""
+
+    datasets: tuple[_Dataset, ...]
+    axes: tuple[_Axis | str, ...] = ()
+    coordinate_transformations: tuple[_Transform, ...] = ()
+
+    @property
+    def named(self) -> tuple[_Axis, ...]:
+        """Axes; version 0.3 has only their names."""
+        return tuple(one if isinstance(one, _Axis) else _Axis(name=one) for one in self.axes)
+
+    def factors(self) -> tuple[float, ...]:
+        """Return the scale of each axis at full resolution: that of the dataset times that of the whole image."""
+        factors = [1.0] * len(self.axes)
+        for one in (*self.datasets[0].coordinate_transformations, *self.coordinate_transformations):
+            if one.type == "scale" and factors:
+                factors = [known * new for known, new in zip(factors, one.scale, strict=True)]
+        return tuple(factors)
+
+
+class _Ome(msgspec.Struct, frozen=True):
+    """Attributes of a group, or of their part `ome` since version 0.5."""
+
+    multiscales: tuple[_Multiscale, ...] = ()
+
+
+class _Group(_Ome, frozen=True):
+    ome: _Ome | None = None
 
 
 class ZarrPlanes:
@@ -92,12 +140,12 @@ def open_movie(path: Path, choice: Choice) -> ZarrPlanes:
         if choice.inside is not None:
             node = node[choice.inside.strip("/")]
         if isinstance(node, zarr.Array):
-            return ZarrPlanes(node, _stored(path, "Zarr", node, "", ()))
-        scales = _multiscales(path, node)
-        array = node[scales["datasets"][0]["path"]]
-        axes = [dict(one) if isinstance(one, dict) else {"name": one} for one in scales.get("axes", ())]
-        kind = f"OME-Zarr {'0.5' if 'ome' in dict(node.attrs) else '0.4'}"
-        return ZarrPlanes(array, _stored(path, kind, array, axes, _factors(scales, len(axes))))
+            return ZarrPlanes(node, _stored(path, "Zarr", node, (), ()))
+        said = msgspec.convert(dict(node.attrs), _Group)
+        image = _image(path, node, said.ome or said)
+        array = node[image.datasets[0].path]
+        kind = f"OME-Zarr {'0.4' if said.ome is None else '0.5'}"
+        return ZarrPlanes(array, _stored(path, kind, array, image.named, image.factors()))
     except BadInput:
         raise
     except Exception as error:  # stores and codecs raise classes of their own
@@ -105,30 +153,23 @@ def open_movie(path: Path, choice: Choice) -> ZarrPlanes:
         raise BadInput(message, _AGAIN) from error
 
 
-def _multiscales(path: Path, group: Any) -> dict[str, Any]:  # noqa: ANN401 - zarr is an optional package
-    attrs = dict(group.attrs)
-    found = attrs.get("ome", attrs).get("multiscales", [])
-    if found:
-        return dict(found[0])
+def _image(path: Path, group: Any, said: _Ome) -> _Multiscale:  # noqa: ANN401 - zarr is an optional package
+    if said.multiscales:
+        return said.multiscales[0]
     names = sorted(name for name, _ in group.members())
     message = f"{path}: expected an image (multiscales), got a group of {', '.join(names[:8]) or 'nothing'}"
     hint = f"Choose with --inside {names[0]}." if names else "Give the folder of an OME-Zarr image."
     raise BadInput(message, hint)
 
 
-def _factors(scales: dict[str, Any], count: int) -> tuple[float, ...]:
-    """Return the scale of each axis at full resolution: that of the dataset times that of the whole image."""
-    factors = [1.0] * count
-    transforms = [*scales["datasets"][0].get("coordinateTransformations", ())]
-    transforms += scales.get("coordinateTransformations", ())
-    for one in transforms:
-        if one.get("type") == "scale" and count:
-            factors = [known * float(new) for known, new in zip(factors, one["scale"], strict=True)]
-    return tuple(factors)
-
-
-def _stored(path: Path, kind: str, array: Any, axes: Any, factors: tuple[float, ...]) -> Stored:  # noqa: ANN401
-    letters = "".join(str(one["name"])[:1].upper() for one in axes) if axes else "T" * (array.ndim - 2) + "YX"
+def _stored(
+    path: Path,
+    kind: str,
+    array: Any,  # noqa: ANN401 - zarr is an optional package
+    axes: tuple[_Axis, ...],
+    factors: tuple[float, ...],
+) -> Stored:
+    letters = "".join(one.name[:1].upper() for one in axes) if axes else "T" * (array.ndim - 2) + "YX"
     if len(letters) != array.ndim or not letters.endswith("YX"):
         message = f"{path}: expected axes that end in y and x, got {letters or 'none'} for shape {array.shape}"
         raise BadInput(message, "Save the movie as a stack (T, Y, X).")
@@ -137,7 +178,7 @@ def _stored(path: Path, kind: str, array: Any, axes: Any, factors: tuple[float, 
     planes = math.prod(lengths)
     blocks, found = int(array.nchunks), int(array.nchunks_initialized)
     note = f"{path.name}: of {blocks} blocks of pixels, {found} are there; the others read {array.fill_value}."
-    units = {letters[index]: (one.get("unit"), factors[index]) for index, one in enumerate(axes)}
+    scales = {letter: (one.unit or "none", factor) for letter, one, factor in zip(letters, axes, factors, strict=False)}
     return Stored(
         format=kind,
         parts=(Part(file=path, planes=planes),),
@@ -147,25 +188,20 @@ def _stored(path: Path, kind: str, array: Any, axes: Any, factors: tuple[float, 
         planes=planes,
         frame=(int(array.shape[-2]), int(array.shape[-1])),
         dtype=np.dtype(array.dtype).newbyteorder("="),
-        interval_s=_interval(units.get("T")),
-        pixel_um=_pixel(units.get("Y"), units.get("X")),
+        interval_s=_interval(scales.get("T", _NO_SCALE)),
+        pixel_um=_pixel(scales.get("Y", _NO_SCALE), scales.get("X", _NO_SCALE)),
         notes=(note,) if found < blocks else (),
         block=int(array.chunks[len(lengths) - 1]) if len(lengths) == 1 else 1,
     )
 
 
-def _interval(scale: tuple[Any, float] | None) -> Stated[float] | None:
-    seconds = _SECONDS.get(scale[0] or "none") if scale is not None else None
-    if scale is None or seconds is None or not scale[1] > 0:
+def _interval(scale: tuple[str, float]) -> Stated[float] | None:
+    seconds = _SECONDS.get(scale[0])
+    if seconds is None or not scale[1] > 0:
         return None
     return Stated(value=scale[1] * seconds, origin="scale of axis t")
 
 
-def _pixel(*scales: tuple[Any, float] | None) -> Stated[tuple[float, float]] | None:
-    found = []
-    for scale in scales:
-        um = _UNITS.get(scale[0] or "none") if scale is not None else None
-        if scale is None or um is None or not scale[1] > 0:
-            return None
-        found.append(scale[1] * um)
-    return Stated(value=(found[0], found[1]), origin="scale of axes y and x")
+def _pixel(*scales: tuple[str, float]) -> Stated[tuple[float, float]] | None:
+    found = [factor * _UNITS[unit] for unit, factor in scales if unit in _UNITS and factor > 0]
+    return Stated(value=(found[0], found[1]), origin="scale of axes y and x") if len(found) == len(scales) else None
