@@ -15,6 +15,7 @@ from command import Calm
 from orchestrator.cli.work import Work, run_works
 from orchestrator.errors import BadInput
 
+FRAMES = np.random.default_rng(0).poisson(100, (20, 32, 40)).astype(np.uint16)
 ENGINE = ("--engine", "venv", "--threads", 1)
 
 
@@ -193,10 +194,13 @@ def test_a_folder_of_single_images_is_one_movie(calm, tmp_path):
     assert np.array_equal(tifffile.imread(tmp_path / "denoised.tif"), frames)
 
 
-@pytest.fixture
-def mean_run(calm, movie):
-    """Return a finished run of control mean, with identity beside it."""
-    done = calm("run", "mean", "--input", movie, "--frame-rate", 10, *ENGINE)
+@pytest.fixture(scope="module")
+def mean_run(tmp_path_factory):
+    """Return a finished run of control mean on FRAMES, with identity beside it."""
+    folder = tmp_path_factory.mktemp("mean")
+    tifffile.imwrite(folder / "movie.tif", FRAMES)
+    calm = Calm(outputs=folder / "outputs", data=folder / "data")
+    done = calm("run", "mean", "--input", folder / "movie.tif", "--frame-rate", 10, *ENGINE)
     assert done.returncode == 0, done.stderr
     return calm.run_folder("mean-movie-default")
 
@@ -208,8 +212,7 @@ def _exported(calm, run, target):
     return target
 
 
-def test_every_export_opens_in_another_library_and_holds_what_the_movies_hold(calm, mean_run, movie, tmp_path):
-    frames = tifffile.imread(movie)
+def test_every_export_opens_in_another_library_and_holds_what_the_movies_hold(calm, mean_run, tmp_path):
     with _exported(calm, mean_run, tmp_path / "new" / "table.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     scores = json.loads((mean_run / "scores.json").read_text())["splits"]["train"]
@@ -217,13 +220,13 @@ def test_every_export_opens_in_another_library_and_holds_what_the_movies_hold(ca
     assert found == {name: one["mean"] for name, one in scores.items() if one["mean"] is not None}
     with _exported(calm, mean_run, tmp_path / "my-traces.csv").open() as stream:
         traces = [row for row in csv.DictReader(stream) if (row["region"], row["stack"]) == ("0", "noisy")]
-    assert [float(row["value"]) for row in traces] == pytest.approx(frames.mean(axis=(1, 2)))
+    assert [float(row["value"]) for row in traces] == pytest.approx(FRAMES.mean(axis=(1, 2)))
     assert [float(row["time_s"]) for row in traces[:3]] == pytest.approx([0.0, 0.1, 0.2])
     figure = imagecodecs.png_decode(_exported(calm, mean_run, tmp_path / "figure.png").read_bytes())
-    assert figure.shape[1] >= 2 * frames.shape[2]
+    assert figure.shape[1] >= 2 * FRAMES.shape[2]
     for name, decode in (("preview.gif", imagecodecs.gif_decode), ("preview.webp", imagecodecs.webp_decode)):
         preview = _exported(calm, mean_run, tmp_path / name).read_bytes()
-        first, last = (decode(preview, index=index) for index in (0, len(frames) - 1))
+        first, last = (decode(preview, index=index) for index in (0, len(FRAMES) - 1))
         assert (first.shape == last.shape, np.array_equal(first, last)) == (True, False)
 
 
@@ -235,7 +238,9 @@ def test_regions_given_once_are_where_page_traces_and_checks_look_from_then_on(c
     )
     assert done.returncode == 0, done.stderr
     run = calm.run_folder("mean-movie-default")
-    assert "The most active of 1 region of cells.json" in (run / "report.html").read_text()
+    page = (run / "report.html").read_text()
+    assert "The most active of 1 region of cells.json" in page
+    assert "Region soma, brightest in frame" in page
     assert json.loads((run / "checks.json").read_text())["basis"]["regions"]
     done = calm("export", run, "--to", tmp_path / "traces.csv")
     assert "Regions: 1 region of cells.json.\n" in done.stderr
@@ -256,7 +261,7 @@ def test_regions_that_do_not_fit_the_movie_are_refused_before_anything_runs(calm
     assert not calm.outputs.exists()
 
 
-def test_traces_are_those_of_given_regions_with_their_names_and_relative_change(calm, mean_run, movie, tmp_path):
+def test_traces_are_those_of_given_regions_with_their_names_and_relative_change(calm, mean_run, tmp_path):
     regions = tmp_path / "regions.json"
     regions.write_text(json.dumps([{"id": "soma", "coordinates": [[3, 4], [3, 5], [4, 4]]}]))
     target = tmp_path / "traces.csv"
@@ -264,8 +269,7 @@ def test_traces_are_those_of_given_regions_with_their_names_and_relative_change(
     assert done.returncode == 0, done.stderr
     with target.open() as stream:
         rows = [row for row in csv.DictReader(stream) if (row["name"], row["stack"]) == ("soma", "noisy")]
-    frames = tifffile.imread(movie)
-    expected = np.mean([frames[:, 3, 4], frames[:, 3, 5], frames[:, 4, 4]], axis=0)
+    expected = np.mean([FRAMES[:, 3, 4], FRAMES[:, 3, 5], FRAMES[:, 4, 4]], axis=0)
     assert [float(row["value"]) for row in rows] == pytest.approx(expected)
     base = np.percentile(expected, 20)
     assert [float(row["dff"]) for row in rows] == pytest.approx((expected - base) / (base - 10))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from run_records import JOB, write_run
 from contract.files import sha256
 from evaluation.checks.lights import Light, Topic
 from evaluation.checks.of_run import check_run, read_checks
-from evaluation.checks.words import SHAPES, lights_text
+from evaluation.checks.words import SHAPES, lights_text, reason
 from orchestrator.errors import BadInput
 from orchestrator.paths import RunFolder
 from orchestrator.regions import Regions, keep_regions
@@ -94,6 +95,12 @@ def test_a_damaged_document_is_told_in_one_sentence(run):
     run.folder.checks.write_text('{"basis": {"version": 2}, "movies": []}')
     with pytest.raises(BadInput, match=r"checks\.json"):
         check_run(run)
+
+
+def test_a_check_that_asks_yes_or_no_is_told_without_a_number(run):
+    checks = {check.name: check for check in check_run(run)[MOVIE].checks}
+    moves = replace(checks["moves"], value=0.0, sentence="The output stands still.")
+    assert reason(moves) == "The output stands still. (moves)"
 
 
 def test_every_light_is_said_in_words_and_by_a_shape_of_its_own(run):
