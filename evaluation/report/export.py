@@ -114,7 +114,7 @@ def relative_change(trace: np.ndarray, black: float) -> np.ndarray:
 
 
 def _short(value: float) -> float | str:
-    """Return a number with the nine digits that tell any two of float32 apart; an empty cell where it is not defined."""
+    """Return a number with nine digits, which tell any two of float32 apart; an empty cell where it is not defined."""
     return float(f"{value:.9g}") if math.isfinite(value) else ""
 
 
