@@ -59,6 +59,7 @@ atexit.register(lambda: open("held_bytes", "w").write(str(most[0])))
 _SMALL_HEAP = {  # mallopt(3): large arrays go back to the system at once, so that what is resident is held
     "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536",
 }  # fmt: skip
+_INSTRUCTIONS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA")  # that a processor may use; runs are given them too
 _LENGTHS, _SIDE = (48, 192, 624, 768), 64  # frames of the movies, and pixels of a side; deepcad holds 8 tiles
 _MOVIE_SHARE = 0.6  # growth that is allowed, of the bytes that the long movie has more; holding it would take 1 or more
 
@@ -82,6 +83,7 @@ class Environment:
         """Run a job as the image does, in a process of its own, and return the exit code."""
         code = _START.format(change=change)
         variables = {"PATH": os.defpath, "HOME": str(job.parent), "PYTHONDONTWRITEBYTECODE": "1", **_SMALL_HEAP}
+        variables |= {name: os.environ[name] for name in _INSTRUCTIONS if name in os.environ}
         return subprocess.run(
             [self.python, "-I", "-c", code, self.context, command, job], check=False, env=variables, cwd=job.parent
         ).returncode
