@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _GIB = 2**30
 _GB = 1e9
+_HOUR_MIN = 60
 _UNKNOWN = "unknown"
 
 
@@ -157,4 +158,6 @@ def _time(seconds: tuple[float, float] | None) -> str:
 
 def _one_time(seconds: float) -> str:
     minutes = round(seconds / 60)
-    return f"{seconds:.0f} s" if minutes < 1 else f"{minutes // 60} h {minutes % 60:02d} min"
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < _HOUR_MIN else f"{minutes // _HOUR_MIN} h {minutes % _HOUR_MIN:02d} min"

@@ -10,12 +10,14 @@ import pytest
 
 from contract.job import read_job
 from orchestrator.algorithms import load_algorithms
+from orchestrator.cli.forecast import text_of
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.movies import input_source
 from orchestrator.domain import Exit, Image
 from orchestrator.errors import AlgorithmFailed
 from orchestrator.paths import layout
 from orchestrator.records import Choice
+from orchestrator.reproduce.forecast import Estimate, Forecast
 from orchestrator.runs import pace
 from orchestrator.runs.plan import make_plan
 from orchestrator.runs.settings import Settings
@@ -78,3 +80,22 @@ def test_a_training_that_cannot_be_timed_says_why(plan):
 
     with pytest.raises(AlgorithmFailed):
         pace.training_seconds(plan, Crash())
+
+
+def test_costs_name_the_time_of_training_and_that_prediction_comes_on_top(tmp_path):
+    trained, control = (
+        Estimate(
+            experiment="movie",
+            algorithm=name,
+            seed=1,
+            jobs=("train", "predict-train"),
+            state="to run",
+            training_s=seconds,
+        )
+        for name, seconds in (("n2v", 600.0), ("mean", 0.0))
+    )
+    where = replace(layout(), outputs=tmp_path)
+    lines = text_of(Forecast(runs=(trained, control), outlines=(), warnings=()), where).splitlines()
+    assert "10 min and prediction" in lines[1]
+    assert "prediction only" in lines[2]
+    assert lines[3].startswith("In all: 10 min and the prediction of 2 runs; memory")
