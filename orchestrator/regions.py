@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import zipfile
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
@@ -196,8 +197,12 @@ def _unpickled(path: Path) -> Any:  # noqa: ANN401 - of a foreign file; the call
 def _imagej(path: Path, frame: tuple[int, ...]) -> list[_Named]:
     import roifile  # noqa: PLC0415 - regions of other formats need it not
 
-    found = roifile.roiread(path)
-    rois = found if isinstance(found, list) else [found]
+    if path.suffix.lower() == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            found = [archive.read(name) for name in archive.namelist() if name.lower().endswith(".roi")]
+    else:
+        found = [path.read_bytes()]
+    rois = [roifile.ImagejRoi.frombytes(one) for one in found]
     return [(roi.name or str(index), _inside(roi, frame)) for index, roi in enumerate(rois, start=1)]
 
 

@@ -53,7 +53,7 @@ datasets:
       - {find: noisy, replace: target}
   drawn:
     title: Drawn
-    summary: A movie whose regions somebody drew
+    summary: A movie with drawn regions
     access: restricted
     instructions: Ask for it.
     licence: CC0
