@@ -5,16 +5,15 @@ from __future__ import annotations
 import io
 import json
 import pickle
-import zipfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from contract.errors import JobRefused
 from contract.stacks import open_stack
 from orchestrator.documents import Count, Document, Sealed, read_sealed, write_sealed
 from orchestrator.errors import BadInput
+from orchestrator.foreign import reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -99,14 +98,8 @@ def read_regions(path: Path, shape: tuple[int, ...]) -> Regions:
         what = "a file that is there" if reader is not None else f"a name that ends in {', '.join(_READERS)}"
         message = f"--regions: expected {what}, got {path}"
         raise BadInput(message, _HINT)
-    try:
+    with reading(path, "regions", _HINT):
         found = reader(path, shape[1:])
-    except (ValueError, KeyError, TypeError, OSError, IndexError, EOFError, zipfile.BadZipFile, JobRefused) as error:
-        message = f"{path}: expected regions, got a file that cannot be read: {error}"
-        raise BadInput(message, _HINT) from error
-    except pickle.UnpicklingError as error:
-        message = f"{path}: expected a stat.npy of plain arrays, got {error}"
-        raise BadInput(message, "It was not run. Save it again with suite2p.") from error
     return _checked(path, found, shape[1:])
 
 
@@ -178,10 +171,14 @@ def _suite2p(path: Path, _: tuple[int, ...]) -> list[_Named]:
 class _Unpickler(pickle.Unpickler):
     """Reads arrays, dicts and numbers; any other name in the file is refused before anything is made of it."""
 
+    def __init__(self, stream: IO[bytes], path: Path) -> None:
+        super().__init__(stream)
+        self._path = path
+
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401 - as pickle declares it
         if (module, name) not in _ALLOWED:
-            message = f"one that asks for {module}.{name}"
-            raise pickle.UnpicklingError(message)
+            message = f"{self._path}: expected a stat.npy of plain arrays, got one that asks for {module}.{name}"
+            raise BadInput(message, "It was not run. Save it again with suite2p.")
         return super().find_class(module.replace("numpy.core", "numpy._core"), name)
 
 
@@ -193,7 +190,7 @@ def _unpickled(path: Path) -> Any:  # noqa: ANN401 - of a foreign file; the call
     version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     read(stream)
-    return _Unpickler(stream).load()
+    return _Unpickler(stream, path).load()
 
 
 def _imagej(path: Path, frame: tuple[int, ...]) -> list[_Named]:

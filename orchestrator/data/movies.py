@@ -111,7 +111,7 @@ def input_source(inputs: Sequence[Path], choice: Choice, layout: Layout, *, spli
     recordings = tuple(found.values())
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", recordings[0].stack.stem).strip("_") or "movie"
     movies = tuple(Movie(split=split, noisy=recording.stack) for recording in recordings)
-    return _source(name, movies, recordings, choice)
+    return _source(name, movies, recordings, choice, inspector.checksums)
 
 
 def own_sources(
@@ -168,9 +168,11 @@ def _holds_images(files: Sequence[Path], choice: Choice) -> bool:
     return False
 
 
-def _source(name: str, movies: tuple[Movie, ...], recordings: Sequence[Recording], choice: Choice) -> Source:
+def _source(
+    name: str, movies: tuple[Movie, ...], recordings: Sequence[Recording], choice: Choice, checksums: Checksums
+) -> Source:
     described = {recording.stack: recording for recording in recordings}
-    check_movies(name, movies, described)
+    check_movies(name, movies, described, checksums)
     return Source(
         name=name,
         movies=movies,
@@ -202,7 +204,7 @@ def described_source(name: str, movies: Sequence[Movie], choice: Choice, layout:
     inspector = Inspector(stacks=layout.stacks, checksums=Checksums(layout.checksums))
     recordings = [inspector.describe(movie.noisy, choice) for movie in movies]
     stacks = tuple(replace(movie, noisy=one.stack) for movie, one in zip(movies, recordings, strict=True))
-    return _source(name, stacks, recordings, choice)
+    return _source(name, stacks, recordings, choice, inspector.checksums)
 
 
 def dataset_source(name: str, layout: Layout, progress: Progress) -> Source:

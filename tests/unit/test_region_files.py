@@ -92,7 +92,7 @@ def test_code_in_a_stat_file_is_refused_and_never_run(tmp_path):
         ("regions.json", b'[{"coordinates": [[0.5, 1]]}]', "expected whole numbers"),
         ("stat.npy", b"no array", "a file that cannot be read"),
         ("set.zip", b"no archive", "a file that cannot be read"),
-        ("labels.tif", b"no picture", "a file that cannot be read"),
+        ("labels.tif", b"no picture", "got one that cannot be read"),
     ],
 )
 def test_a_file_that_holds_no_regions_of_this_movie_is_refused(tmp_path, name, content, told):
