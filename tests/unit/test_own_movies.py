@@ -178,6 +178,17 @@ def test_of_several_movies_one_that_is_none_and_one_whose_run_fails_are_a_line_e
     assert reasons[2] == "Error: 2 of 3 runs did not end well; the reasons are above"
 
 
+def test_an_algorithm_that_cannot_use_a_movie_leaves_the_others_to_it(calm, movie, tmp_path):
+    done = calm("denoise", movie, "--algorithm", "care,identity", "-o", tmp_path / "denoised", *ENGINE)
+    assert done.returncode == 2
+    assert "Warning: movie.tif, CARE is left out: " in done.stderr
+    assert [line.split()[:2] for line in done.stdout.splitlines()[-2:]] == [
+        ["movie.tif", "identity"],
+        ["movie.tif", "CARE"],
+    ]
+    assert [path.name for path in (tmp_path / "denoised").iterdir()] == ["movie-identity.tif"]
+
+
 def test_a_folder_of_one_recording_is_joined_on_request_into_one_movie_named_like_the_folder(calm, tmp_path):
     recording = tmp_path / "day1"
     recording.mkdir()
