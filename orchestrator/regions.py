@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from contract.stacks import open_stack
-from orchestrator.documents import Count, Document, read_json, write_record
+from orchestrator.documents import Count, Document, Sealed, read_sealed, write_sealed
 from orchestrator.errors import BadInput
 from orchestrator.foreign import reading
 
@@ -47,7 +47,7 @@ class KeptRegion(Document, frozen=True, kw_only=True):
     pixels: tuple[tuple[Count, Count], ...]
 
 
-class KeptRegions(Document, frozen=True, kw_only=True):
+class KeptRegions(Sealed, frozen=True, kw_only=True):
     """regions.json: where a run is looked at, whoever asks."""
 
     origin: str
@@ -110,7 +110,7 @@ def keep_regions(folder: RunFolder, regions: Regions) -> None:
         KeptRegion(name=name, pixels=tuple((y, x) for y, x in pixels.tolist()))
         for name, pixels in zip(regions.names, regions.pixels, strict=True)
     )
-    write_record(folder.regions, KeptRegions(origin=regions.origin, regions=kept))
+    write_sealed(folder.regions, KeptRegions(origin=regions.origin, regions=kept))
 
 
 def kept_regions(folder: RunFolder) -> Regions | None:
@@ -123,7 +123,7 @@ def kept_regions(folder: RunFolder) -> Regions | None:
     """
     if not folder.regions.exists():
         return None
-    known = read_json(folder.regions, KeptRegions, hint=_KEPT_HINT)
+    known = read_sealed(folder.regions, KeptRegions, hint=_KEPT_HINT)
     return Regions(
         origin=known.origin,
         names=tuple(one.name for one in known.regions),
