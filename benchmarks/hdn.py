@@ -74,9 +74,7 @@ def predict_speed(options: argparse.Namespace) -> None:
                 network(noisy)
 
     theirs = _cpu_seconds(forward_passes)
-    posterior = Posterior(
-        network, Scale(mean=200.0, std=60.0), seed=1, device=torch.device("cpu"), precision=nullcontext
-    )
+    posterior = Posterior(network, Scale(mean=200.0, std=60.0), seed=1, device="cpu", precision=nullcontext)
     window = Window(options.size, options.size, slice(0, options.size), slice(0, options.size))
     ours = _cpu_seconds(lambda: list(posterior.samples(pixels, window, 0, options.samples)))
     print(f"mean of {options.samples} samples of a {options.size} x {options.size} frame, CPU seconds per frame")

@@ -173,6 +173,11 @@ class RunFolder:
         return self.path / "checks.json"
 
     @property
+    def regions(self) -> Path:
+        """Where a user wants the run to be looked at; there only where regions were given."""
+        return self.path / "regions.json"
+
+    @property
     def study_scores(self) -> Path:
         """Summaries by the protocol of the published study, for runs of its experiments."""
         return self.path / "scores-study.json"

@@ -1,17 +1,18 @@
-"""Regions that a user drew or another program found, read from four formats; no code in a file is ever run."""
+"""Regions that a user drew or another program found, read from four formats, and kept with a run; no code is run."""
 
 from __future__ import annotations
 
 import io
 import json
 import pickle
+import zipfile
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-import roifile
 
 from contract.stacks import open_stack
+from orchestrator.documents import Count, Document, Sealed, read_sealed, write_sealed
 from orchestrator.errors import BadInput
 from orchestrator.foreign import reading
 
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    import roifile
     from numpy.typing import NDArray
+
+    from orchestrator.paths import RunFolder
+
+    _Named = tuple[str, NDArray[np.int64]]
 
 _HINT = (
     "docs/data.md#regions lists the forms: JSON of Neurofinder, stat.npy of suite2p, ROI sets of ImageJ, label TIFF."
@@ -31,6 +37,21 @@ _ALLOWED = {  # what a stat.npy consists of; nothing else is ever made of what a
     *(("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")),
 }
 _MOST_BYTES = 2**30
+_KEPT_HINT = "Delete it, and give --regions again."
+
+
+class KeptRegion(Document, frozen=True, kw_only=True):
+    """One region of regions.json: its name and its pixels (y, x)."""
+
+    name: str
+    pixels: tuple[tuple[Count, Count], ...]
+
+
+class KeptRegions(Sealed, frozen=True, kw_only=True):
+    """regions.json: where a run is looked at, whoever asks."""
+
+    origin: str
+    regions: tuple[KeptRegion, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -83,37 +104,69 @@ def read_regions(path: Path, shape: tuple[int, ...]) -> Regions:
     return _checked(path, found, shape[1:])
 
 
-def _checked(path: Path, found: dict[str, NDArray[np.int64]], frame: tuple[int, ...]) -> Regions:
+def keep_regions(folder: RunFolder, regions: Regions) -> None:
+    """Write regions into the folder of a run: its page, traces, checks and exports look there from now on."""
+    kept = tuple(
+        KeptRegion(name=name, pixels=tuple((y, x) for y, x in pixels.tolist()))
+        for name, pixels in zip(regions.names, regions.pixels, strict=True)
+    )
+    write_sealed(folder.regions, KeptRegions(origin=regions.origin, regions=kept))
+
+
+def kept_regions(folder: RunFolder) -> Regions | None:
+    """Return the regions that a run was given; None where active spots are to be looked for.
+
+    Raises
+    ------
+    BadInput
+        When regions.json is damaged.
+    """
+    if not folder.regions.exists():
+        return None
+    known = read_sealed(folder.regions, KeptRegions, hint=_KEPT_HINT)
+    return Regions(
+        origin=known.origin,
+        names=tuple(one.name for one in known.regions),
+        pixels=tuple(np.array(one.pixels, np.int64).reshape(-1, 2) for one in known.regions),
+    )
+
+
+def _checked(path: Path, found: list[_Named], frame: tuple[int, ...]) -> Regions:
     if not found:
         message = f"{path}: expected regions, got none"
         raise BadInput(message, _HINT)
-    for name, pixels in found.items():
+    for name, pixels in found:
         if not len(pixels) or pixels.min() < 0 or (pixels >= frame).any():
             message = (
                 f"{path}: expected pixels (y, x) within {frame[0]} x {frame[1]} in each region, got others in {name}"
             )
             raise BadInput(message, "Give the regions of this movie, as it is cropped and binned.")
     return Regions(
-        origin=f"{len(found)} regions of {path.name}",
-        names=tuple(found),
-        pixels=tuple(np.unique(pixels, axis=0) for pixels in found.values()),
+        origin=f"{len(found)} region{'' if len(found) == 1 else 's'} of {path.name}",
+        names=_told_apart([name for name, _ in found]),
+        pixels=tuple(np.unique(pixels, axis=0) for _, pixels in found),
     )
 
 
-def _neurofinder(path: Path, _: tuple[int, ...]) -> dict[str, NDArray[np.int64]]:
+def _told_apart(names: list[str]) -> tuple[str, ...]:
+    """Tell regions of one name apart by their place in the file."""
+    return tuple(name if names.index(name) == index else f"{name} ({index + 1})" for index, name in enumerate(names))
+
+
+def _neurofinder(path: Path, _: tuple[int, ...]) -> list[_Named]:
     document = json.loads(path.read_text(encoding="utf-8"))
-    return {str(one.get("id", index)): _pixels(one["coordinates"]) for index, one in enumerate(document, start=1)}
+    return [(str(one.get("id", index)), _pixels(one["coordinates"])) for index, one in enumerate(document, start=1)]
 
 
-def _suite2p(path: Path, _: tuple[int, ...]) -> dict[str, NDArray[np.int64]]:
+def _suite2p(path: Path, _: tuple[int, ...]) -> list[_Named]:
     stat = _unpickled(path)
     beside = path.with_name("iscell.npy")
     cells = np.load(beside, allow_pickle=False)[:, 0] > 0 if beside.is_file() else np.ones(len(stat), bool)
-    return {
-        str(index): _pixels(np.stack([one["ypix"], one["xpix"]], axis=1))
+    return [
+        (str(index), _pixels(np.stack([one["ypix"], one["xpix"]], axis=1)))
         for index, (one, is_cell) in enumerate(zip(stat, cells, strict=True))
         if is_cell
-    }
+    ]
 
 
 class _Unpickler(pickle.Unpickler):
@@ -141,18 +194,16 @@ def _unpickled(path: Path) -> Any:  # noqa: ANN401 - of a foreign file; the call
     return _Unpickler(stream, path).load()
 
 
-def _imagej(path: Path, frame: tuple[int, ...]) -> dict[str, NDArray[np.int64]]:
-    found = roifile.roiread(path)
-    rois = found if isinstance(found, list) else [found]
-    named = [(roi.name or str(index), roi) for index, roi in enumerate(rois, start=1)]
-    return {
-        f"{name}" if _is_first(name, named, index) else f"{name} ({index + 1})": _inside(roi, frame)
-        for index, (name, roi) in enumerate(named)
-    }
+def _imagej(path: Path, frame: tuple[int, ...]) -> list[_Named]:
+    import roifile  # noqa: PLC0415 - regions of other formats need it not
 
-
-def _is_first(name: str, named: list[tuple[str, Any]], index: int) -> bool:
-    return [one for one, _ in named].index(name) == index
+    if path.suffix.lower() == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            found = [archive.read(name) for name in archive.namelist() if name.lower().endswith(".roi")]
+    else:
+        found = [path.read_bytes()]
+    rois = [roifile.ImagejRoi.frombytes(one) for one in found]
+    return [(roi.name or str(index), _inside(roi, frame)) for index, roi in enumerate(rois, start=1)]
 
 
 def _inside(roi: roifile.ImagejRoi, frame: tuple[int, ...]) -> NDArray[np.int64]:
@@ -170,13 +221,13 @@ def _inside(roi: roifile.ImagejRoi, frame: tuple[int, ...]) -> NDArray[np.int64]
     return np.stack([rows[inside], columns[inside]], axis=1).astype(np.int64)
 
 
-def _labels(path: Path, frame: tuple[int, ...]) -> dict[str, NDArray[np.int64]]:
+def _labels(path: Path, frame: tuple[int, ...]) -> list[_Named]:
     with open_stack(path, "YX") as stack:
         labels = stack.frames(0, 1)[0]
     if labels.shape != frame or labels.dtype.kind not in "iu":
         message = f"labels of shape {labels.shape} and dtype {labels.dtype} for frames of {frame}"
         raise ValueError(message)
-    return {str(number): np.argwhere(labels == number) for number in np.unique(labels[labels > 0]).tolist()}
+    return [(str(number), np.argwhere(labels == number)) for number in np.unique(labels[labels > 0]).tolist()]
 
 
 def _pixels(values: Iterable[Any]) -> NDArray[np.int64]:
@@ -187,7 +238,7 @@ def _pixels(values: Iterable[Any]) -> NDArray[np.int64]:
     return pixels.astype(np.int64)
 
 
-_READERS: dict[str, Callable[[Path, tuple[int, ...]], dict[str, NDArray[np.int64]]]] = {
+_READERS: dict[str, Callable[[Path, tuple[int, ...]], list[_Named]]] = {
     ".json": _neurofinder,
     ".npy": _suite2p,
     ".roi": _imagej,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +11,15 @@ import tifffile
 
 from contract.files import sha256
 from gpu.bench import Bench, CutOff, Failed
-from gpu.jobs import ENDED, Case, figures, run
+from gpu.jobs import ENDED, Case, Ran, figures, run
 from gpu.records import Figure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 OUT_OF_MEMORY = 3  # exit code of the contract
+_CPU_THREADS = 2  # of the computers that speeds elsewhere in this project are told of
 _LEAST_PATCHES = 20  # of 16 x 16 x 16; exact mode of deepcad wants more than the 16 side by side in 64 x 64
 _CALIBRATION = (96, 64, 64)  # of the movie that networks are trained on for predictions; their speed is that of any
 
@@ -34,36 +36,50 @@ def timed(bench: Bench, *cases: Case) -> Iterator[Figure]:
         raise Failed(message)
 
 
-def same_seed_twice(bench: Bench, train: Case, predict: Case) -> Iterator[Figure]:
+def same_seed_twice(bench: Bench, pairs: Sequence[tuple[Case, Case]]) -> Iterator[Figure]:
     """Train and predict twice with the same seed and compare every value."""
-    made: list[Path] = []
-    for number in (1, 2):
-        trained = run(bench, replace(train, name=f"{train.name} {number}"))
-        _ended_well(trained.code, trained.sentence)
-        checkpoint = trained.folder / "checkpoint"
-        predicted = run(bench, replace(predict, name=f"{predict.name} {number}", checkpoint=checkpoint))
-        _ended_well(predicted.code, predicted.sentence)
-        made.append(next((predicted.folder / "predictions").glob("*.tif")))
-    yield _difference(train.name, "the same seed twice", *made)
+    for train, predict in pairs:
+        made: list[Path] = []
+        for number in (1, 2):
+            trained = run(bench, replace(train, name=f"{train.name} {number}"))
+            _ended_well(trained.code, trained.sentence)
+            checkpoint = trained.folder / "checkpoint"
+            made.append(_prediction(bench, replace(predict, name=f"{predict.name} {number}", checkpoint=checkpoint)))
+        yield _difference(train.name, "the same seed twice", *made)
 
 
-def against_cpu(bench: Bench, predict: Case) -> Iterator[Figure]:
-    """Predict with one checkpoint on this device and on the CPU."""
-    ready = _with_network(bench, predict)
-    made: list[Path] = []
-    for device in (bench.device, "cpu"):
-        ran = run(bench, replace(ready, name=f"{predict.name} on {device}", device=device))
-        _ended_well(ran.code, ran.sentence)
-        made.append(next((ran.folder / "predictions").glob("*.tif")))
-    yield _difference(predict.name, f"{bench.device} against cpu", *made)
+def against_cpu(bench: Bench, predictions: Sequence[Case]) -> Iterator[Figure]:
+    """Predict with one checkpoint on this device and on two threads of the CPU; compare values and speed."""
+    for predict in predictions:
+        ready, made = _with_network(bench, predict), []
+        for device in (bench.device, "cpu"):
+            case = replace(ready, name=f"{predict.name} on {device}", device=device, threads=_CPU_THREADS)
+            ran = run(bench, case)
+            _ended_well(ran.code, ran.sentence)
+            made.append(_prediction_of(ran))
+            speed = math.prod(case.shape) / 1e6 / ran.result["seconds"]
+            note = f"{_CPU_THREADS} threads; the whole job, start-up included"
+            yield Figure(case=case.name, name="pixels a second", value=speed, unit="million/s", note=note)
+        yield _difference(predict.name, f"{bench.device} against cpu", *made)
 
 
-def out_of_memory(bench: Bench, case: Case) -> Iterator[Figure]:
-    """Run a job that cannot fit and yield how it ends."""
+def out_of_memory(bench: Bench, cases: Sequence[Case]) -> Iterator[Figure]:
+    """Run jobs that cannot fit and yield how they end."""
+    for case in cases:
+        ran = run(bench, _with_network(bench, case))
+        note = "" if ran.code == OUT_OF_MEMORY else f"expected {OUT_OF_MEMORY}"
+        yield Figure(case=case.name, name="exit code", value=ran.code, note=note)
+        yield Figure(case=case.name, name="sentence", value=ran.sentence)
+
+
+def _prediction(bench: Bench, case: Case) -> Path:
     ran = run(bench, case)
-    note = "" if ran.code == OUT_OF_MEMORY else f"expected {OUT_OF_MEMORY}"
-    yield Figure(case=case.name, name="exit code", value=ran.code, note=note)
-    yield Figure(case=case.name, name="sentence", value=ran.sentence)
+    _ended_well(ran.code, ran.sentence)
+    return _prediction_of(ran)
+
+
+def _prediction_of(ran: Ran) -> Path:
+    return next((ran.folder / "predictions").glob("*.tif"))
 
 
 def _with_network(bench: Bench, case: Case) -> Case:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+VERDICT, SOUND = "verdict", "agrees"  # name and value of a figure that says whether an arithmetic is right
+
 
 class Told:
     """Figures of a script, each on disk as soon as it is told.
@@ -23,11 +25,13 @@ class Told:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def tell(self, case: str, name: str, value: float | str | None, unit: str = "", note: str = "") -> None:
+    def tell(  # noqa: PLR0913, PLR0917 - the fields of a figure
+        self, case: str, name: str, value: float | str | None, unit: str = "", note: str = "", arithmetic: str = ""
+    ) -> None:
         """Append a figure; fields as in `gpu.records.Figure`."""
-        line = json.dumps({"case": case, "name": name, "value": value, "unit": unit, "note": note})
+        figure = {"case": case, "name": name, "value": value, "unit": unit, "note": note, "arithmetic": arithmetic}
         with self._path.open("a") as stream:
-            stream.write(line + "\n")
+            stream.write(json.dumps(figure) + "\n")
 
 
 def main(parts: dict[str, Callable[[Told, str, bool], None]]) -> None:

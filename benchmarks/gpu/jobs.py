@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 ENDED = (0, 5)  # well, or as not converged, which a few steps may be
 _MIB, _GIB = 2**20, 2**30
+_OF_MEMORY = re.compile(r"tiles (are|that)|out of memory")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +42,8 @@ class Case:
         (T, Y, X) of the movie.
     device : str
         "" for that of the session.
+    threads : int
+        0 for those of the session.
     checkpoint : Path or None
         Where a prediction finds its network; a training makes one of its own.
     """
@@ -52,6 +56,7 @@ class Case:
     params: dict[str, Any] = field(default_factory=dict)
     precision: Literal["float32", "bfloat16"] = "float32"
     device: str = ""
+    threads: int = 0
     checkpoint: Path | None = None
 
 
@@ -75,6 +80,10 @@ class Ran:
         Of them a second between the first event and the last, without what comes before; None where there is only one.
     start_up_s : float or None
         From the start of the process to its first event with a step.
+    busy : float or None
+        Share of time in which the card worked, as nvidia-smi saw it; None where there is none.
+    told : tuple of str
+        What it said of tiles and memory.
     """
 
     folder: Path
@@ -84,10 +93,12 @@ class Ran:
     steps: int
     rate: float | None
     start_up_s: float | None
+    busy: float | None
+    told: tuple[str, ...]
 
 
 def run(bench: Bench, case: Case) -> Ran:
-    """Run a job to its end or to the end of its time."""
+    """Run a job to its end or to the end of its time, and watch how busy the card is."""
     folder = bench.folder / "jobs" / re.sub(r"[^A-Za-z0-9.]+", "_", case.name)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -95,7 +106,7 @@ def run(bench: Bench, case: Case) -> Ran:
     write_json(job.path, to_document(job))
     environment = bench.environment() | {"ALGORITHM_DIR": str(_image(bench, case.algorithm))}
     began_s, code = time.time(), None
-    with suppress(CutOff):
+    with suppress(CutOff), bench.watching(folder / "busy.txt"):
         code = bench.start([sys.executable, "-m", "contract", case.command, str(job.path)], environment)
     return _ran(bench, folder, began_s, code)
 
@@ -109,24 +120,32 @@ def figures(case: Case, ran: Ran) -> Iterator[Figure]:
         After the figures, when the job did not end in time.
     """
     unit = "steps" if case.command == "train" else "frames"
+    figure = partial(Figure, case=case.name, arithmetic="bfloat16" if case.precision == "bfloat16" else "")
     if ran.code not in (None, *ENDED):
-        yield Figure(case=case.name, name="exit code", value=ran.code, note=ran.sentence)
+        yield figure(name="exit code", value=ran.code, note=ran.sentence)
         return
-    yield Figure(case=case.name, name=f"{unit} a second", value=ran.rate, unit="1/s", note=_between(ran, unit))
+    yield figure(name=f"{unit} a second", value=ran.rate, unit="1/s", note=_between(ran, unit))
     if ran.start_up_s is not None:
-        yield Figure(case=case.name, name=f"first {unit} after", value=ran.start_up_s, unit="s")
+        yield figure(name=f"first {unit} after", value=ran.start_up_s, unit="s")
     if ran.code is None:
         raise CutOff
-    yield Figure(case=case.name, name="whole job", value=ran.result["seconds"], unit="s")
+    yield figure(name="whole job", value=ran.result["seconds"], unit="s")
     if case.command == "predict":
         value = case.shape[0] / ran.result["seconds"]
-        yield Figure(case=case.name, name="frames a second of the whole job", value=value, unit="1/s")
-    yield Figure(case=case.name, name="peak host memory", value=ran.result["peak_memory_bytes"] / _MIB, unit="MiB")
+        yield figure(name="frames a second of the whole job", value=value, unit="1/s")
+    yield figure(name="peak host memory", value=ran.result["peak_memory_bytes"] / _MIB, unit="MiB")
     if ran.result["peak_gpu_bytes"]:
-        asked = case.params.get("memory_gib") or case.params.get("predict_memory_gib")
-        note = f"memory asked for {asked:g} GiB" if asked else ""
         value = ran.result["peak_gpu_bytes"] / _GIB
-        yield Figure(case=case.name, name="peak GPU memory", value=value, unit="GiB", note=note)
+        yield figure(name="peak GPU memory", value=value, unit="GiB", note=_of_asked(case, value))
+    if ran.busy is not None:
+        note = "of the whole job, start-up included; what is left is host time"
+        yield figure(name="share of time that the card works", value=ran.busy, note=note)
+    yield from (figure(name="told", value=told) for told in ran.told)
+
+
+def _of_asked(case: Case, gib: float) -> str:
+    asked = case.params.get("memory_gib") or case.params.get("predict_memory_gib")
+    return f"{gib / asked:.0%} of the {asked:g} GiB asked for" if asked else ""
 
 
 def _between(ran: Ran, unit: str) -> str:
@@ -136,7 +155,8 @@ def _between(ran: Ran, unit: str) -> str:
 def _ran(bench: Bench, folder: Path, began_s: float, code: int | None) -> Ran:
     path, result = folder / "events.jsonl", folder / "result.json"
     lines = path.read_text().splitlines() if path.exists() else []
-    events = [one for one in map(json.loads, lines) if one.get("step")]
+    said = list(map(json.loads, lines))
+    events = [one for one in said if one.get("step")]
     rate = start_up_s = None
     if events:
         first, last = events[0], events[-1]
@@ -153,7 +173,15 @@ def _ran(bench: Bench, folder: Path, began_s: float, code: int | None) -> Ran:
         steps=events[-1]["step"] if events else 0,
         rate=rate,
         start_up_s=start_up_s,
+        busy=_busy(folder / "busy.txt"),
+        told=tuple(one["message"] for one in said if _OF_MEMORY.search(one.get("message", ""))),
     )
+
+
+def _busy(path: Path) -> float | None:
+    """Return the mean of percentages, one a line."""
+    percents = [float(line) for line in path.read_text().split() if line.isdecimal()] if path.exists() else []
+    return sum(percents) / len(percents) / 100 if percents else None
 
 
 def _job(bench: Bench, case: Case, folder: Path) -> Job:
@@ -170,7 +198,7 @@ def _job(bench: Bench, case: Case, folder: Path) -> Job:
         params=params(case.algorithm, case.preset) | case.params,
         seed=1,
         device=case.device or bench.device,  # type: ignore[arg-type]
-        threads=bench.threads,
+        threads=case.threads or bench.threads,
         precision=case.precision,
     )
 

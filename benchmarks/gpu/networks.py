@@ -28,12 +28,13 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 def tile(told: Told, device: str, tiny: bool) -> None:  # noqa: FBT001 - one form for all parts
     """Time upstream's network and the lean one on one tile."""
     edge = 16 if tiny else 208
-    for precision, layout, kind in product(_DTYPES, _LAYOUTS, ("upstream", "lean")):
+    kinds = (*_DTYPES, "TF32") if device == "cuda" else _DTYPES
+    for precision, layout, kind in product(kinds, _LAYOUTS, ("upstream", "lean")):
         case = f"{kind}, {precision}, {layout}, {edge}^3"
         call = partial(_forward(device, precision, layout, kind), _windows(device, 1, edge, layout))
         before = _peak(device)
         took_s = seconds(call, device)
-        told.tell(case, "voxels a second", edge**3 / took_s / 1e6, "million/s")
+        told.tell(case, "voxels a second", edge**3 / took_s / 1e6, "million/s", arithmetic=_arithmetic(precision))
         if device == "cuda":
             told.tell(case, "activations", (_peak(device) - before) / edge**3, "bytes a voxel", "cuDNN included")
             torch.cuda.empty_cache()
@@ -48,10 +49,14 @@ def _peak(device: str) -> int:
     return peak
 
 
+def _arithmetic(precision: str) -> str:
+    return "" if precision == "float32" else precision
+
+
 def _forward(device: str, precision: str, layout: str, kind: str) -> Callable[[torch.Tensor], torch.Tensor]:
     """Return a network with random weights, without gradients."""
     torch.manual_seed(0)
-    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = precision == "TF32"
     network = new_network(16).to(device, memory_format=_LAYOUTS[layout]).eval()
     apply = network if kind == "upstream" else partial(lean_forward, network)
 
@@ -80,7 +85,8 @@ def batches(told: Told, device: str, tiny: bool) -> None:  # noqa: FBT001 - one 
             windows = _windows(device, batch, edge, layout)
             case = f"lean, {precision}, {batch} x {edge}^3"
             took_s = seconds(partial(forward, windows), device)
-            told.tell(case, "voxels a second", batch * edge**3 / took_s / 1e6, "million/s")
+            voxels = batch * edge**3 / 1e6
+            told.tell(case, "voxels a second", voxels / took_s, "million/s", arithmetic=_arithmetic(precision))
             difference = float((forward(windows)[:1].float() - forward(windows[:1]).float()).abs().max())
             note = "bitwise equal" if difference == 0 else "not bitwise equal"
             told.tell(case, "largest difference to one tile alone", difference, "grey levels", note)
@@ -96,21 +102,26 @@ def host(told: Told, device: str, tiny: bool) -> None:  # noqa: FBT001 - one for
         call()
         wait(device)
     busy_s = sum(event.self_device_time_total for event in profile.key_averages()) / 1e6
-    told.tell(f"lean, bfloat16, {edge}^3", "share of time that the card works", busy_s / took_s)
+    case = f"lean, bfloat16, {edge}^3"
+    told.tell(case, "share of time that the card works", busy_s / took_s, arithmetic="bfloat16")
 
 
 def compiled(told: Told, device: str, tiny: bool) -> None:  # noqa: FBT001 - one form for all parts
-    """Time one shape as a CUDA graph and as torch.compile makes it."""
+    """Time one shape as a CUDA graph and as torch.compile makes it; on a CPU see that it can be compiled."""
     edge = 16 if tiny else 64
     layout = "channels_last_3d"
     call = partial(_forward(device, "bfloat16", layout, "lean"), _windows(device, 1, edge, layout))
-    told.tell("eager", "time of a tile", 1e3 * seconds(call, device), "ms", f"bfloat16, {edge}^3")
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    calls = {"eager": call}
+    if device == "cuda":
         call()
-    told.tell("CUDA graph", "time of a tile", 1e3 * seconds(graph.replay, device), "ms")
-    made = torch.compile(call)
-    told.tell("torch.compile", "time of a tile", 1e3 * seconds(made, device), "ms")
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            call()
+        calls["CUDA graph"] = graph.replay
+    calls["torch.compile"] = torch.compile(call, backend="inductor" if device == "cuda" else "eager")
+    for name, one in calls.items():
+        took_ms = 1e3 * seconds(one, device)
+        told.tell(name, "time of a tile", took_ms, "ms", f"bfloat16, {edge}^3", arithmetic="bfloat16")
 
 
 if __name__ == "__main__":

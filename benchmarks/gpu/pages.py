@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from gpu.records import Figure, Outcome, Report, Step
 
 _DIGITS = 4  # significant; repetitions differ by more
+_QUOTED = ("steps a second", "frames a second of the whole job", "peak GPU memory")
 
 
 def page(report: Report) -> str:
@@ -28,6 +29,17 @@ def dry_list(steps: Sequence[Step]) -> str:
     """Return what a session would measure, in order, as a Markdown table."""
     rows = [f"| {one.name} | {one.asks} | {one.bound_s:.0f} | {', '.join(one.devices)} |" for one in steps]
     return "\n".join(["| step | question | at most, s | device |", "|---|---|---|---|", *rows])
+
+
+def summary(report: Report) -> str:
+    """Return the table that pages for users quote: speed and memory of whole jobs."""
+    found: dict[str, dict[str, str]] = {}
+    for figure in (one for outcome in report.outcomes for one in outcome.figures):
+        if figure.name in _QUOTED:
+            found.setdefault(figure.case, {})[figure.name] = "withheld" if figure.value is None else _value(figure)
+    rows = [f"| {case} | {' | '.join(values.get(name, '') for name in _QUOTED)} |" for case, values in found.items()]
+    head = [f"| on {report.fact('card')}, {report.date} | {' | '.join(_QUOTED)} |", f"|{'---|' * (len(_QUOTED) + 1)}"]
+    return "\n".join([*head, *rows])
 
 
 def _lines(report: Report) -> Iterator[str]:
@@ -49,11 +61,14 @@ def _section(outcome: Outcome) -> Iterator[str]:
 
 
 def _row(one: Figure) -> str:
+    return f"| {one.case} | {one.name} | {_value(one)} | {one.note} |"
+
+
+def _value(one: Figure) -> str:
     match one.value:
         case None:
-            value = "-"
+            return "-"
         case float():
-            value = f"{float(f'{one.value:.{_DIGITS}g}'):g} {one.unit}".strip()
+            return f"{float(f'{one.value:.{_DIGITS}g}'):g} {one.unit}".strip()
         case _:
-            value = f"{one.value} {one.unit}".strip()
-    return f"| {one.case} | {one.name} | {value} | {one.note} |"
+            return f"{one.value} {one.unit}".strip()

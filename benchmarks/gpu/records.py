@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
     from gpu.bench import Bench
 
-Status = Literal["done", "cut off", "failed", "skipped", "not reached"]
+Status = Literal["under way", "done", "cut off", "failed", "skipped", "not reached"]
+Arithmetic = Literal["", "bfloat16", "TF32"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +30,8 @@ class Figure:
         Unit; "" for facts.
     note : str
         What to know before quoting it.
+    arithmetic : {"", "bfloat16", "TF32"}
+        In which it was reached; such a figure is withheld where the arithmetic was not seen to be right on the card.
     """
 
     case: str
@@ -36,6 +39,11 @@ class Figure:
     value: float | int | str | None
     unit: str = ""
     note: str = ""
+    arithmetic: Arithmetic = ""
+
+    def withheld(self, why: str) -> Figure:
+        """Return the figure without its value."""
+        return replace(self, value=None, note=f"withheld: {why}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,8 +83,8 @@ class Outcome:
     name, asks : str
         Of the step.
     status : str
-        "done"; "cut off" by its time, "failed", "skipped" for what is missing, or "not reached" in time: `note` says
-        more. Figures found until then count.
+        "done"; "under way" where the session was killed; "cut off" by its time, "failed", "skipped" for what is
+        missing, or "not reached" in time: `note` says more. Figures found until then count.
     seconds : float
         What it took.
     """

@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import json
 import os
 import shlex
+import signal
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpu.wheels import missing, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from gpu.bench import Bench
     from gpu.records import Outcome, Report, Step
 
 ROOT = Path(__file__).resolve().parents[2]
 _LEAST_S = 5.0  # a step with less time left is not begun
+_STOPPED = 128 + signal.SIGTERM
 
 
 def main() -> None:
     """Measure what the command line asks for."""
     options = _options()
     sys.path.insert(0, str(ROOT / "containers"))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_STOPPED))  # so that programs and movies are gone afterwards
     with tempfile.TemporaryDirectory(prefix="calm-gpu-", dir=options.scratch) as scratch:
         unpack(tuple(path.resolve() for path in options.wheels), Path(scratch) / "packages")
         if lacking := missing(("yaml", "tifffile")):
@@ -45,6 +50,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--wheels", type=Path, action="append", default=[], help="folder; may be repeated")
     parser.add_argument("--scratch", type=Path, help="disk for movies, 12 GB for a card.  [default: TMPDIR]")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--table", type=Path, help="print the table for users from a JSON, and measure nothing")
     parser.add_argument("--dry-run", action="store_true", help="print what would be measured, and measure nothing")
     return parser.parse_args()
 
@@ -52,10 +58,13 @@ def _options() -> argparse.Namespace:
 def _measure(options: argparse.Namespace, scratch: Path) -> None:
     # These import tifffile and yaml, which may have been unpacked just now.
     from gpu.bench import Bench  # noqa: PLC0415
-    from gpu.pages import dry_list  # noqa: PLC0415
-    from gpu.records import Outcome, Report  # noqa: PLC0415
+    from gpu.pages import dry_list, summary  # noqa: PLC0415
+    from gpu.records import Outcome, Report, read_report  # noqa: PLC0415
     from gpu.steps import steps_of  # noqa: PLC0415
 
+    if options.table:
+        print(summary(read_report(json.loads(options.table.read_text()))))
+        return
     tiny = options.device == "cpu"
     steps = steps_of(tiny=tiny)
     if options.dry_run:
@@ -80,7 +89,9 @@ def _shown(arguments: Sequence[str]) -> list[str]:
 
 
 def run_steps(bench: Bench, steps: Sequence[Step], report: Report, *, ends_s: float, to: Path | None) -> None:
-    """Do one step after the other until the time is over, and write the report before each and after the last."""
+    """Do one step after the other until the time is over; the report is on disk from the start, and at every figure."""
+    keep = partial(_write, report, to)
+    keep()
     for step, outcome in zip(steps, report.outcomes, strict=True):
         if bench.device not in step.devices:
             outcome.status, outcome.note = "skipped", f"needs {' or '.join(step.devices)}"
@@ -88,23 +99,30 @@ def run_steps(bench: Bench, steps: Sequence[Step], report: Report, *, ends_s: fl
             outcome.status, outcome.note = "skipped", f"needs {', '.join(lacking)}; give their wheels with --wheels"
         elif ends_s - time.monotonic() > _LEAST_S:
             bench.deadline_s = min(ends_s, time.monotonic() + step.bound_s)
-            _do(bench, step, outcome)
+            _do(bench, step, outcome, keep)
         print(f"{outcome.status:12} {outcome.seconds:5.0f} s  {step.name}  {outcome.note}", flush=True)
-        print(f"             {_write(report, to)}", flush=True)
+        print(f"             {keep()}", flush=True)
 
 
-def _do(bench: Bench, step: Step, outcome: Outcome) -> None:
+def _do(bench: Bench, step: Step, outcome: Outcome, keep: Callable[[], Path]) -> None:
     from gpu.bench import CutOff, Failed  # noqa: PLC0415 - as above
 
     began_s = time.monotonic()
-    outcome.status = "done"
+    outcome.status = "under way"
     try:
         for figure in step.measure(bench):
-            outcome.figures.append(figure)
+            outcome.figures.append(bench.publishable(figure))
+            outcome.seconds = round(time.monotonic() - began_s, 1)
+            keep()
+        outcome.status = "done"
     except CutOff:
         outcome.status, outcome.note = "cut off", "its time was over"
     except Failed as error:
         outcome.status, outcome.note = "failed", str(error)
+    except (KeyboardInterrupt, SystemExit):
+        outcome.status, outcome.note = "cut off", "the session was stopped"
+        keep()
+        raise
     outcome.seconds = round(time.monotonic() - began_s, 1)
 
 

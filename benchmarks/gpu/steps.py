@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gpu.bench import CONTAINERS, Bench
 from gpu.cases import against_cpu, few_steps, out_of_memory, same_seed_twice, timed
@@ -13,13 +13,26 @@ from gpu.records import Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from gpu.records import Figure
 
 _DEEPCAD = ("tifffile", "yaml", "deepcad")
 _CAREAMICS = ("tifffile", "yaml", "careamics", "pydantic")
 _OURS = ("tifffile", "yaml")
+_ALL = (*_DEEPCAD, *_CAREAMICS)
+_DEEPCAD_FOLDERS = (CONTAINERS / "deepcad" / "tests", CONTAINERS / "deepcad")
 _TINY = (40, 64, 64)
+_TOO_LARGE = (
+    Case(
+        name="n2v with 256 patches of 1024 x 1024", algorithm="n2v", command="train", shape=(8, 1024, 1024),
+        params={"patch_size": 1024, "batch_size": 256, "num_steps": 1},
+    ),
+    Case(
+        name="deepcad within 1024 GiB", algorithm="deepcad", command="predict", shape=(64, 128, 128),
+        params={"mode": "fast", "fmap": 16, "memory_gib": 1024.0},
+    ),
+)  # fmt: skip
 _DEMO = {"fmap": 16, "patch_t": 150, "patch_y": 150, "patch_x": 150, "test_overlap_factor": 0.6, "mode": "exact"}
 
 
@@ -72,6 +85,10 @@ def steps_of(*, tiny: bool) -> tuple[Step, ...]:
             measure=sizes.some(*_deepcad_trainings(sizes)), needs=_DEEPCAD,
         ),
         Step(
+            name="deepcad upstream", asks="How fast is DeepCAD-RT's own program on the same movie?", bound_s=90,
+            measure=partial(_in_folders, name="theirs", part="both", folders=_DEEPCAD_FOLDERS), needs=_DEEPCAD,
+        ),
+        Step(
             name="deepcad network", asks="Which arithmetic and layout suit its network, and what memory does it take?",
             bound_s=50, measure=_network("tile", deepcad), needs=("deepcad",),
         ),
@@ -88,19 +105,21 @@ def steps_of(*, tiny: bool) -> tuple[Step, ...]:
             ), needs=_OURS,
         ),
         Step(
-            name="determinism", asks="Does the same seed give the same bits twice?", bound_s=60,
-            measure=_twice(sizes), needs=_DEEPCAD,
+            name="memory", asks="Does memory stay within memory_gib, however long the movie?", bound_s=60,
+            measure=sizes.some(*_memory(sizes)), needs=_ALL,
+        ),
+        Step(
+            name="determinism", asks="Does the same seed give the same bits twice?", bound_s=100,
+            measure=partial(same_seed_twice, pairs=_pairs(sizes)), needs=_ALL,
         ),
         Step(
             name="against the CPU", asks="How far are predictions from those of the CPU?", bound_s=60,
-            measure=_both(sizes), needs=_DEEPCAD, devices=("cuda",),
+            measure=partial(against_cpu, predictions=[predict for _, predict in _pairs(sizes)]), needs=_ALL,
+            devices=("cuda",),
         ),
         Step(
             name="out of memory", asks="Does too little memory end with code 3 and a sentence?", bound_s=40,
-            measure=partial(out_of_memory, case=Case(
-                name="n2v with 256 patches of 1024 x 1024", algorithm="n2v", command="train", shape=(8, 1024, 1024),
-                params={"patch_size": 1024, "batch_size": 256, "num_steps": 1},
-            )), needs=_CAREAMICS, devices=("cuda",),
+            measure=partial(out_of_memory, cases=_TOO_LARGE), needs=_ALL, devices=("cuda",),
         ),
         Step(
             name="batches", asks="Do a tile's bits depend on how many tiles are computed together?", bound_s=30,
@@ -112,7 +131,7 @@ def steps_of(*, tiny: bool) -> tuple[Step, ...]:
         ),
         Step(
             name="compiled", asks="What do CUDA graphs and torch.compile gain on one shape?", bound_s=90,
-            measure=_network("compiled", deepcad), needs=("deepcad",), devices=("cuda",),
+            measure=_network("compiled", deepcad), needs=("deepcad",),
         ),
     )  # fmt: skip
 
@@ -121,12 +140,12 @@ def _timed(bench: Bench, cases: tuple[Case, ...]) -> Iterator[Figure]:
     yield from timed(bench, *cases)
 
 
-def _network(part: str, folder: object) -> partial[Iterator[Figure]]:
-    return partial(_in_folder, part=part, folder=folder)
+def _network(part: str, folder: Path) -> partial[Iterator[Figure]]:
+    return partial(_in_folders, name="networks", part=part, folders=(folder,))
 
 
-def _in_folder(bench: Bench, part: str, folder: object) -> Iterator[Figure]:
-    yield from bench.script("networks", part, folder)  # type: ignore[arg-type]
+def _in_folders(bench: Bench, name: str, part: str, folders: tuple[Path, ...]) -> Iterator[Figure]:
+    yield from bench.script(name, part, *folders)
 
 
 def _deepcad_predictions(sizes: _Sizes) -> list[Case]:
@@ -178,13 +197,36 @@ def _careamics(sizes: _Sizes) -> list[Step]:
     return steps
 
 
-def _twice(sizes: _Sizes) -> partial[Iterator[Figure]]:
-    params = {"mode": "fast", "fmap": 16, **few_steps("deepcad", 20)}
-    train = sizes.case("deepcad fast", "deepcad", "train", sizes.small, params=params)
-    predict = sizes.case("deepcad fast predict", "deepcad", "predict", sizes.small, params={"mode": "fast", "fmap": 16})
-    return partial(same_seed_twice, train=train, predict=predict)
+def _memory(sizes: _Sizes) -> list[Case]:
+    """Return predictions of a short and of a long movie within the same memory."""
+    deepcad = {"mode": "fast", "fmap": 16, "memory_gib": 4.0}
+    cases = []
+    for shape in (sizes.demo, sizes.part):
+        name = f"{shape[0]} frames within 4 GiB"
+        cases += [
+            sizes.case(f"deepcad {name}", "deepcad", "predict", shape, params=deepcad, precision="bfloat16"),
+            sizes.case(f"n2v {name}", "n2v", "predict", shape, params={"predict_memory_gib": 4.0}),
+        ]
+    return cases
 
 
-def _both(sizes: _Sizes) -> partial[Iterator[Figure]]:
-    params = {"mode": "fast", "fmap": 16}
-    return partial(against_cpu, predict=sizes.case("deepcad fast", "deepcad", "predict", sizes.small, params=params))
+def _pairs(sizes: _Sizes) -> list[tuple[Case, Case]]:
+    """Return a short training and a prediction of each algorithm, the most used first."""
+    shaping: dict[str, tuple[str, dict[str, Any]]] = {
+        "n2v": ("n2v", {}),
+        "deepcad fast": ("deepcad", {"mode": "fast", "fmap": 16}),
+        "cellmincer": ("cellmincer", {}),
+        "hdn": ("hdn", {}),
+        "n2n": ("n2n", {}),
+        "deepcad exact": ("deepcad", {"mode": "exact", "fmap": 16}),
+    }
+    pairs = []
+    for name, (algorithm, params) in shaping.items():
+        few = params | few_steps(algorithm, 20)
+        pairs.append(
+            (
+                sizes.case(name, algorithm, "train", sizes.small, params=few),
+                sizes.case(f"{name} predict", algorithm, "predict", sizes.small, params=params),
+            )
+        )
+    return pairs[:2] if sizes.tiny else pairs

@@ -91,11 +91,14 @@ def main() -> None:
     if options.list:
         print("\n".join(package.pin for package in PACKAGES))
         return
-    for package in PACKAGES:
-        form = ["--no-binary", ":all:"] if package.source else ["--only-binary", ":all:"]
-        target = [] if package.source else ["--python-version", options.python, "--implementation", "cp"]
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-build-isolation"]
-        subprocess.run([*command, *form, *target, "--dest", str(options.to), package.pin], check=True)
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+    forms = {
+        False: ["--only-binary", ":all:", "--python-version", options.python, "--implementation", "cp"],
+        True: ["--no-binary", ":all:"],
+    }
+    for source, form in forms.items():
+        pins = [package.pin for package in PACKAGES if package.source == source]
+        subprocess.run([*command, *form, "--dest", str(options.to), *pins], check=True)
     total = sum(path.stat().st_size for path in options.to.iterdir())
     print(f"{len(PACKAGES)} packages for Python {options.python} in {options.to}, {total / 2**20:.1f} MiB")
     if total > _MOST_BYTES:

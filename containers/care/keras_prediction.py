@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from block_plan import Footprint, plan_core
 from contract.blocks import stream
+from contract.device import halving
+from contract.pipeline import depth_for
 from contract.predictions import predictions_of
 from contract.stacks import open_stack
 from csbdeep_unet import UNetShape
@@ -18,10 +20,14 @@ from patch_sampling import Normalisation
 from tensorflow_start import keras, tf
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
 
     from contract.events import Events
     from contract.job import Job
+    from contract.predictions import Prediction
+    from contract.stacks import Stack
 
 _2D = 2
 _FILTERS = 32  # of the network that has the footprint below
@@ -69,13 +75,25 @@ def predict_all(job: Job, events: Events) -> None:
     denoiser = load_denoiser(job)
     network = tf.function(lambda batch: denoiser.network(batch, training=False), reduce_retracing=True)
 
-    def apply(frames: np.ndarray) -> np.ndarray:
+    def apply(frames: np.ndarray) -> Callable[[], np.ndarray]:
         batch = denoiser.normalisation.apply(frames)[..., None]
-        batch = batch if denoiser.shape.n_dim == _2D else batch[None]
-        return denoiser.normalisation.undo(network(tf.constant(batch)).numpy().reshape(frames.shape))
+        made = network(tf.constant(batch if denoiser.shape.n_dim == _2D else batch[None]))
+        return lambda: denoiser.normalisation.undo(made.numpy().reshape(frames.shape))
 
+    asked = memory_gib(job, denoiser.shape)
     for stack, prediction in predictions_of(job, events):
-        stream(stack, prediction, apply, **_blocks(job, stack.shape, denoiser.shape))
+
+        def attempt(gib: float, stack: Stack = stack, prediction: Prediction = prediction) -> None:
+            blocks = _blocks(gib, stack.shape, denoiser.shape)
+            stream(stack, prediction, apply, **blocks, depth=depth_for(job.device))
+
+        halving(events, "predict_memory_gib", asked, attempt, tf.errors.ResourceExhaustedError)
+
+
+def memory_gib(job: Job, shape: UNetShape) -> float:
+    """Return the memory for prediction in GiB: what the job says, or what suits the network."""
+    asked: float | None = job.params["predict_memory_gib"]
+    return _DEFAULT_GIB[shape.n_dim] if asked is None else asked
 
 
 def check_memory(job: Job, shape: UNetShape) -> None:
@@ -88,16 +106,15 @@ def check_memory(job: Job, shape: UNetShape) -> None:
     """
     for path in (*job.inputs.train, *job.inputs.val):
         with open_stack(path, job.axes) as stack:
-            _blocks(job, stack.shape, shape)
+            _blocks(memory_gib(job, shape), stack.shape, shape)
 
 
-def _blocks(job: Job, movie: tuple[int, int, int], shape: UNetShape) -> dict[str, tuple[int, int, int]]:
+def _blocks(gib: float, movie: tuple[int, int, int], shape: UNetShape) -> dict[str, tuple[int, int, int]]:
     """Return core, halo and multiple for `contract.blocks.stream`."""
     volume = shape.n_dim != _2D
     halo = (shape.halo if volume else 0, shape.halo, shape.halo)
     multiple = (shape.multiple if volume else 1, shape.multiple, shape.multiple)
     voxel_bytes = -(-_VOXEL_BYTES[shape.n_dim] * shape.n_first // _FILTERS)
     footprint = Footprint(pixel_bytes=0, voxel_bytes=voxel_bytes, default_gib=_DEFAULT_GIB[shape.n_dim])
-    gib = job.params["predict_memory_gib"] or footprint.default_gib
     core = plan_core(movie, halo=halo, multiple=multiple, footprint=footprint, gib=gib)
     return {"core": core, "halo": halo, "multiple": multiple}

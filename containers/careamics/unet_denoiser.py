@@ -16,6 +16,8 @@ import torch
 from careamics_unet import UNet
 from contract.device import autocast, torch_device
 from contract.files import atomic, write_json
+from contract.pipeline import depth_for, in_turn
+from contract.pooling import LargestOfEight
 from contract.seeding import generator, torch_generator
 from contract.training import run_steps
 from patch_sampling import Normalisation, PatchSource, augment, hold_out, measure, open_movies
@@ -48,6 +50,18 @@ class Example:
     target: torch.Tensor
     mask: torch.Tensor | None = None
 
+    def ready_for(self, device: str) -> Example:
+        """Return the same in memory from which the device of a job can copy while the program goes on."""
+        return self._with(lambda part: part.pin_memory()) if device == "cuda" else self
+
+    def on(self, device: torch.device) -> Example:
+        """Return the same on a device."""
+        return self._with(lambda part: part.to(device, non_blocking=True))
+
+    def _with(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Example:
+        mask = None if self.mask is None else change(self.mask)
+        return Example(source=change(self.source), target=change(self.target), mask=mask)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
@@ -64,7 +78,8 @@ class Recipe:
     stride_t : int
         Patches begin at multiples of so many frames.
     prepare : callable
-        Normalised patches of shape (B, *window) and a seeded torch generator -> Example.
+        Normalised patches of shape (B, *window) and a seeded torch generator, both in main memory -> Example. A GPU
+        would wait for the program there, as upstream asks for values again and again.
     loss : callable
         (output of the network, Example) -> scalar tensor.
     """
@@ -124,7 +139,7 @@ def train_denoiser(job: Job, events: Events, recipe: Recipe) -> None:
         job,
         events,
         parts={"network": training.network, "optimiser": training.optimiser, "schedule": training.schedule},
-        steps=job.params["num_epochs"] * training.steps_per_epoch,
+        steps=training.steps,
         step=training.step,
         validate=training.validate,
         validate_every=training.steps_per_epoch,
@@ -165,7 +180,17 @@ def build_network(job: Job, *, conv_dims: int, n2v2: bool) -> UNet:
     if job.precision == "float32":
         return network.to(torch_device(job))
     layout = torch.channels_last if conv_dims == 2 else torch.channels_last_3d  # noqa: PLR2004 - fastest for bfloat16
+    if job.device == "cuda":
+        keep_layout(network)
     return network.to(torch_device(job), memory_format=layout)
+
+
+def keep_layout(network: UNet) -> None:
+    """Replace 3D pooling that changes the layout on a GPU by that with the same values which does not."""
+    blocks = network.encoder.encoder_blocks
+    for place, block in enumerate(blocks):
+        if isinstance(block, torch.nn.MaxPool3d):
+            blocks[place] = LargestOfEight()
 
 
 class _Training:
@@ -183,6 +208,7 @@ class _Training:
         self._source = PatchSource(movies, recipe.window, recipe.stride_t)
         self._val = PatchSource(val, recipe.window, recipe.stride_t)
         self._epoch, self._order = -1, np.empty(0, np.int64)
+        self._coming = in_turn(self._made, self.steps, depth_for(job.device))
         self.network = build_network(job, conv_dims=recipe.conv_dims, n2v2=recipe.n2v2)
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=job.params["lr"])
         self.schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(self.optimiser)
@@ -193,8 +219,23 @@ class _Training:
         every = -(-len(self._source) // self._job.params["batch_size"])
         return min(every, self._job.params["num_steps"] or every)
 
-    def step(self, number: int) -> float:
-        """Do optimisation step `number` and return its loss."""
+    @property
+    def steps(self) -> int:
+        """Batches of all epochs."""
+        return int(self._job.params["num_epochs"] * self.steps_per_epoch)
+
+    def step(self, number: int) -> torch.Tensor:
+        """Do optimisation step `number` and return its loss, which stays on the device."""
+        example = self._coming(number).on(self._device)
+        self.network.train()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss = self._loss(example)
+        loss.backward()
+        self.optimiser.step()
+        return loss.detach()
+
+    def _made(self, number: int) -> Example:
+        """Cut and prepare the batch of a step."""
         epoch, batch = divmod(number, self.steps_per_epoch)
         size = self._job.params["batch_size"]
         rng = generator(self._job.seed, _PATCH, number)
@@ -203,13 +244,8 @@ class _Training:
         ]
         if self._job.params["use_augmentations"]:
             patches = [augment(patch, rng) for patch in patches]
-        example = self._example(patches, torch_generator(self._job.seed, _INPUT, number, device=self._job.device))
-        self.network.train()
-        self.optimiser.zero_grad(set_to_none=True)
-        loss = self._loss(example)
-        loss.backward()
-        self.optimiser.step()
-        return loss.item()
+        example = example_of(patches, self.normalisation, self._recipe, torch_generator(self._job.seed, _INPUT, number))
+        return example.ready_for(self._job.device)
 
     def validate(self) -> float:
         """Return the loss over the same patches and masks each time, and step the schedule with it.
@@ -217,13 +253,14 @@ class _Training:
         Upstream draws new masks each epoch, so that its validation losses cannot be compared with each other.
         """
         rng = generator(self._job.seed, _VALIDATION)
-        torch_rng = torch_generator(self._job.seed, _VALIDATION, device=self._job.device)
+        torch_rng = torch_generator(self._job.seed, _VALIDATION)
         self.network.eval()
         losses = []
         with torch.no_grad():
             for patches in self._val_batches(rng):
-                losses += [self._loss(self._example(patches, torch_rng)).item()] * len(patches)
-        loss = float(np.mean(losses))
+                example = example_of(patches, self.normalisation, self._recipe, torch_rng).on(self._device)
+                losses += [self._loss(example)] * len(patches)
+        loss = float(np.mean(torch.stack(losses).tolist()))
         self.schedule.step(loss)
         return loss
 
@@ -239,14 +276,17 @@ class _Training:
             self._order = generator(self._job.seed, _ORDER, epoch).permutation(len(self._source))
         return self._order
 
-    def _example(self, patches: list[np.ndarray], rng: torch.Generator) -> Example:
-        batch = torch.from_numpy(self.normalisation.apply(np.stack(patches))).to(self._device)
-        return self._recipe.prepare(batch, rng)
-
     def _loss(self, example: Example) -> torch.Tensor:
         with autocast(self._job):
             output = self.network(example.source)
         return self._recipe.loss(output.float(), example)
+
+
+def example_of(
+    patches: list[np.ndarray], normalisation: Normalisation, recipe: Recipe, rng: torch.Generator
+) -> Example:
+    """Make an example of patches as they were read, in main memory."""
+    return recipe.prepare(torch.from_numpy(normalisation.apply(np.stack(patches))), rng)
 
 
 def _what_is_held_out(train: list[np.ndarray], val: list[np.ndarray]) -> str:

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from contract.batches import Batches
 from contract.device import autocast
+from contract.pipeline import ahead, depth_for, later
+from contract.transfer import leaving, ready_for
 from timing import frames_around
 from window import Window, feature_window, frame_window, upstream_shift, window_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from contract.job import Job
     from network import CellMincer, TemporalDenoiser
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
 _PIXELS = 1 << 18  # padded pixels embedded at a time: enough to keep the processor busy
 _MOST_FRAMES = 8
+_GPU_FRAMES = 32  # at a time on a GPU, the same on every card, as the bits may depend on it
 _STRIP_PIXELS = 1 << 16  # pixels that the convolutions over time see at a time
 
 
@@ -40,9 +44,19 @@ class Denoiser:
         Device and precision.
     upstream : bool
         Read the movie one pixel off where upstream does, and copy the first and last frames.
+    tell : callable
+        Is told how many frames a GPU embeds at a time, as of tiles.
     """
 
-    def __init__(self, network: CellMincer, prepared: Prepared, job: Job, *, upstream: bool) -> None:
+    def __init__(
+        self,
+        network: CellMincer,
+        prepared: Prepared,
+        job: Job,
+        *,
+        upstream: bool,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._network, self._prepared, self._job, self._upstream = network.eval(), prepared, job, upstream
         architecture = network.architecture
         self._order = architecture.t_order
@@ -51,6 +65,9 @@ class Denoiser:
         with torch.no_grad(), autocast(job):
             self._contexts = network.spatial_unet.contexts(torch.from_numpy(features[None]).to(job.device))
         self._at_a_time = int(np.clip(_PIXELS // features[0].size, 1, _MOST_FRAMES))
+        self._batches = Batches(job.device, tell, self._embedded, at_once=self._at_a_time)
+        if job.device == "cuda":
+            self._at_a_time = _GPU_FRAMES
 
     def frames(self) -> Iterator[np.ndarray]:
         """Yield the denoised movie in order.
@@ -62,9 +79,9 @@ class Denoiser:
         """
         length, half = len(self._prepared.recording), self._order // 2
         if length < self._order:
-            yield from self._near_an_end(np.arange(length), self._embed(np.arange(length)))
+            yield from self._near_an_end(np.arange(length), self._embed(self._read(0, length)))
             return
-        held = self._embed(np.arange(self._order - 1))
+        held = self._embed(self._read(0, self._order - 1))
         if not self._upstream:
             yield from self._near_an_end(np.arange(half), held)
         for start, block in self._sliding(held):
@@ -75,7 +92,7 @@ class Denoiser:
         if self._upstream:
             yield from (self._finished(frame, block[-1:]) for frame in last)
         else:
-            yield from self._near_an_end(last, self._embed(np.arange(length - self._order + 1, length)))
+            yield from self._near_an_end(last, self._embed(self._read(length - self._order + 1, length)))
 
     def _sliding(self, held: torch.Tensor) -> Iterator[tuple[int, np.ndarray]]:
         """Yield the number of the first frame and the frames, for all that have `order` frames around them.
@@ -85,16 +102,21 @@ class Denoiser:
         parts = self._strips()
         slides = [_Slide(self._network.temporal_denoiser) for _ in parts]
         self._push(slides, parts, held)
-        length, start = len(self._prepared.recording), self._order - 1
-        for stop in (*range(start + self._at_a_time, length, self._at_a_time), length):
-            block = self._push(slides, parts, self._embed(np.arange(start, stop)))
-            yield start - self._order // 2, np.concatenate(block, axis=1)
-            start = stop
+        length, first = len(self._prepared.recording), self._order - 1
+        starts = range(first, length, self._at_a_time)
+        reading = ((start, self._read(start, min(start + self._at_a_time, length))) for start in starts)
+        depth = depth_for(self._job.device)
+        made = (
+            (start - self._order // 2, self._push(slides, parts, self._embed(frames)))
+            for start, frames in ahead(reading, depth)
+        )
+        for start, strips in later(made, depth):
+            yield start, np.concatenate([arrived()[0] for arrived in strips], axis=1)
 
-    def _push(self, slides: list[_Slide], parts: list[slice], embedded: torch.Tensor) -> list[np.ndarray]:
+    def _push(self, slides: list[_Slide], parts: list[slice], embedded: torch.Tensor) -> list[Callable[[], np.ndarray]]:
         with torch.no_grad(), autocast(self._job):
             made = [slide.push(embedded[:, :, :, part]) for slide, part in zip(slides, parts, strict=True)]
-        return [strip[0].float().cpu().numpy() for strip in made if strip is not None]
+        return [leaving(strip.float()) for strip in made if strip is not None]
 
     def _near_an_end(self, frames: np.ndarray, held: torch.Tensor) -> Iterator[np.ndarray]:
         """Denoise frames at an end of the movie from the embeddings of the up to ``order - 1`` frames there."""
@@ -104,18 +126,23 @@ class Denoiser:
             around = torch.from_numpy(frames_around(int(frame), length, self._order) - first).to(held.device)
             with torch.no_grad(), autocast(self._job):
                 strips = [self._network.temporal_denoiser(held[:, :, around, part]) for part in self._strips()]
-            block = np.concatenate([strip[0].float().cpu().numpy() for strip in strips], axis=1)
+            block = np.concatenate([leaving(strip[0].float())() for strip in strips], axis=1)
             yield self._finished(int(frame), block)
 
-    def _embed(self, frames: np.ndarray) -> torch.Tensor:
+    def _read(self, start: int, stop: int) -> torch.Tensor:
+        """Return frames [start, stop) with surroundings, (n, X, Y), where the device can take them from."""
+        window = frame_window(self._prepared, np.arange(start, stop), self._window)
+        return ready_for(self._job.device, np.ascontiguousarray(window))
+
+    def _embed(self, frames: torch.Tensor) -> torch.Tensor:
         """Return the embeddings of frames: (1, C, n, X, Y)."""
-        parts = []
-        for start in range(0, len(frames), self._at_a_time):
-            window = frame_window(self._prepared, frames[start : start + self._at_a_time], self._window)
-            with torch.no_grad(), autocast(self._job):
-                embedded = self._network.embed(torch.from_numpy(window[None]).to(self._job.device), self._contexts)
-            parts.append(self._window.cropped(embedded).contiguous())
-        return torch.cat(parts, dim=2)
+        return torch.stack(list(self._batches.over(frames)), dim=1)[None]
+
+    def _embedded(self, frames: torch.Tensor) -> torch.Tensor:
+        """Return the embeddings of frames: (n, C, X, Y)."""
+        with torch.no_grad(), autocast(self._job):
+            embedded = self._network.embed(frames[None], self._contexts)
+        return self._window.cropped(embedded)[0].transpose(0, 1)
 
     def _strips(self) -> list[slice]:
         """Cut the frame for the convolutions over time, which do not look sideways."""

@@ -10,6 +10,7 @@ import torch
 
 from checkpoint import checkpoint_in, load
 from contract.device import torch_device
+from contract.pipeline import behind, depth_for
 from contract.predictions import predictions_of
 from contract.stacks import open_stack
 from control import Controls
@@ -62,9 +63,10 @@ def predict(job: Job, events: Events) -> None:
         for sentence in filter(None, (evidence.failure or evidence.sentence, evidence.leakage)):
             events.message(f"{name}: {sentence}")
         controls.add(stack, movie, evidence)
-        denoised = Denoiser(network, movie, job, upstream=settings.upstream).frames()
-        for frames in controls.watched(name, movie, denoised):
-            prediction.write(frames.transpose(0, 2, 1))
+        denoiser = Denoiser(network, movie, job, upstream=settings.upstream, tell=events.message)
+        with behind(prediction.write, depth_for(job.device)) as hand_over:
+            for frames in controls.watched(name, movie, denoiser.frames()):
+                hand_over(frames.transpose(0, 2, 1))
     controls.write_figures()
 
 

@@ -21,7 +21,7 @@ _TRIES = 1000  # draws for one window of importance sampling
 
 
 class Batch(NamedTuple):
-    """Samples for one step.
+    """Samples for one step, arrays as they are drawn or the same as tensors.
 
     Parameters
     ----------

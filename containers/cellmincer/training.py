@@ -17,19 +17,20 @@ from checkpoint import load, save
 from contract.device import autocast, torch_device
 from contract.errors import JobRefused
 from contract.evidence import judge
+from contract.pipeline import depth_for, in_turn
 from contract.seeding import generator
 from contract.training import run_steps
+from contract.transfer import ready_for
 from correlation import Occlusion
 from features import feature_count
 from heldout import Evidence, HeldOut
 from network import CellMincer, centre_crop
-from sampling import Sampler
+from sampling import Batch, Sampler
 
 if TYPE_CHECKING:
     from contract.events import Events
     from contract.job import Job
     from preprocess import Prepared
-    from sampling import Batch
     from settings import Fitting, Settings
 
 _BATCH_PURPOSE, _SAMPLER_PURPOSE = 0xBA7C, 0x5A3B
@@ -71,17 +72,23 @@ def fit(job: Job, events: Events, settings: Settings, movies: list[Prepared], wa
         [(movie, movie.frames) for movie in watched] or held or every, settings, occlusion, job, _WATCHED_WINDOWS
     )
 
-    def step(number: int) -> float:
+    def drawn(number: int) -> Batch:
+        batch = sampler.draw(generator(job.seed, _BATCH_PURPOSE, number), number)
+        return Batch(*(ready_for(job.device, part) for part in batch))
+
+    coming = in_turn(drawn, settings.fitting.n_iters, depth_for(job.device))
+
+    def step(number: int) -> torch.Tensor:
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(number, settings.fitting)
-        batch = sampler.draw(generator(job.seed, _BATCH_PURPOSE, number), number)
+        batch = Batch(*(part.to(job.device, non_blocking=True) for part in coming(number)))
         optimiser.zero_grad(set_to_none=True)
         with autocast(job):
-            predicted = _predict(network, batch, job, one_by_one=settings.upstream)
+            predicted = _predict(network, batch, one_by_one=settings.upstream)
         loss = masked_loss(predicted.float(), batch, settings.fitting.norm_p)
         loss.backward()
         optimiser.step()
-        return float(loss.detach())
+        return loss.detach()
 
     run_steps(
         job,
@@ -111,9 +118,9 @@ def masked_loss(predicted: torch.Tensor, batch: Batch, norm_p: float) -> torch.T
     norm_p : float
         Exponent p.
     """
-    device = predicted.device
-    target, weights = torch.from_numpy(batch.target).to(device), torch.from_numpy(batch.weights).to(device)
-    centres = torch.from_numpy(batch.centres).to(device)
+    target, centres, weights = (
+        torch.as_tensor(part, device=predicted.device) for part in (batch.target, batch.centres, batch.weights)
+    )
     error = (predicted - target).abs().add(1e-8).pow(norm_p) * weights[:, None, None, None] * centres
     counts = centres.sum(dim=(0, 2, 3))
     return (error.sum(dim=(0, 2, 3)) / (1e-8 + counts)).sum() / predicted.shape[1]
@@ -130,10 +137,9 @@ def learning_rate(step: int, fitting: Fitting) -> float:
     return fitting.lr_min + (fitting.lr_max - fitting.lr_min) * (1 + math.cos(math.pi * progress)) / 2
 
 
-def _predict(network: CellMincer, batch: Batch, job: Job, *, one_by_one: bool) -> torch.Tensor:
-    frames = torch.from_numpy(batch.frames).to(job.device)
-    contexts = network.spatial_unet.contexts(torch.from_numpy(batch.features).to(job.device))
-    embedded = network.embed(frames, contexts, one_by_one=one_by_one)
+def _predict(network: CellMincer, batch: Batch, *, one_by_one: bool) -> torch.Tensor:
+    contexts = network.spatial_unet.contexts(batch.features)
+    embedded = network.embed(batch.frames, contexts, one_by_one=one_by_one)
     return centre_crop(network.temporal_denoiser(embedded), *batch.target.shape[2:])
 
 

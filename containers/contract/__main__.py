@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from contract import CONTRACT_VERSION
 from contract.challenge import Places, denoise, is_challenge
+from contract.device import tell_idle_gpus
 from contract.errors import DiskFull, Interrupted, JobError, JobRefused, OutOfMemory
 from contract.events import Events
 from contract.job import Job, read_job
@@ -100,6 +101,7 @@ def _run(command: str, path: Path) -> int:
             raise JobRefused(message)
         check(job.params, declared(_algorithm()["params"]))
         seed_everything(job.seed, job.threads)
+        tell_idle_gpus(job, events)
         with without_faults(job, events) as given:
             getattr(_load_run(), command)(given, events)
     except BaseException as error:  # noqa: BLE001 - the outermost frame: every ending becomes a result

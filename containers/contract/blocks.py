@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from contract.memory import give_back
 from contract.pipeline import ahead, behind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from contract.predictions import Prediction
     from contract.stacks import Stack
@@ -42,6 +42,9 @@ class Block:
     def core(self) -> slice:
         """Where the core lies in what was read."""
         return slice(self.start - self.read_start, self.stop - self.read_start)
+
+
+Place = tuple[Block, Block, Block]  # along T, Y and X
 
 
 def axis_blocks(length: int, core: int, halo: int, multiple: int) -> tuple[Block, ...]:
@@ -82,11 +85,12 @@ def axis_blocks(length: int, core: int, halo: int, multiple: int) -> tuple[Block
 def stream(  # noqa: PLR0913 - one axis triple each
     stack: Stack,
     prediction: Prediction,
-    apply: Callable[[np.ndarray], np.ndarray],
+    apply: Callable[[Any], np.ndarray | Callable[[], np.ndarray]],
     *,
     core: tuple[int, int, int],
     halo: tuple[int, int, int],
     multiple: tuple[int, int, int],
+    bring: Callable[[np.ndarray], Any] | None = None,
     depth: int = 0,
 ) -> None:
     """Predict a movie block by block in bounded memory, from the first frame that is not written yet.
@@ -98,10 +102,12 @@ def stream(  # noqa: PLR0913 - one axis triple each
     prediction : Prediction
         Where every frame is written, in order.
     apply : callable
-        float32 array of shape (t, y, x), each a multiple of `multiple` -> array of the same shape, intensities in
-        the units of the input.
+        float32 array of shape (t, y, x), each a multiple of `multiple` -> array of the same shape, intensities in the
+        units of the input; or, where a device still computes it, a function that waits for it.
     core, halo, multiple : tuple of int
         For (T, Y, X), see `axis_blocks`. A core as long as the axis means no cutting along it.
+    bring : callable, optional
+        Makes what `apply` is given from the array, where that is more than the array; it may run on a thread.
     depth : int
         Blocks that are read ahead and written behind on threads, see `contract.pipeline`.
     """
@@ -109,16 +115,40 @@ def stream(  # noqa: PLR0913 - one axis triple each
     times = [block for block in axis_blocks(stack.shape[0], core[0], halo[0], multiple[0]) if block.stop > done]
     rows = axis_blocks(stack.shape[1], core[1], halo[1], multiple[1])
     columns = axis_blocks(stack.shape[2], core[2], halo[2], multiple[2])
-    reading = ((time, stack.frames(time.read_start, time.read_stop)) for time in times)
-    with behind(prediction.write, depth) as write:
-        for time, frames in ahead(reading, depth):
-            result = np.empty((time.stop - time.start, *stack.shape[1:]), np.float32)
+
+    def windows() -> Iterator[tuple[Place, Any]]:
+        for time in times:
+            frames = stack.frames(time.read_start, time.read_stop)
             for row, column in product(rows, columns):
                 window = frames[:, row.read_start : row.read_stop, column.read_start : column.read_stop]
                 padded = pad_by_reflection(window.astype(np.float32), (time.pad, row.pad, column.pad))
-                core_of_it = apply(padded)[time.core, row.core, column.core]
-                result[:, row.start : row.stop, column.start : column.stop] = core_of_it
-            write(result[max(0, done - time.start) :])
+                yield (time, row, column), padded if bring is None else bring(padded)
+
+    assembly = _Assembly(prediction, stack.shape, len(rows) * len(columns))
+    with behind(assembly.add, depth) as hand_over:
+        for place, window in ahead(windows(), depth):
+            hand_over((place, apply(window)))
+
+
+class _Assembly:
+    """Puts blocks together, and writes the frames that are complete and not written yet."""
+
+    def __init__(self, prediction: Prediction, shape: tuple[int, ...], blocks: int) -> None:
+        self._prediction, self._shape, self._blocks = prediction, shape, blocks
+        self._done = prediction.written
+        self._made, self._frames = 0, np.empty((0, 0, 0), np.float32)
+
+    def add(self, block: tuple[Place, np.ndarray | Callable[[], np.ndarray]]) -> None:
+        """Wait for a block and put its core into its place."""
+        (time, row, column), made = block
+        window = made() if callable(made) else made
+        if not self._made:
+            self._frames = np.empty((time.stop - time.start, *self._shape[1:]), np.float32)
+        self._frames[:, row.start : row.stop, column.start : column.stop] = window[time.core, row.core, column.core]
+        self._made += 1
+        if self._made == self._blocks:
+            self._prediction.write(self._frames[max(0, self._done - time.start) :])
+            self._made, self._frames = 0, np.empty((0, 0, 0), np.float32)
             give_back()
 
 

@@ -46,6 +46,39 @@ def ahead(items: Iterable[T], depth: int) -> Iterator[T]:
             yield cast("T", item)
 
 
+def in_turn(make: Callable[[int], T], stop: int, depth: int) -> Callable[[int], T]:
+    """Return a function that gives what belongs to a number, where numbers are asked for one after the other.
+
+    Parameters
+    ----------
+    make : callable
+        Makes what belongs to a number, and depends on nothing else; for the number asked for first and all after it.
+    stop : int
+        No number is as large.
+    depth : int
+        As in `ahead`.
+    """
+    items: Iterator[T] | None = None
+
+    def take(number: int) -> T:
+        nonlocal items
+        if items is None:
+            items = ahead(map(make, range(number, stop)), depth)
+        return next(items)
+
+    return take
+
+
+def later(items: Iterable[T], depth: int) -> Iterator[T]:
+    """Yield items once `depth` more have been made, all by one thread: what a GPU was given is waited for that late."""
+    made: deque[T] = deque()
+    for item in items:
+        made.append(item)
+        if len(made) > depth:
+            yield made.popleft()
+    yield from made
+
+
 @contextmanager
 def behind(write: Callable[[T], None], depth: int) -> Iterator[Callable[[T], None]]:
     """Give a function that does the work of `write` on a thread.

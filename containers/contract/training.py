@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _SAVE_EVERY_S = 10.0  # what a kill costs at most; a state is written in far less
 _SAVE_SHARE = 20  # never spend more than 1/20 of the time on saving
+_LOOK_EVERY_S = 0.5  # losses stay on a GPU until then, as fetching one makes it wait
 _STEP_PURPOSE = 0x57E9  # keeps the numbers of steps apart from those of other purposes
 
 
@@ -113,7 +114,8 @@ def run_steps(  # noqa: PLR0913 - one callable per role
     *,
     parts: Mapping[str, Any],
     steps: int,
-    step: Callable[[int], float],
+    step: Callable[[int], Any],
+    looked_at: Callable[[int, Any], float] | None = None,
     validate: Callable[[], float] | None = None,
     validate_every: int = 0,
     store: Store | None = None,
@@ -131,9 +133,12 @@ def run_steps(  # noqa: PLR0913 - one callable per role
     steps : int
         Steps in all.
     step : callable
-        Does optimisation step number 0 .. steps - 1 and returns its loss. Python, numpy and, where it is installed,
-        torch are seeded from
-        (job.seed, number) before each call; it must depend on nothing else that changes.
+        Does optimisation step number 0 .. steps - 1 and returns its loss: a number, or a tensor, which may stay on the
+        device. Python, numpy and, where it is installed, torch are seeded from (job.seed, number) before each call; it
+        must depend on nothing else that changes.
+    looked_at : callable, optional
+        Number of a step and what `step` returned, fetched from the device -> its loss; called in order, on a GPU some
+        steps later. By default a loss that is not finite ends the training.
     validate : callable, optional
         Returns the validation loss; called every `validate_every` steps, may step a schedule. Its random
         numbers go on from those of the step before it, so a resumed training draws the same.
@@ -159,16 +164,20 @@ def run_steps(  # noqa: PLR0913 - one callable per role
     job.checkpoint.mkdir(parents=True, exist_ok=True)
     store = store or TorchStore(job.device)
     done, history = _resume(store, job, parts, events)
-    clock = SaveClock()
+    clock, waiting = SaveClock(), Waiting(job.device)
     for number in range(done, steps):
         seed_step(job.seed, number)
-        history.loss.append(_finite(step(number), number))
-        val_loss = None
-        if validate is not None and validate_every and (number + 1) % validate_every == 0:
-            val_loss = validate()
-            history.val_loss.append([number + 1, val_loss])
+        waiting.add(step(number))
+        last = number + 1 == steps
+        validated = validate is not None and validate_every and (number + 1) % validate_every == 0
+        if not (last or validated or waiting.due() or clock.due()):
+            continue
+        for value in waiting.fetch():
+            history.loss.append((looked_at or _finite)(len(history.loss), value))
+        val_loss = validate() if validate is not None and validated else None
+        history.val_loss += [] if val_loss is None else [[number + 1, val_loss]]
         events.step(number + 1, steps, loss=history.loss[-1], val_loss=val_loss)
-        if clock.due() or number + 1 == steps:
+        if last or clock.due():
             with clock:
                 _save(store, job, parts, number + 1, history)
     write_json(job.folder / "history.json", {"loss": history.loss, "val_loss": history.val_loss})
@@ -187,11 +196,44 @@ def seed_step(seed: int, number: int) -> None:
     torch.manual_seed(int(words[2]))
 
 
-def _finite(loss: float, number: int) -> float:
+def _finite(number: int, loss: float) -> float:
     if not math.isfinite(loss):
         message = f"the loss of step {number + 1} is {loss}; training cannot go on from here"
         raise DidNotConverge(message)
     return float(loss)
+
+
+class Waiting:
+    """Losses of the last steps; those on a GPU stay there until they are looked at, now and then and all at once.
+
+    Parameters
+    ----------
+    device : {"cpu", "cuda"}
+        Of the job; on a CPU no loss waits.
+    """
+
+    def __init__(self, device: str) -> None:
+        self._every_s = _LOOK_EVERY_S if device == "cuda" else 0.0
+        self._losses: list[Any] = []
+        self._due_s = 0.0
+
+    def add(self, loss: Any) -> None:  # noqa: ANN401 - a number or a tensor
+        """Take the loss of the next step."""
+        self._losses.append(loss)
+
+    def due(self) -> bool:
+        """Return whether it is time to look."""
+        return time.monotonic() >= self._due_s
+
+    def fetch(self) -> list[Any]:
+        """Return the losses that waited: numbers, or lists of numbers where tensors hold several."""
+        losses, self._losses = self._losses, []
+        if losses and not isinstance(losses[0], int | float):
+            import torch  # noqa: PLC0415 - only where the image has it
+
+            losses = torch.stack(losses).tolist()
+        self._due_s = time.monotonic() + self._every_s
+        return losses
 
 
 class SaveClock:

@@ -16,6 +16,7 @@ import torch
 from contract.blocks import pad_by_reflection
 from contract.device import autocast, torch_device, within_gpu_memory
 from contract.pipeline import ahead, behind, depth_for
+from contract.transfer import leaving, ready_for
 from intensities import mean_for_prediction
 from lean import lean_forward
 from tiling import best_tiling
@@ -66,7 +67,7 @@ def predict_fast(  # noqa: PLR0913, PLR0917 - one argument per role
 
     def attempt(gib: float) -> None:
         tiling = fast_tiling(stack.shape, gib, settings.fmap, job.precision)
-        with behind(lambda leaving: prediction.write(leaving.arrived()), depth_for(job.device)) as hand_over:
+        with behind(lambda arrived: prediction.write(arrived()), depth_for(job.device)) as hand_over:
             predictor.predict(tiling, hand_over)
 
     within_gpu_memory(job, events, "memory_gib", settings.memory_gib, attempt)
@@ -99,7 +100,7 @@ class _Predictor:
         self._done = 0
 
     @torch.inference_mode()
-    def predict(self, tiling: Tiling, hand_over: Callable[[_Leaving], None]) -> None:
+    def predict(self, tiling: Tiling, hand_over: Callable[[Callable[[], np.ndarray]], None]) -> None:
         """Predict all frames that were not handed over yet, in order."""
         known = self._measure_gain(tiling) if self._gain is None else {}
         for times, frames in self._read(times for times in tiling.times if times.stop > self._done):
@@ -108,7 +109,7 @@ class _Predictor:
                 tile = (times, row, column)
                 core = known.pop(tile).to(self._device) if tile in known else self._core(frames, tile)
                 result[:, row.start : row.stop, column.start : column.stop] = core.mul_(self._gain)
-            hand_over(_Leaving(result[max(0, self._done - times.start) :]))
+            hand_over(leaving(result[max(0, self._done - times.start) :]))
             self._done = times.stop
 
     def _measure_gain(self, tiling: Tiling) -> dict[Tile, torch.Tensor]:
@@ -135,10 +136,9 @@ class _Predictor:
 
         def read() -> Iterator[tuple[Block, torch.Tensor]]:
             for times in blocks:
-                frames = torch.from_numpy(self._stack.frames(times.read_start, times.read_stop))
-                yield times, frames.pin_memory() if self._device.type == "cuda" else frames
+                yield times, ready_for(self._job.device, self._stack.frames(times.read_start, times.read_stop))
 
-        for times, frames in ahead(read(), depth_for(self._device.type)):
+        for times, frames in ahead(read(), depth_for(self._job.device)):
             yield times, frames.to(self._device, non_blocking=True)
 
     def _core(self, frames: torch.Tensor, tile: Tile) -> torch.Tensor:
@@ -150,24 +150,6 @@ class _Predictor:
         with autocast(self._job):
             output = lean_forward(self._network, window[None, None].to(memory_format=torch.channels_last_3d))
         return output[0, 0][tuple(block.core for block in tile)].float() + self._mean
-
-
-class _Leaving:
-    """Frames on their way from the device to the disk."""
-
-    def __init__(self, frames: torch.Tensor) -> None:
-        self._copied = torch.cuda.Event() if frames.is_cuda else None
-        self._frames = frames
-        if self._copied is not None:
-            self._frames = torch.empty(frames.shape, pin_memory=True)
-            self._frames.copy_(frames, non_blocking=True)
-            self._copied.record()
-
-    def arrived(self) -> np.ndarray:
-        """Wait for them, if need be, and return them."""
-        if self._copied is not None:
-            self._copied.synchronize()
-        return self._frames.numpy()
 
 
 def _cut(frames: torch.Tensor, tile: Tile) -> torch.Tensor:

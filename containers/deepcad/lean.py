@@ -7,16 +7,18 @@ convolution with 4, of which 2 fall on each pixel. Only the rounding of the last
 
 from __future__ import annotations
 
-from itertools import product
 from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional
 
+from contract.pooling import LargestOfEight
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _AXES = (2, 3, 4)  # T, Y, X of weights and images
+_POOLING = LargestOfEight()
 
 
 def lean_forward(network: nn.Module, window: Tensor) -> Tensor:
@@ -37,7 +39,8 @@ def lean_forward(network: nn.Module, window: Tensor) -> Tensor:
     unet = network.Generator
     skips = []
     for encoder in unet.encoders:
-        window = window if encoder.pooling is None else _pooled(encoder.pooling, window)
+        if encoder.pooling is not None:  # that of torch is faster on a CPU, and has the same bits
+            window = (_POOLING if window.is_cuda else encoder.pooling)(window)
         window = encoder.basic_module(window)
         skips.append(window)
     skips.pop()
@@ -46,27 +49,6 @@ def lean_forward(network: nn.Module, window: Tensor) -> Tensor:
     # On one thread torch computes a convolution with a single tap without oneDNN and copies its input for it.
     weights = unet.final_conv.weight.flatten(1)
     return functional.linear(window.movedim(1, -1), weights, unet.final_conv.bias).movedim(-1, 1)
-
-
-def _pooled(pooling: nn.Module, window: Tensor) -> Tensor:
-    """Return the largest of each 2 x 2 x 2 pixels.
-
-    On a GPU the pooling of torch computes in channels-first layout and copies its input for it; the largest of eight
-    views has the same bits and keeps the layout. Where gradients are needed it would split them among equals.
-    """
-    if not window.is_cuda or torch.is_grad_enabled():
-        return pooling(window)
-    return maxima(window)
-
-
-def maxima(window: Tensor) -> Tensor:
-    """Return the largest of each 2 x 2 x 2 pixels of (N, C, T, Y, X) in the same layout; odd ends are left out."""
-    whole = window[(..., *(slice(window.shape[axis] // 2 * 2) for axis in _AXES))]
-    views = [whole[(..., *(slice(first, None, 2) for first in firsts))] for firsts in product((0, 1), repeat=3)]
-    largest = torch.maximum(views[0], views[1])
-    for view in views[2:]:
-        torch.maximum(largest, view, out=largest)
-    return largest
 
 
 def _decoded(block: nn.Module, fine: Tensor, coarse: Tensor) -> Tensor:

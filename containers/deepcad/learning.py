@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import random
-import time
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -22,7 +21,7 @@ from contract.device import autocast, torch_device
 from contract.errors import DidNotConverge
 from contract.files import write_json
 from contract.pipeline import ahead, depth_for
-from contract.training import SaveClock
+from contract.training import SaveClock, Waiting
 from lean import lean_forward
 
 if TYPE_CHECKING:
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
     from contract.events import Events
     from contract.job import Job
     from settings import Settings
-
-_LOOK_EVERY_S = 0.5  # losses stay on the device until then, as fetching one makes a GPU wait
 
 
 class Pairs(Protocol):
@@ -148,7 +145,7 @@ def learn(  # noqa: PLR0913, PLR0917 - one argument per role
     """
     progress = _resume(job, events, learner)
     steps = math.ceil(len(pairs) / settings.batch_size)
-    log = _Log(events, progress, steps * settings.n_epochs)
+    log = _Log(events, progress, steps * settings.n_epochs, job.device)
     clock = SaveClock()
     while progress.epoch < settings.n_epochs:
         left = _epoch_order(len(pairs), settings.batch_size, progress)[progress.step :]
@@ -218,25 +215,22 @@ def _save(job: Job, learner: Learner, progress: Progress) -> None:
 class _Log:
     """Collect losses and look at them now and then."""
 
-    def __init__(self, events: Events, progress: Progress, steps: int) -> None:
+    def __init__(self, events: Events, progress: Progress, steps: int, device: str) -> None:
         self._events, self._progress, self._steps = events, progress, steps
-        self._waiting: list[torch.Tensor] = []
-        self._next_s = 0.0
+        self._waiting = Waiting(device)
 
     def add(self, loss: torch.Tensor) -> None:
-        self._waiting.append(loss)
-        if time.monotonic() >= self._next_s:
+        self._waiting.add(loss)
+        if self._waiting.due():
             self.look()
 
     def look(self, val_loss: float | None = None) -> None:
         done = self._progress.loss
-        for value in torch.stack(self._waiting).tolist() if self._waiting else ():
+        for value in self._waiting.fetch():
             if not math.isfinite(value):
                 message = f"the loss of step {len(done) + 1} is {value}; training cannot go on from here"
                 raise DidNotConverge(message)
             done.append(value)
-        self._waiting.clear()
         if val_loss is not None:
             self._progress.val_loss.append([len(done), val_loss])
         self._events.step(len(done), self._steps, loss=done[-1], val_loss=val_loss)
-        self._next_s = time.monotonic() + _LOOK_EVERY_S

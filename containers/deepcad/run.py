@@ -61,6 +61,6 @@ def predict(job: Job, events: Events) -> None:
     for stack, prediction in predictions_of(job, events):
         match settings.mode:
             case "exact":
-                predict_exactly(stack, prediction, network, settings, device)
+                predict_exactly(stack, prediction, network, settings, job, events)
             case "fast":
                 predict_fast(stack, prediction, network, settings, job, events)

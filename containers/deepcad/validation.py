@@ -57,8 +57,8 @@ def validator(job: Job, events: Events, settings: Settings, learner: Learner) ->
         with torch.inference_mode():
             for path, mean in usable:
                 with open_stack(path, job.axes) as stack:
-                    losses += [float(learner.loss(*pair)) for pair in _pairs(stack, mean, size)]
-        return sum(losses) / len(losses) if losses else None
+                    losses += [learner.loss(*pair) for pair in _pairs(stack, mean, size)]
+        return sum(torch.stack(losses).tolist()) / len(losses) if losses else None
 
     return validate
 

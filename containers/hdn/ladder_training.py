@@ -10,8 +10,11 @@ import torch
 
 from contract.device import autocast, torch_device
 from contract.errors import DidNotConverge
+from contract.pipeline import depth_for, in_turn
 from contract.training import run_steps
+from contract.transfer import ready_for
 from ladder import build_ladder
+from noise_models import on_device
 from objective import divergence_weight, evidence
 
 if TYPE_CHECKING:
@@ -96,13 +99,16 @@ class LadderTraining:
     def __init__(
         self, job: Job, noise_model: NoiseModel, scale: Scale, *, train: PatchSource, val: PatchSource
     ) -> None:
-        self._job, self._noise_model, self._scale = job, noise_model, scale
+        self._job, self._scale = job, scale
         self._train, self._val = train, val
         self._device = torch_device(job)
+        self._noise_model = on_device(noise_model, self._device)
         self.steps = job.params["max_epochs"] * job.params["steps_per_epoch"]
+        self._coming = in_turn(self._made, self.steps, depth_for(job.device))
         torch.manual_seed(job.seed)
         self.network: LadderVAE = build_ladder(job.params).to(self._device)
-        self._optimiser = torch.optim.Adamax(self.network.parameters(), lr=job.params["lr"])
+        on_gpu = job.device == "cuda"  # where counts of steps must be, too, for a step that may be left out
+        self._optimiser = torch.optim.Adamax(self.network.parameters(), lr=job.params["lr"], capturable=on_gpu)
         self._plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
             self._optimiser, factor=_PLATEAU_FACTOR, patience=_PLATEAU_PATIENCE, min_lr=_PLATEAU_MIN
         )
@@ -117,27 +123,47 @@ class LadderTraining:
             parts=parts,
             steps=self.steps,
             step=self._step,
+            looked_at=self._looked_at,
             validate=self._validate,
             validate_every=self._job.params["steps_per_epoch"],
         )
 
-    def _step(self, number: int) -> float:
-        params = self._job.params
+    def _step(self, number: int) -> torch.Tensor:
+        """Do a step and return its loss and the norm of its gradient; where one is not finite, nothing has changed.
+
+        Which it is stays on the device, as a GPU would have to be waited for.
+        """
         self._set_rate(number)
         self.network.train()
-        running = [buffer.clone() for buffer in self.network.buffers()]
-        noisy = self._train.batch(params["batch_size"], self._job.seed, number).to(self._device)
-        loss = self._loss(noisy, divergence_weight(number, self.steps, params["kl_warmup"]))
+        noisy = self._coming(number).to(self._device, non_blocking=True)
+        changing = [*self.network.parameters(), *self.network.buffers(), *self._optimiser_values()]
+        before = [value.detach().clone() for value in changing]
+        loss = self._loss(noisy, divergence_weight(number, self.steps, self._job.params["kl_warmup"]))
         self._optimiser.zero_grad(set_to_none=True)
-        if not torch.isfinite(loss):
-            return self._left_out(number, "the loss", running)
         loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), params["max_grad_norm"])
-        if not torch.isfinite(norm):
-            return self._left_out(number, "the gradient", running)
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self._job.params["max_grad_norm"])
         self._optimiser.step()
-        self.skips.last_loss = loss.item()
-        return self.skips.last_loss
+        sound = torch.isfinite(loss) & torch.isfinite(norm)
+        with torch.no_grad():
+            for value, old in zip(changing, before, strict=True):
+                value.copy_(torch.where(sound, value, old))
+        return torch.stack([loss.detach(), norm])
+
+    def _optimiser_values(self) -> list[torch.Tensor]:
+        return [value for state in self._optimiser.state.values() for value in state.values()]
+
+    def _looked_at(self, number: int, values: list[float]) -> float:
+        """Return the loss of a step; of one that was left out, count it and return the last that was not."""
+        for what, value in zip(("the loss", "the gradient"), values, strict=True):
+            if not math.isfinite(value):
+                return self.skips.skip(number, self.steps, what)
+        self.skips.last_loss = values[0]
+        return values[0]
+
+    def _made(self, number: int) -> torch.Tensor:
+        """Draw the patches of a step."""
+        batch = self._train.batch(self._job.params["batch_size"], self._job.seed, number)
+        return ready_for(self._job.device, batch.numpy())
 
     def _validate(self) -> float:
         self.network.eval()
@@ -145,10 +171,10 @@ class LadderTraining:
         count = max(1, self._job.params["n_val_patches"] // size)
         with torch.no_grad():
             losses = [
-                self._loss(self._val.batch(size, self._job.seed, _VALIDATION, index).to(self._device), 1.0).item()
+                self._loss(self._val.batch(size, self._job.seed, _VALIDATION, index).to(self._device), 1.0)
                 for index in range(count)
             ]
-        value = sum(losses) / count
+        value = sum(torch.stack(losses).tolist()) / count
         if not math.isfinite(value):
             message = f"the validation loss is {value}, the last training loss {self.skips.last_loss} nats per pixel"
             raise DidNotConverge(message)
@@ -167,9 +193,3 @@ class LadderTraining:
         falling = 0.5 * (1 + math.cos(math.pi * number / self.steps))
         for group in self._optimiser.param_groups:
             group["lr"] = self._job.params["lr"] * (falling * (1 - _FINAL_RATE) + _FINAL_RATE)
-
-    def _left_out(self, number: int, what: str, running: list[torch.Tensor]) -> float:
-        """Undo what the step did to the running statistics of the batch normalisation, and count it."""
-        for buffer, before in zip(self.network.buffers(), running, strict=True):
-            buffer.copy_(before)
-        return self.skips.skip(number, self.steps, what)

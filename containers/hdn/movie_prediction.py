@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import product
@@ -11,11 +12,13 @@ import numpy as np
 
 from contract.blocks import Block, axis_blocks, pad_by_reflection
 from contract.files import write_json
+from contract.pipeline import ahead, behind
 from contract.predictions import open_prediction
 from posterior import Posterior, Window
 from sample_mean import PartialMeans, SampleMean, Settling
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -65,7 +68,9 @@ class _Frame:
         self.samples = np.empty((samples, *shape), np.float32)
 
 
-def predict_movie(posterior: Posterior, request: Request, stack: Stack, prediction: Prediction, extra: Path) -> None:
+def predict_movie(  # noqa: PLR0913, PLR0917 - one argument per role
+    posterior: Posterior, request: Request, stack: Stack, prediction: Prediction, extra: Path, depth: int = 0
+) -> None:
     """Predict every frame of a movie.
 
     Parameters
@@ -82,6 +87,8 @@ def predict_movie(posterior: Posterior, request: Request, stack: Stack, predicti
         Folder for what is not the prediction: `sd/` and `sample_01/` .. hold TIFFs named as the movie,
         `settling/<name>.json` says how the mean settles as samples are added, `settling/<name>.npy` holds the means
         of fewer samples of a few `frames`. All are complete before the prediction is.
+    depth : int
+        Frames that are read ahead and tiles that are finished behind on threads, see `contract.pipeline`.
     """
     name = stack.path.name
     averaging = _Averaging(
@@ -92,13 +99,12 @@ def predict_movie(posterior: Posterior, request: Request, stack: Stack, predicti
     with ExitStack() as opened:
         sd = opened.enter_context(_output(extra / "sd", stack)) if request.save_sd else None
         samples = [opened.enter_context(_output(extra / name, stack)) for name in names]
-        for number in range(stack.shape[0]):
-            frame = _predict_frame(posterior, request, stack.frames(number, number + 1)[0], number, averaging)
-            prediction.write(frame.mean)
-            if sd is not None:
-                sd.write(frame.sd)
-            for output, sample in zip(samples, frame.samples, strict=True):
-                output.write(sample)
+        collecting = _Collecting(request, stack.shape, averaging, _Outputs(prediction, sd, samples))
+        reading = (stack.frames(number, number + 1)[0] for number in range(stack.shape[0]))
+        with behind(collecting.add, depth) as hand_over:
+            for number, pixels in enumerate(ahead(reading, depth)):
+                for blocks in product(*_tiles(request, pixels.shape)):
+                    hand_over(_Made(number, blocks, _predict_tile(posterior, request, pixels, number, blocks)))
     document = averaging.settling.document() | {"frames": averaging.means.finish()}
     write_json(extra / "settling" / f"{name}.json", document)
 
@@ -108,27 +114,62 @@ def _output(folder: Path, like: Stack) -> AbstractContextManager[Prediction]:
     return open_prediction(folder / like.path.name, like)
 
 
-def _predict_frame(
-    posterior: Posterior, request: Request, pixels: np.ndarray, number: int, averaging: _Averaging
-) -> _Frame:
-    frame = _Frame(pixels.shape, request.save_samples)
-    rows, columns = (
-        axis_blocks(length, request.tile_size, request.tile_halo, request.multiple) for length in pixels.shape
-    )
-    for row, column in product(rows, columns):
-        tile = _predict_tile(posterior, request, pixels, number, (row, column))
+def _tiles(request: Request, shape: tuple[int, ...]) -> tuple[tuple[Block, ...], ...]:
+    """Cut rows and columns."""
+    return tuple(axis_blocks(length, request.tile_size, request.tile_halo, request.multiple) for length in shape)
+
+
+class _Outputs(NamedTuple):
+    """Where movies go."""
+
+    mean: Prediction
+    sd: Prediction | None
+    samples: list[Prediction]
+
+
+class _Made(NamedTuple):
+    """A tile of a frame, whose samples may be still on the device."""
+
+    number: int
+    blocks: tuple[Block, Block]
+    arrived: Callable[[], SampleMean]
+
+
+class _Collecting:
+    """Puts tiles together, and writes frames that are complete."""
+
+    def __init__(self, request: Request, shape: tuple[int, ...], averaging: _Averaging, outputs: _Outputs) -> None:
+        self._shape, self._averaging, self._outputs = shape[1:], averaging, outputs
+        self._keep, self._tiles = request.save_samples, math.prod(map(len, _tiles(request, shape[1:])))
+        self._frame, self._found = _Frame((0, 0), 0), 0
+
+    def add(self, made: _Made) -> None:
+        """Wait for a tile and put it into its place."""
+        if not self._found:
+            self._frame = _Frame(self._shape, self._keep)
+        tile, (row, column) = made.arrived(), made.blocks
         place = (slice(row.start, row.stop), slice(column.start, column.stop))
-        frame.mean[place], frame.sd[place] = tile.mean, np.sqrt(tile.variance)
-        for whole, sample in zip(frame.samples, tile.kept, strict=True):
+        self._frame.mean[place], self._frame.sd[place] = tile.mean, np.sqrt(tile.variance)
+        for whole, sample in zip(self._frame.samples, tile.kept, strict=True):
             whole[place] = sample
-        averaging.settling.add(tile)
-        averaging.means.add(number, place, tile)
-    return frame
+        self._averaging.settling.add(tile)
+        self._averaging.means.add(made.number, place, tile)
+        self._found += 1
+        if self._found == self._tiles:
+            self._write()
+
+    def _write(self) -> None:
+        self._found = 0
+        self._outputs.mean.write(self._frame.mean)
+        if self._outputs.sd is not None:
+            self._outputs.sd.write(self._frame.sd)
+        for output, sample in zip(self._outputs.samples, self._frame.samples, strict=True):
+            output.write(sample)
 
 
 def _predict_tile(
     posterior: Posterior, request: Request, pixels: np.ndarray, number: int, blocks: tuple[Block, Block]
-) -> SampleMean:
+) -> Callable[[], SampleMean]:
     row, column = blocks
     noisy = pixels[row.read_start : row.read_stop, column.read_start : column.read_stop].astype(np.float32)
     height, width = (-(-length // request.multiple) * request.multiple for length in pixels.shape)
@@ -138,5 +179,5 @@ def _predict_tile(
     for sample in posterior.samples(
         pad_by_reflection(noisy, (row.pad, column.pad)), window, number, request.mmse_count
     ):
-        tile.add(sample.cpu().numpy()[row.core, column.core])
-    return tile
+        tile.add(sample[row.core, column.core].double())
+    return tile.leaving()

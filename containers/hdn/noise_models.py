@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import zipfile
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -123,6 +123,15 @@ class MixtureNoise:
         arrays = (torch.as_tensor(array) for array in (self.means, self.log_variances, self.logits))
         means, variances, log_weights = mixture_components(t, *arrays, self.min_variance)
         return (log_weights.exp() * (variances + means * means)).sum(0).numpy()
+
+
+def on_device(noise_model: NoiseModel, device: torch.device) -> NoiseModel:
+    """Return a noise model for training: its coefficients lie on a device and need not be sent there in every step."""
+    if not isinstance(noise_model, MixtureNoise):
+        return noise_model
+    names = ("means", "log_variances", "logits")
+    there = {name: torch.as_tensor(getattr(noise_model, name), dtype=torch.float32, device=device) for name in names}
+    return replace(noise_model, **there)
 
 
 def mixture_components(

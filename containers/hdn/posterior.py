@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from contract.batches import Batches
 from contract.seeding import torch_generator
+from contract.transfer import ready_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -54,25 +56,37 @@ class Posterior:
         Standardisation of the training stacks.
     seed : int
         Seed of the job.
-    device : torch.device
-        Where the network is.
+    device : {"cpu", "cuda"}
+        Of the job; where the network is.
     precision : callable
         Returns the context in which the network runs.
+    tell : callable, optional
+        Is told how many samples a GPU draws at a time, as of tiles.
+
+    Attributes
+    ----------
+    latents : sequence of torch.Tensor of shape (n, channels, Y, X)
+        Standard normal numbers of the samples drawn last, for each layer from the bottom.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument per role
         self,
         network: LadderVAE,
         scale: Scale,
         *,
         seed: int,
-        device: torch.device,
+        device: str,
         precision: Callable[[], AbstractContextManager[Any]],
+        tell: Callable[[str], None] | None = None,
     ) -> None:
         self._network = network.eval()
         self._network.mode_pred = True  # no divergences are computed
         self._scale, self._seed, self._device, self._precision = scale, seed, device, precision
-        self._normal: list[torch.Tensor] = []
+        self._tell = tell or (lambda _: None)
+        self._on_gpu = Batches(device, self._tell, self._decode)
+        self._encoded: Sequence[torch.Tensor] = ()
+        self.latents: Sequence[torch.Tensor] = ()
+        self._shapes: list[torch.Size] = []
         for layer, top_down in enumerate(network.top_down_layers):
             top_down.stochastic.get_z = self._latent_of(layer)
 
@@ -95,28 +109,28 @@ class Posterior:
         torch.Tensor of shape (y, x), float32
             Samples 0 .. count - 1, intensity units.
         """
-        noisy = (torch.from_numpy(pixels).to(self._device) - self._scale.mean) / self._scale.std
-        with torch.inference_mode():
-            with self._precision():
-                encoded = self._network.bottomup_pass(noisy[None, None])
+        there = ready_for(self._device, pixels).to(self._device, non_blocking=True)
+        with torch.inference_mode(), self._precision():
+            self._encoded = self._network.bottomup_pass(((there - self._scale.mean) / self._scale.std)[None, None])
+        batches = self._on_gpu
+        if self._device != "cuda":
             at_once = max(1, min(count, _PIXELS_AT_ONCE // pixels.size))
-            for first in range(0, count, at_once):
-                numbers = range(first, min(first + at_once, count))
-                yield from self._decode(encoded, window, frame, numbers)
+            batches = Batches("cpu", self._tell, self._decode, at_once=at_once)
+        yield from batches.over(self._fields(window, frame, number) for number in range(count))
 
-    def _decode(
-        self, encoded: Sequence[torch.Tensor], window: Window, frame: int, numbers: range
-    ) -> Iterator[torch.Tensor]:
-        fields = [self._fields(window, frame, number) for number in numbers]
-        self._normal = [torch.stack(layer) for layer in zip(*fields, strict=True)]
+    @torch.inference_mode()
+    def _decode(self, fields: torch.Tensor) -> torch.Tensor:
+        """Return reconstructions (n, y, x) from the latents of n samples."""
+        layers = fields.split([shape.numel() for shape in self._shapes], dim=1)
+        self.latents = [layer.unflatten(1, shape) for layer, shape in zip(layers, self._shapes, strict=True)]
         with self._precision():
-            repeated = [value.expand(len(numbers), -1, -1, -1) for value in encoded]
+            repeated = [value.expand(len(fields), -1, -1, -1) for value in self._encoded]
             output = self._network.output_layer(self._network.topdown_pass(repeated)[0])
-        yield from (output[:, 0].float() * self._scale.std + self._scale.mean).unbind(0)
+        return output[:, 0].float() * self._scale.std + self._scale.mean
 
-    def _fields(self, window: Window, frame: int, number: int) -> list[torch.Tensor]:
-        """Draw the standard normal numbers of one sample for the whole frame, and cut out the window, per layer."""
-        rng = torch_generator(self._seed, _LATENTS, frame, number, device=self._device.type)
+    def _fields(self, window: Window, frame: int, number: int) -> torch.Tensor:
+        """Draw the standard normal numbers of one sample for the whole frame, and line up those of the window."""
+        rng = torch_generator(self._seed, _LATENTS, frame, number, device=self._device)
         cut = []
         for layer, channels in enumerate(self._network.z_dims):
             part = 2 ** (layer + 1)
@@ -124,13 +138,14 @@ class Posterior:
             field = torch.randn(shape, generator=rng, device=self._device)
             rows, columns = (slice(axis.start // part, axis.stop // part) for axis in (window.rows, window.columns))
             cut.append(field[:, rows, columns])
-        return cut
+        self._shapes = [field.shape for field in cut]
+        return torch.cat([field.flatten() for field in cut])
 
     def _latent_of(self, layer: int) -> Callable[..., torch.Tensor]:
         def latent(distribution: torch.distributions.Normal, *mode: object) -> torch.Tensor:
             _forced_latent, _mode_pred, use_uncond_mode = mode
             if use_uncond_mode:  # upstream: a layer without the encoder takes its most likely latents
                 return distribution.mean
-            return distribution.mean + distribution.stddev * self._normal[layer]
+            return distribution.mean + distribution.stddev * self.latents[layer]
 
         return latent

@@ -16,6 +16,7 @@ from contract.errors import JobRefused
 from contract.evidence import document_of, judge
 from contract.figures import write_figures
 from contract.files import write_json
+from contract.pipeline import depth_for
 from contract.predictions import predictions_of
 from contract.stacks import open_stack
 from convergence import gather_evidence
@@ -76,13 +77,14 @@ def predict(job: Job, events: Events) -> None:
     network = build_ladder(state["job"]["params"]).to(device)
     network.load_state_dict(state["parts"]["network"])
     scale = Scale(**json.loads((job.checkpoint / "scale.json").read_text()))
-    posterior = Posterior(network, scale, seed=job.seed, device=device, precision=partial(autocast, job))
+    precision = partial(autocast, job)
+    posterior = Posterior(network, scale, seed=job.seed, device=job.device, precision=precision, tell=events.message)
     request = _request(job, multiple_of(state["job"]["params"]))
     extra = job.predictions.parent / "extra" / job.predictions.name  # two splits may have movies of the same name
     extra.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(job.checkpoint / "noise_model.json", extra / "noise_model.json")
     for stack, prediction in predictions_of(job, events):
-        predict_movie(posterior, request, stack, prediction, extra)
+        predict_movie(posterior, request, stack, prediction, extra, depth_for(job.device))
     names = [path.name for path in job.inputs.noisy]
     write_figures(job, sample_figures(names, extra / "settling", job.folder))
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+
+from contract.transfer import leaving
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 _SCORED_FRAMES = 8  # of a movie; enough for a mean over frames, little to store
@@ -29,34 +34,48 @@ class SampleMean:
 
     Attributes
     ----------
-    mean : ndarray, float64
-        Of the samples so far.
+    mean, squares : ndarray, float64
+        Of the samples so far: their mean, and the sum of the squared differences from it.
     kept : list of ndarray
         The first `keep` samples.
     """
 
     def __init__(self, samples: int, keep: int) -> None:
         self._counts, self._keep = set(settling_counts(samples)), keep
-        self._number, self._squares = 0, np.zeros(())
-        self.mean = np.zeros(())
+        self._number = 0
+        self.mean, self.squares = 0.0, 0.0
         self.kept: list[np.ndarray] = []
         self.means: dict[int, np.ndarray] = {}
 
     def add(self, sample: np.ndarray) -> None:
-        """Take in one sample, intensity units, all of one shape."""
+        """Take in one sample, float64, intensity units, all of one shape; tensors will do as well as arrays."""
         self._number += 1
         off = sample - self.mean
         self.mean = self.mean + off / self._number
-        self._squares = self._squares + off * (sample - self.mean)
+        self.squares = self.squares + off * (sample - self.mean)
         if self._number <= self._keep:
             self.kept.append(sample)
         if self._number in self._counts:
             self.means[self._number] = self.mean
 
+    def leaving(self) -> Callable[[], SampleMean]:
+        """Begin to copy what was collected as tensors to main memory; return a function that waits for it."""
+        arrays = [self.mean, self.squares, *self.means.values(), *self.kept]
+        arrived = leaving(torch.stack(arrays))
+
+        def there() -> SampleMean:
+            made = copy(self)
+            made.mean, made.squares, *others = arrived()
+            made.means = dict(zip(self.means, others, strict=False))
+            made.kept = others[len(self.means) :]
+            return made
+
+        return there
+
     @property
     def variance(self) -> np.ndarray:
         """Variance of the samples around their mean, n - 1 in the denominator; 0 for a single sample."""
-        return self._squares / max(self._number - 1, 1)
+        return self.squares / max(self._number - 1, 1)
 
 
 class Settling:

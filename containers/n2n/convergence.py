@@ -17,7 +17,7 @@ from contract.device import autocast
 from contract.files import write_json
 from contract.seeding import generator, torch_generator
 from patch_sampling import PatchSource, hold_out, open_movies
-from unet_denoiser import load_denoiser
+from unet_denoiser import example_of, load_denoiser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,9 +80,9 @@ def judge(job: Job, events: Events, recipe: Recipe) -> None:
         for example in _held_out(job, recipe, denoiser):
             with autocast(job):
                 output = denoiser.network(example.source).float()
-            pair = (recipe.loss(output, example).item(), recipe.loss(example.source, example).item())
+            pair = torch.stack([recipe.loss(output, example), recipe.loss(example.source, example)])
             losses += [pair] * len(output)
-    network, identity = (float(np.mean(column)) for column in zip(*losses, strict=True))
+    network, identity = (float(np.mean(column)) for column in torch.stack(losses).T.tolist())
     found = Evidence(network=network, identity=identity)
     write_json(job.checkpoint / "evidence.json", evidence.document_of(found))
     evidence.judge(found, events, required=job.params["convergence"] == "required")
@@ -98,6 +98,6 @@ def _held_out(job: Job, recipe: Recipe, denoiser: Denoiser) -> Iterator[Example]
     indices = rng.permutation(len(source))[: job.params["n_val_patches"]]
     size = job.params["batch_size"]
     for start in range(0, len(indices), size):
-        patches = np.stack([source.read(index, rng) for index in indices[start : start + size]])
-        batch = torch.from_numpy(denoiser.normalisation.apply(patches)).to(device)
-        yield recipe.prepare(batch, torch_generator(job.seed, _JUDGED, start, device=job.device))
+        patches = [source.read(index, rng) for index in indices[start : start + size]]
+        drawn = torch_generator(job.seed, _JUDGED, start)
+        yield example_of(patches, denoiser.normalisation, recipe, drawn).on(device)

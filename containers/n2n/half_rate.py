@@ -5,23 +5,25 @@ A network that saw all frames would see the frame it has to predict, and learn t
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from block_plan import FOOTPRINTS, plan_core
 from contract.blocks import stream
-from contract.device import autocast, within_gpu_memory
+from contract.device import within_gpu_memory
 from contract.pipeline import depth_for
 from contract.predictions import predictions_of
 from contract.stacks import open_stack
+from contract.transfer import leaving, ready_for
 from unet_denoiser import MULTIPLE, RECEPTIVE_FIELD, Denoiser, load_denoiser
-from unet_prediction import memory_gib
-from unet_streaming import CHUNK, StreamedUNet
+from unet_prediction import memory_gib, predict_volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import numpy as np
 
     from contract.events import Events
     from contract.job import Job
@@ -55,7 +57,8 @@ def _predict_movie(job: Job, events: Events, denoiser: Denoiser, stack: Stack, p
     apply = on_both_halves(job, denoiser)
 
     def attempt(gib: float) -> None:
-        stream(stack, prediction, apply, **_blocks(gib, stack.shape, denoiser.halo), depth=depth_for(job.device))
+        blocks = _blocks(gib, stack.shape, denoiser.halo)
+        stream(stack, prediction, apply, **blocks, bring=partial(ready_for, job.device), depth=depth_for(job.device))
 
     within_gpu_memory(job, events, "predict_memory_gib", memory_gib(job, _3D), attempt)
 
@@ -73,20 +76,22 @@ def check_volume_memory(job: Job) -> None:
             _blocks(memory_gib(job, _3D), stack.shape, RECEPTIVE_FIELD[False])
 
 
-def on_both_halves(job: Job, denoiser: Denoiser) -> Callable[[np.ndarray], np.ndarray]:
+def on_both_halves(job: Job, denoiser: Denoiser) -> Callable[[torch.Tensor], Callable[[], np.ndarray]]:
     """Return the network as a function of a block of frames.
 
     Returns
     -------
     callable
-        Grey levels of shape (t, y, x), t a multiple of 8 -> the same shape: even frames from even ones, odd from odd.
+        Grey levels of shape (t, y, x), t a multiple of 8 -> function that waits for the same shape: even frames from
+        even ones, odd from odd.
     """
 
-    def apply(block: np.ndarray) -> np.ndarray:
-        result = np.empty_like(block)
+    def apply(block: torch.Tensor) -> Callable[[], np.ndarray]:
+        frames = block.to(job.device, non_blocking=True)
+        result = torch.empty_like(frames)
         for parity in (0, 1):
-            result[parity::2] = _predict_volume(job, denoiser, block[parity::2])
-        return result
+            result[parity::2] = predict_volume(job, denoiser, frames[parity::2])
+        return leaving(result)
 
     return apply
 
@@ -96,15 +101,3 @@ def _blocks(gib: float, shape: tuple[int, int, int], halo: int) -> dict[str, tup
     halos, multiples = (2 * halo, halo, halo), (2 * MULTIPLE, MULTIPLE, MULTIPLE)
     core = plan_core(shape, halo=halos, multiple=multiples, footprint=FOOTPRINTS[_3D], gib=gib)
     return {"core": core, "halo": halos, "multiple": multiples}
-
-
-def _predict_volume(job: Job, denoiser: Denoiser, volume: np.ndarray) -> np.ndarray:
-    """Push a volume through the network a few frames at a time; the result is that of the whole volume."""
-    device = next(denoiser.network.parameters()).device
-    network, ready = StreamedUNet(denoiser.network), []
-    with torch.inference_mode(), autocast(job):
-        frames = torch.from_numpy(volume).to(device)
-        for start in range(0, len(volume), CHUNK):
-            chunk = denoiser.normalisation.apply(frames[start : start + CHUNK])
-            ready += network.push(chunk[None, None], end=start + CHUNK >= len(volume))
-        return denoiser.normalisation.undo(torch.cat(ready, dim=2)[0, 0].float()).cpu().numpy()

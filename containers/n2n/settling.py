@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -16,7 +15,7 @@ from contract.device import autocast
 from contract.files import atomic
 from contract.seeding import generator, torch_generator
 from patch_sampling import PatchSource, open_movies
-from unet_denoiser import load_denoiser
+from unet_denoiser import example_of, load_denoiser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,5 +71,5 @@ def _examples(job: Job, recipe: Recipe, denoiser: Denoiser) -> Iterator[Example]
     for number in range(_BATCHES):
         rng = generator(job.seed, _SETTLING, number)
         patches = [source.read(int(rng.integers(len(source))), rng) for _ in range(job.params["batch_size"])]
-        batch = torch.from_numpy(denoiser.normalisation.apply(np.stack(patches))).to(device)
-        yield recipe.prepare(batch, torch_generator(job.seed, _SETTLING, number, device=job.device))
+        drawn = torch_generator(job.seed, _SETTLING, number)
+        yield example_of(patches, denoiser.normalisation, recipe, drawn).on(device)

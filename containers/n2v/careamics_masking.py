@@ -46,26 +46,24 @@ def check_masking(params: dict) -> None:
                 raise JobRefused(message)
 
 
-def masking(params: dict, device: str) -> Hide:
+def masking(params: dict) -> Hide:
     """Return upstream's hiding of pixels as a function of a batch and a seeded generator.
 
     Parameters
     ----------
     params : dict
         Of the job.
-    device : str
-        Where batches are.
 
     Returns
     -------
     callable
-        Normalised patches of shape (B, 1, y, x) or (B, 1, z, y, x), generator -> patches with pixels hidden, the
-        patches as they were, and where the loss looks, all of the same shape.
+        Normalised patches of shape (B, 1, y, x) or (B, 1, z, y, x), generator, both in main memory -> patches with
+        pixels hidden, the patches as they were, and where the loss looks, all of the same shape.
     """
-    return _as_the_study(params) if VERSION == STUDY else _as_now(params, device)
+    return _as_the_study(params) if VERSION == STUDY else _as_now(params)
 
 
-def _as_now(params: dict, device: str) -> Hide:
+def _as_now(params: dict) -> Hide:
     struct = {"axes": params["struct_n2v_axes"], "span": params["struct_n2v_span"]}
     config = N2VManipulateConfig(  # as upstream's factory create_advanced_n2v_config makes it
         strategy="median" if params["use_n2v2"] else "uniform",
@@ -74,7 +72,7 @@ def _as_now(params: dict, device: str) -> Hide:
         struct_mask=None if params["struct_n2v_axes"] == "none" else struct,
         seed=1,  # never used: every step brings a generator of its own
     )
-    manipulate = N2VManipulate(config, device=device)
+    manipulate = N2VManipulate(config, device="cpu")
 
     def hide(batch: torch.Tensor, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         manipulate.rng = rng
@@ -90,10 +88,10 @@ def _as_the_study(params: dict) -> Hide:
     )
 
     def hide(batch: torch.Tensor, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        seed = torch.randint(_SEEDS, (1,), generator=rng, device=rng.device)
+        seed = torch.randint(_SEEDS, (1,), generator=rng)
         manipulate.rng = np.random.default_rng(int(seed))
-        parts = [manipulate(patch) for patch in batch.cpu().numpy()]
-        source, _, mask = (torch.from_numpy(np.stack(part)).to(batch.device) for part in zip(*parts, strict=True))
+        parts = [manipulate(patch) for patch in batch.numpy()]
+        source, _, mask = (torch.from_numpy(np.stack(part)) for part in zip(*parts, strict=True))
         return source, batch, mask
 
     return hide

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from careamics_masking import check_masking, masking, n2v_loss
-from contract.device import torch_device
 from contract.errors import JobRefused
 from unet_denoiser import Example, Recipe, train_denoiser
 from unet_prediction import check_memory, predict_all
@@ -59,8 +58,7 @@ def _check_struct(params: dict) -> None:
 def recipe_of(job: Job) -> Recipe:
     """Return what Noise2Void adds to the training of a UNet: upstream's hiding of pixels, and its loss there."""
     params = job.params
-    torch_device(job)  # before careamics asks for the device, in torch's words
-    hide = masking(params, job.device)
+    hide = masking(params)
     volume = params["patch_size_z"] is not None
 
     def prepare(patches: torch.Tensor, rng: torch.Generator) -> Example:

@@ -106,8 +106,8 @@ memory = click.option(
 regions = click.option(
     "--regions",
     type=PATH,
-    help="Where to look: JSON of Neurofinder, stat.npy of suite2p, ROIs of ImageJ (.roi, .zip), TIFF of labels.  "
-    "[default: active spots away from artefacts]",
+    help="Where to look, kept with the run: JSON of Neurofinder, stat.npy of suite2p, ROIs of ImageJ (.roi, .zip), "
+    "TIFF of labels.  [default: active spots away from artefacts]",
 )
 threads = click.option("--threads", type=click.IntRange(1, 4096), help="Results depend on it.  [default: all cores]")
 params = click.option(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from contract.device import DEVICE_NODES
 from orchestrator.errors import DeviceMissing
-
-_DEVICE_NODES = ("nvidia[0-9]*", "dxg")  # Linux, and Linux under Windows
 
 
 def gpus(devices: Path = Path("/dev")) -> tuple[str, ...]:
@@ -17,7 +16,7 @@ def gpus(devices: Path = Path("/dev")) -> tuple[str, ...]:
     devices : Path
         Folder of device nodes.
     """
-    return tuple(str(path) for pattern in _DEVICE_NODES for path in sorted(devices.glob(pattern)))
+    return tuple(str(path) for pattern in DEVICE_NODES for path in sorted(devices.glob(pattern)))
 
 
 def check_device(device: str, devices: Path = Path("/dev")) -> None:

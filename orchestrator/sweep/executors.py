@@ -10,8 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from contract.device import visible_gpus
 from orchestrator.engines import process
-from orchestrator.engines.hardware import gpus
 from orchestrator.errors import AlgorithmFailed, BadInput
 from orchestrator.sweep.resources import Node
 
@@ -212,14 +212,6 @@ def end_of_job_s(number: str) -> float | None:
         return datetime.fromisoformat(printed).astimezone().timestamp()
     except (AlgorithmFailed, BadInput, ValueError):
         return None
-
-
-def visible_gpus() -> tuple[str, ...]:
-    """Return the GPUs that programs of this machine may use, as CUDA_VISIBLE_DEVICES names them."""
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is not None:
-        return tuple(name for name in chosen.split(",") if name.strip())
-    return tuple(str(index) for index, _ in enumerate(gpus()))
 
 
 def _config() -> str:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from contract.device import visible_gpus
 from orchestrator import errors
 from orchestrator.documents import read_json
 from orchestrator.run import read_run
-from orchestrator.sweep.executors import end_of_job_s, visible_gpus
+from orchestrator.sweep.executors import end_of_job_s
 from orchestrator.sweep.guard import Guard
 from orchestrator.sweep.probe import findings
 from orchestrator.sweep.records import PROBE, Attempt, Sweep

@@ -170,13 +170,13 @@ def _predictions(outputs):
 
 MORE = """
 parts:
-  - {threads: 1, algorithms: [tiny], inputs: [a.tif], params: {steps: 20, step_s: 1}, seeds: [7]}
+  - {threads: 1, algorithms: [tiny], inputs: [a.tif], params: {steps: 60, step_s: 1}, seeds: [7]}
 """
 
 
 @pytest.fixture(scope="module")
 def more(world):
-    """Write a sweep of one training of 20 s."""
+    """Write a sweep of one training of a minute."""
     (world / "more.yaml").write_text(MORE)
     return world / "more.yaml"
 
@@ -213,7 +213,8 @@ def test_a_probe_that_finds_something_missing_stops_the_sweep_before_its_tasks(w
 
 def test_ctrl_c_on_the_head_cancels_its_jobs_and_the_same_command_goes_on(world, more):
     started = _start(world, "stopped", "sweep", more, "--executor", "slurm")
-    _begun(world, "stopped")
+    while not [*(world / "stopped").glob("tiny-*/*/checkpoint/*")]:  # a state, which is saved after ten seconds
+        time.sleep(0.3)
     started.send_signal(signal.SIGINT)
     printed, _ = started.communicate(timeout=120)
     assert started.returncode == 130, printed

@@ -15,14 +15,20 @@ import torch
 from upstream import upstream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _SHARED = ("patch_t", "patch_y", "patch_x", "fmap")
 _TRAINING = ("overlap_factor", "train_datasets_size", "select_img_num", "n_epochs", "lr", "b1", "b2")
 _ALL_FRAMES = 10**9
 
 
-def train(movies: Path, params: dict[str, Any], seed: int, threads: int, work: Path) -> list[dict[str, torch.Tensor]]:
+def _silent(*_: object, **__: object) -> None:
+    """Print nothing."""
+
+
+def train(  # noqa: PLR0913, PLR0917 - one argument per role
+    movies: Path, params: dict[str, Any], seed: int, threads: int, work: Path, tell: Callable[..., None] = _silent
+) -> list[dict[str, torch.Tensor]]:
     """Run upstream's training and return the weights of every epoch.
 
     Parameters
@@ -35,6 +41,8 @@ def train(movies: Path, params: dict[str, Any], seed: int, threads: int, work: P
         Seed of Python's and torch's generator before upstream's run, and torch's threads.
     work : Path
         Empty folder for what upstream writes.
+    tell : callable
+        Called in place of upstream's print, which it does at every step.
     """
     collection = upstream("train_collection")
     weights: list[dict[str, torch.Tensor]] = []
@@ -43,7 +51,7 @@ def train(movies: Path, params: dict[str, Any], seed: int, threads: int, work: P
         del epoch, iteration
         weights.append({name: value.clone() for name, value in self.local_model.state_dict().items()})
 
-    with _runnable(collection, work), patch.object(collection.training_class, "save_model", keep):
+    with _runnable(collection, work, tell), patch.object(collection.training_class, "save_model", keep):
         training = collection.training_class(_dictionary(movies, params, _TRAINING))
         training.batch_size = params["batch_size"]  # upstream overwrites it with the number of GPUs
         training.save_yaml_train = lambda: None
@@ -54,11 +62,13 @@ def train(movies: Path, params: dict[str, Any], seed: int, threads: int, work: P
     return weights
 
 
-def predict(movies: Path, weights: Path, params: dict[str, Any], threads: int, work: Path) -> list[np.ndarray]:
+def predict(  # noqa: PLR0913, PLR0917 - one argument per role
+    movies: Path, weights: Path, params: dict[str, Any], threads: int, work: Path, tell: Callable[..., None] = _silent
+) -> list[np.ndarray]:
     """Run upstream's prediction and return what it would store for each file, in the order of their names."""
     collection = upstream("test_collection")
     stored: list[np.ndarray] = []
-    with _runnable(collection, work), patch.object(collection, "io") as io:
+    with _runnable(collection, work, tell), patch.object(collection, "io") as io:
         io.imsave = lambda _name, image, **_: stored.append(image)
         test_params = params | {"overlap_factor": params["test_overlap_factor"]}
         dictionary = _dictionary(movies, test_params, ("overlap_factor",))
@@ -84,12 +94,12 @@ def training_grid(movie: np.ndarray, params: dict[str, Any], movies: int) -> lis
 
 def _dictionary(movies: Path, params: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     chosen = {name: params[name] for name in (*_SHARED, *names)}
-    return chosen | {"datasets_path": str(movies), "GPU": os.environ.get("CUDA_VISIBLE_DEVICES", "0")}
+    return chosen | {"datasets_path": str(movies), "GPU": os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]}
 
 
 @contextmanager
-def _runnable(collection: Any, work: Path) -> Iterator[None]:
-    """Let upstream run on a CPU, quietly, in a folder of its own, with files in the order of their names."""
+def _runnable(collection: Any, work: Path, tell: Callable[..., None]) -> Iterator[None]:
+    """Let upstream run, on a CPU too, quietly, in a folder of its own, with files in the order of their names."""
     work.mkdir(parents=True)
     before = Path.cwd()
     walk = os.walk
@@ -98,10 +108,10 @@ def _runnable(collection: Any, work: Path) -> Iterator[None]:
         return [(folder, folders, sorted(files)) for folder, folders, files in walk(top, **options)]
 
     with ExitStack() as changes:
-        for owner in (torch.Tensor, torch.nn.Module):
+        for owner in (torch.Tensor, torch.nn.Module) if not torch.cuda.is_available() else ():
             changes.enter_context(patch.object(owner, "cuda", lambda self, *_, **__: self))
         changes.enter_context(patch("os.walk", sorted_walk))
-        changes.enter_context(patch.object(collection, "print", lambda *_, **__: None, create=True))
+        changes.enter_context(patch.object(collection, "print", tell, create=True))
         changes.enter_context(patch.dict(os.environ))
         os.chdir(work)
         try:

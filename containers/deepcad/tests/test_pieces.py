@@ -6,6 +6,7 @@ import math
 import os
 import sys
 import tracemalloc
+from contextlib import closing
 from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,11 +21,13 @@ import torch
 import intensities
 from checkpoints import new_network
 from contract.errors import JobRefused
+from contract.events import Events
+from contract.pooling import LargestOfEight
 from contract.predictions import open_prediction
 from contract.stacks import open_stack
 from exact import predict_exactly
 from intensities import Centred, mean_for_prediction, mean_for_training
-from lean import lean_forward, maxima
+from lean import lean_forward
 from patch_grid import exact_tiles, training_grid
 from settings import Settings, settings_of
 from tiling import HALO, best_tiling
@@ -131,14 +134,15 @@ def test_memory_of_exact_prediction_does_not_grow_with_the_movie(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(intensities, "_PIXELS_AT_ONCE", 50_000)  # below the shorter movie
-    peaks = []
+    job, peaks = make_job(tmp_path / "predict", "predict", []), []
     for frames in (60, 600):
         movie = np.random.default_rng(1).integers(50, 200, (frames, 40, 40), np.uint16)
         with open_stack(write(tmp_path / "m.tif", movie)) as stack:
             tracemalloc.start()
             with open_prediction(tmp_path / "p.tif", stack) as prediction:
                 settings = replace(SETTINGS, patch_t=24, patch_y=24, patch_x=24, test_overlap_factor=0.33)
-                predict_exactly(stack, prediction, torch.nn.Identity(), settings, torch.device("cpu"))
+                with closing(Events(job.folder / "events.jsonl")) as events:
+                    predict_exactly(stack, prediction, torch.nn.Identity(), settings, job, events)
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
         np.testing.assert_array_equal(tifffile.imread(tmp_path / "p.tif"), movie)
@@ -205,15 +209,24 @@ def test_parameters_that_cannot_work_are_refused(tmp_path: Path, params: dict, f
         settings_of(make_job(tmp_path / "train", "train", [], params, **fields))
 
 
+@pytest.mark.parametrize("learning", [False, True])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
 @pytest.mark.parametrize("size", [(16, 24, 32), (5, 18, 31)])
-def test_the_maxima_of_views_are_those_of_the_pooling_in_the_layout_of_the_image(
-    size: tuple[int, int, int], layout: torch.memory_format
+def test_the_pooling_of_gpus_has_the_bits_of_torchs_and_keeps_the_layout(
+    size: tuple[int, int, int], layout: torch.memory_format, *, learning: bool
 ) -> None:
-    image = torch.randn(2, 8, *size).to(memory_format=layout)
-    found = maxima(image)
-    assert torch.equal(found, torch.nn.functional.max_pool3d(image, 2))
+    """Small whole numbers, so that many of eight are equal: which of them gets the gradient is seen."""
+    image = torch.randint(-3, 4, (2, 8, *size)).float().to(memory_format=layout).requires_grad_(learning)
+    other = image.detach().clone().requires_grad_(learning)
+    found, expected = LargestOfEight()(image), torch.nn.functional.max_pool3d(other, 2)
+    assert torch.equal(found, expected)
     assert found.is_contiguous(memory_format=layout)
+    if learning:
+        gradient = torch.randn_like(expected)
+        found.backward(gradient)
+        expected.backward(gradient)
+        assert torch.equal(image.grad, other.grad)
+        assert image.grad.is_contiguous(memory_format=layout)
 
 
 @pytest.mark.parametrize("size", [(16, 24, 32), (20, 18, 30), (150, 9, 11)])

@@ -43,7 +43,7 @@ def network():
 
 
 def _posterior(network, seed=1):
-    return Posterior(network, SCALE, seed=seed, device=torch.device("cpu"), precision=nullcontext)
+    return Posterior(network, SCALE, seed=seed, device="cpu", precision=nullcontext)
 
 
 def _whole(height, width):
@@ -57,9 +57,8 @@ def _pixels(height=32, width=40, seed=0):
 def test_samples_equal_upstreams_forward_pass_with_the_same_latents(network, monkeypatch):
     posterior, window = _posterior(network), _whole(32, 40)
     (sample,) = posterior.samples(_pixels(), window, 5, 1)
-    fields = posterior._fields(window, 5, 0)
-    order = iter(reversed(fields))  # upstream draws from the top layer down
-    monkeypatch.setattr(torch.distributions.normal, "_standard_normal", lambda *_, **__: next(order)[None])
+    order = reversed(posterior.latents)  # upstream draws from the top layer down
+    monkeypatch.setattr(torch.distributions.normal, "_standard_normal", lambda *_, **__: next(order))
     for layer in network.top_down_layers:
         del layer.stochastic.get_z  # upstream's own again
     with torch.no_grad():

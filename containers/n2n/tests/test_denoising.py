@@ -137,7 +137,7 @@ def test_a_3d_prediction_in_blocks_is_that_of_each_half_in_one_piece(volume_run,
     job = make_job(volume_run / "again", "predict", "quick", inputs={"noisy": [movie]}, patch_size_z=8)
     frames = tifffile.imread(movie).astype(np.float32)
     denoiser = load_denoiser(job)
-    whole = on_both_halves(job, denoiser)(frames)
+    whole = on_both_halves(job, denoiser)(torch.from_numpy(frames))()
     written = tifffile.imread(volume_run / "predictions" / movie.name)
     np.testing.assert_array_equal(written, whole)
     with torch.inference_mode():  # upstream's own forward pass over the even frames
