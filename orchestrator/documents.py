@@ -150,6 +150,9 @@ def digest_of(record: object) -> str:
 
 def read_text(path: Path, hint: str, limit_bytes: int) -> str:
     """Read a text file of a bounded size; errors as of `read_json`."""
+    if path.is_fifo() or path.is_socket():  # from which nothing may ever come
+        message = f"{path}: expected a file that can be read, got a pipe or a socket"
+        raise BadInput(message, hint)
     try:
         with path.open("rb") as stream:
             data = stream.read(limit_bytes + 1)

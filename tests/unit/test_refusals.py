@@ -79,6 +79,7 @@ REFUSED = {
         ("bundle", "create", "/proc/none/calm.tar", "mean"),
         "/proc: expected a folder that can be written to, got: ",
     ),
+    "a pipe as sweep": (("sweep", "pipe.tif"), "pipe.tif: expected a file that can be read, got a pipe or a socket"),
     "an algorithm without a name": (("new", ""), "expected a name of small letters, digits, _ and -, got "),
 }
 
