@@ -27,7 +27,7 @@ _SEED = 1
 
 def both(told: Told, device: str, tiny: bool) -> None:  # noqa: FBT001, ARG001 - one form for all parts
     """Train and predict with upstream's classes, patches of 150 and an overlap of 0.6 as in its demo."""
-    edge, shape, patches = (16, (40, 64, 64), 20) if tiny else (150, (301, 490, 490), 40)
+    edge, shape, patches = (16, (40, 32, 32), 20) if tiny else (150, (301, 490, 490), 40)
     params = {"fmap": 16, "patch_t": edge, "patch_y": edge, "patch_x": edge, "batch_size": 1}
     training = {"overlap_factor": 0.25, "train_datasets_size": patches, "select_img_num": 10**6, "n_epochs": 1}
     training |= {"lr": 5e-5, "b1": 0.5, "b2": 0.999}
