@@ -74,8 +74,9 @@ def new_algorithm(containers: Path, name: str) -> Path:
         When the name cannot be that of an algorithm, or is taken.
     """
     folder = containers / name
-    if not re.fullmatch(_NAME, name) or folder.exists():
-        wanted = f"that is not taken in {containers}" if folder.exists() else "of small letters, digits, _ and -"
+    fits = re.fullmatch(_NAME, name)
+    if not fits or folder.exists():
+        wanted = f"that is not taken in {containers}" if fits else "of small letters, digits, _ and -"
         message = f"expected a name {wanted}, got {name}"
         raise BadInput(message, "Choose another name; it is that of the folder, too.")
     part = containers / f".{name}.part"  # no algorithm is looked for in a folder of such a name

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from orchestrator.documents import Document
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from contract.params import Param
+    from orchestrator.origin import Paper, Upstream
 
 EngineName = Literal["docker", "podman", "apptainer", "venv"]
 Device = Literal["cpu", "cuda"]
@@ -54,30 +53,6 @@ class PriorUse:
             return "in every run"
         found = (f"with {name}={params[name]}" for name, values in self.required_with.items() if params[name] in values)
         return next(found, None)
-
-
-class Upstream(Document, frozen=True, kw_only=True):
-    """The code that an algorithm comes from."""
-
-    name: str
-    version: str
-    commit: str | None = None
-
-
-class Paper(Document, frozen=True, kw_only=True):
-    """The publication of an algorithm."""
-
-    doi: str
-    authors: str  # as BibTeX has them: family name first, joined by "and"; "others" ends a list that goes on
-    title: str
-    venue: str
-    year: int
-
-    @property
-    def cite(self) -> str:
-        """The publication in one sentence: family names, title, venue, year."""
-        names = [name.partition(",")[0].replace("others", "et al.") for name in self.authors.split(" and ")]
-        return f"{', '.join(names).rstrip('.')}. {self.title}. {self.venue} {self.year}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

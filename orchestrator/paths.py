@@ -128,7 +128,7 @@ class Layout:
     @property
     def caches(self) -> tuple[Path, ...]:
         """Folders in which temporary ones are made, beside the temporary folder of the system."""
-        return self.home, self.wheels, self.envs, self.contexts, self.stacks
+        return self.home, self.wheels, self.envs, self.contexts, self.stacks, self.sifs, self.data
 
     def run(self, experiment: str, key: str) -> RunFolder:
         """Return the folder of a run."""
@@ -171,6 +171,11 @@ class RunFolder:
     def checks(self) -> Path:
         """What can be believed of each prediction: the outcome of every check."""
         return self.path / "checks.json"
+
+    @property
+    def regions(self) -> Path:
+        """Where a user wants the run to be looked at; there only where regions were given."""
+        return self.path / "regions.json"
 
     @property
     def study_scores(self) -> Path:
@@ -333,6 +338,20 @@ def refusal_of(folder: Path) -> str | None:
     except OSError as error:
         return error.strerror or str(error)
     return None
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a folder that takes no file, before hours are spent on what was to go there.
+
+    Raises
+    ------
+    BadInput
+        With what the system says.
+    """
+    refusal = refusal_of(folder)
+    if refusal is not None:
+        message = f"{folder}: expected a folder that can be written to, got: {refusal}"
+        raise BadInput(message, "Choose another place, or ask for the right and the space to write there.")
 
 
 def layout() -> Layout:

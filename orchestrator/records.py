@@ -22,7 +22,8 @@ from orchestrator.documents import (
     Sha256,
     plain,
 )
-from orchestrator.domain import Device, EngineName, OutputDtype, Precision, Upstream
+from orchestrator.domain import Device, EngineName, OutputDtype, Precision
+from orchestrator.origin import Upstream
 
 ParamValue = bool | int | float | str | None
 Status = Literal["ok", "failed", "refused", "out of memory", "device missing", "did not converge", "interrupted"]

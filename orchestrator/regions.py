@@ -1,26 +1,30 @@
-"""Regions that a user drew or another program found, read from four formats; no code in a file is ever run."""
+"""Regions that a user drew or another program found, read from four formats, and kept with a run; no code is run."""
 
 from __future__ import annotations
 
 import io
 import json
 import pickle
-import zipfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-import roifile
 
-from contract.errors import JobRefused
 from contract.stacks import open_stack
+from orchestrator.documents import Count, Document, read_json, write_record
 from orchestrator.errors import BadInput
+from orchestrator.foreign import reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    import roifile
     from numpy.typing import NDArray
+
+    from orchestrator.paths import RunFolder
+
+    _Named = tuple[str, NDArray[np.int64]]
 
 _HINT = (
     "docs/data.md#regions lists the forms: JSON of Neurofinder, stat.npy of suite2p, ROI sets of ImageJ, label TIFF."
@@ -32,6 +36,21 @@ _ALLOWED = {  # what a stat.npy consists of; nothing else is ever made of what a
     *(("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")),
 }
 _MOST_BYTES = 2**30
+_KEPT_HINT = "Delete it, and give --regions again."
+
+
+class KeptRegion(Document, frozen=True, kw_only=True):
+    """One region of regions.json: its name and its pixels (y, x)."""
+
+    name: str
+    pixels: tuple[tuple[Count, Count], ...]
+
+
+class KeptRegions(Document, frozen=True, kw_only=True):
+    """regions.json: where a run is looked at, whoever asks."""
+
+    origin: str
+    regions: tuple[KeptRegion, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -79,57 +98,87 @@ def read_regions(path: Path, shape: tuple[int, ...]) -> Regions:
         what = "a file that is there" if reader is not None else f"a name that ends in {', '.join(_READERS)}"
         message = f"--regions: expected {what}, got {path}"
         raise BadInput(message, _HINT)
-    try:
+    with reading(path, "regions", _HINT):
         found = reader(path, shape[1:])
-    except (ValueError, KeyError, TypeError, OSError, IndexError, EOFError, zipfile.BadZipFile, JobRefused) as error:
-        message = f"{path}: expected regions, got a file that cannot be read: {error}"
-        raise BadInput(message, _HINT) from error
-    except pickle.UnpicklingError as error:
-        message = f"{path}: expected a stat.npy of plain arrays, got {error}"
-        raise BadInput(message, "It was not run. Save it again with suite2p.") from error
     return _checked(path, found, shape[1:])
 
 
-def _checked(path: Path, found: dict[str, NDArray[np.int64]], frame: tuple[int, ...]) -> Regions:
+def keep_regions(folder: RunFolder, regions: Regions) -> None:
+    """Write regions into the folder of a run: its page, traces, checks and exports look there from now on."""
+    kept = tuple(
+        KeptRegion(name=name, pixels=tuple((y, x) for y, x in pixels.tolist()))
+        for name, pixels in zip(regions.names, regions.pixels, strict=True)
+    )
+    write_record(folder.regions, KeptRegions(origin=regions.origin, regions=kept))
+
+
+def kept_regions(folder: RunFolder) -> Regions | None:
+    """Return the regions that a run was given; None where active spots are to be looked for.
+
+    Raises
+    ------
+    BadInput
+        When regions.json is damaged.
+    """
+    if not folder.regions.exists():
+        return None
+    known = read_json(folder.regions, KeptRegions, hint=_KEPT_HINT)
+    return Regions(
+        origin=known.origin,
+        names=tuple(one.name for one in known.regions),
+        pixels=tuple(np.array(one.pixels, np.int64).reshape(-1, 2) for one in known.regions),
+    )
+
+
+def _checked(path: Path, found: list[_Named], frame: tuple[int, ...]) -> Regions:
     if not found:
         message = f"{path}: expected regions, got none"
         raise BadInput(message, _HINT)
-    for name, pixels in found.items():
+    for name, pixels in found:
         if not len(pixels) or pixels.min() < 0 or (pixels >= frame).any():
             message = (
                 f"{path}: expected pixels (y, x) within {frame[0]} x {frame[1]} in each region, got others in {name}"
             )
             raise BadInput(message, "Give the regions of this movie, as it is cropped and binned.")
     return Regions(
-        origin=f"{len(found)} regions of {path.name}",
-        names=tuple(found),
-        pixels=tuple(np.unique(pixels, axis=0) for pixels in found.values()),
+        origin=f"{len(found)} region{'' if len(found) == 1 else 's'} of {path.name}",
+        names=_told_apart([name for name, _ in found]),
+        pixels=tuple(np.unique(pixels, axis=0) for _, pixels in found),
     )
 
 
-def _neurofinder(path: Path, _: tuple[int, ...]) -> dict[str, NDArray[np.int64]]:
+def _told_apart(names: list[str]) -> tuple[str, ...]:
+    """Tell regions of one name apart by their place in the file."""
+    return tuple(name if names.index(name) == index else f"{name} ({index + 1})" for index, name in enumerate(names))
+
+
+def _neurofinder(path: Path, _: tuple[int, ...]) -> list[_Named]:
     document = json.loads(path.read_text(encoding="utf-8"))
-    return {str(one.get("id", index)): _pixels(one["coordinates"]) for index, one in enumerate(document, start=1)}
+    return [(str(one.get("id", index)), _pixels(one["coordinates"])) for index, one in enumerate(document, start=1)]
 
 
-def _suite2p(path: Path, _: tuple[int, ...]) -> dict[str, NDArray[np.int64]]:
+def _suite2p(path: Path, _: tuple[int, ...]) -> list[_Named]:
     stat = _unpickled(path)
     beside = path.with_name("iscell.npy")
     cells = np.load(beside, allow_pickle=False)[:, 0] > 0 if beside.is_file() else np.ones(len(stat), bool)
-    return {
-        str(index): _pixels(np.stack([one["ypix"], one["xpix"]], axis=1))
+    return [
+        (str(index), _pixels(np.stack([one["ypix"], one["xpix"]], axis=1)))
         for index, (one, is_cell) in enumerate(zip(stat, cells, strict=True))
         if is_cell
-    }
+    ]
 
 
 class _Unpickler(pickle.Unpickler):
     """Reads arrays, dicts and numbers; any other name in the file is refused before anything is made of it."""
 
+    def __init__(self, stream: IO[bytes], path: Path) -> None:
+        super().__init__(stream)
+        self._path = path
+
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401 - as pickle declares it
         if (module, name) not in _ALLOWED:
-            message = f"one that asks for {module}.{name}"
-            raise pickle.UnpicklingError(message)
+            message = f"{self._path}: expected a stat.npy of plain arrays, got one that asks for {module}.{name}"
+            raise BadInput(message, "It was not run. Save it again with suite2p.")
         return super().find_class(module.replace("numpy.core", "numpy._core"), name)
 
 
@@ -141,21 +190,15 @@ def _unpickled(path: Path) -> Any:  # noqa: ANN401 - of a foreign file; the call
     version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     read(stream)
-    return _Unpickler(stream).load()
+    return _Unpickler(stream, path).load()
 
 
-def _imagej(path: Path, frame: tuple[int, ...]) -> dict[str, NDArray[np.int64]]:
+def _imagej(path: Path, frame: tuple[int, ...]) -> list[_Named]:
+    import roifile  # noqa: PLC0415 - regions of other formats need it not
+
     found = roifile.roiread(path)
     rois = found if isinstance(found, list) else [found]
-    named = [(roi.name or str(index), roi) for index, roi in enumerate(rois, start=1)]
-    return {
-        f"{name}" if _is_first(name, named, index) else f"{name} ({index + 1})": _inside(roi, frame)
-        for index, (name, roi) in enumerate(named)
-    }
-
-
-def _is_first(name: str, named: list[tuple[str, Any]], index: int) -> bool:
-    return [one for one, _ in named].index(name) == index
+    return [(roi.name or str(index), _inside(roi, frame)) for index, roi in enumerate(rois, start=1)]
 
 
 def _inside(roi: roifile.ImagejRoi, frame: tuple[int, ...]) -> NDArray[np.int64]:
@@ -173,13 +216,13 @@ def _inside(roi: roifile.ImagejRoi, frame: tuple[int, ...]) -> NDArray[np.int64]
     return np.stack([rows[inside], columns[inside]], axis=1).astype(np.int64)
 
 
-def _labels(path: Path, frame: tuple[int, ...]) -> dict[str, NDArray[np.int64]]:
+def _labels(path: Path, frame: tuple[int, ...]) -> list[_Named]:
     with open_stack(path, "YX") as stack:
         labels = stack.frames(0, 1)[0]
     if labels.shape != frame or labels.dtype.kind not in "iu":
         message = f"labels of shape {labels.shape} and dtype {labels.dtype} for frames of {frame}"
         raise ValueError(message)
-    return {str(number): np.argwhere(labels == number) for number in np.unique(labels[labels > 0]).tolist()}
+    return [(str(number), np.argwhere(labels == number)) for number in np.unique(labels[labels > 0]).tolist()]
 
 
 def _pixels(values: Iterable[Any]) -> NDArray[np.int64]:
@@ -190,7 +233,7 @@ def _pixels(values: Iterable[Any]) -> NDArray[np.int64]:
     return pixels.astype(np.int64)
 
 
-_READERS: dict[str, Callable[[Path, tuple[int, ...]], dict[str, NDArray[np.int64]]]] = {
+_READERS: dict[str, Callable[[Path, tuple[int, ...]], list[_Named]]] = {
     ".json": _neurofinder,
     ".npy": _suite2p,
     ".roi": _imagej,

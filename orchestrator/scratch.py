@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import tempfile
@@ -38,20 +39,36 @@ def scratch(parent: Path | None = None) -> Iterator[Path]:
             folder.mkdir(mode=0o700)
             yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            _delete(folder)
             lock.unlink(missing_ok=True)
 
 
 def sweep(places: Iterable[Path]) -> None:
-    """Delete the temporary folders in these places whose owners were killed; what cannot be deleted is left."""
+    """Delete the temporary folders in these places whose owners were killed; what cannot be deleted is left.
+
+    So is what other users made: they may have put links there that lead elsewhere.
+    """
     for place in {*places, Path(tempfile.gettempdir())}:
         for lock in [*place.glob(f"{_PREFIX}*.lock")]:
-            _sweep_one(lock)
+            with suppress(OSError):
+                if lock.lstat().st_uid == os.getuid() and not lock.is_symlink():
+                    _sweep_one(lock)
 
 
 def _sweep_one(lock: Path) -> None:
     from filelock import FileLock, Timeout  # noqa: PLC0415 - hardly ever there is one
 
-    with suppress(OSError, Timeout), FileLock(lock, timeout=0):
-        shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+    with suppress(Timeout), FileLock(lock, timeout=0):
+        _delete(lock.with_suffix(""))
         lock.unlink(missing_ok=True)
+
+
+def _delete(folder: Path) -> None:
+    """Delete a folder; what an image makes read-only is made writable first, for users who are not root."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.is_symlink() or not folder.exists():
+        return
+    for path in (folder, *folder.rglob("*")):
+        if path.is_dir() and not path.is_symlink():
+            path.chmod(path.stat().st_mode | 0o700)
+    shutil.rmtree(folder, ignore_errors=True)

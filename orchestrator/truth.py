@@ -8,9 +8,9 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from contract.errors import JobRefused
 from contract.stacks import open_stack
 from orchestrator.errors import BadInput
+from orchestrator.foreign import reading
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,29 +63,14 @@ def read_truth(path: Path, shape: tuple[int, ...]) -> Truth:
 
 
 def _from_image(path: Path) -> NDArray[np.integer]:
-    try:
-        with open_stack(path, "YX") as stack:
-            labels: NDArray[np.integer] = stack.frames(0, 1)[0]
-    except JobRefused as error:
-        raise BadInput(str(error), _HINT) from error
-    return labels
+    with reading(path, "a label image", _HINT), open_stack(path, "YX") as stack:
+        labels: NDArray[np.integer] = stack.frames(0, 1)[0]
+        return labels
 
 
 def _from_archive(path: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.integer], NDArray[np.generic]]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return _array(archive, "labels", shape), _array(archive, "spikes", shape)
-    except (
-        OSError,
-        KeyError,
-        ValueError,
-        EOFError,
-        zipfile.BadZipFile,
-        zipfile.LargeZipFile,
-        NotImplementedError,
-    ) as error:
-        message = f"{path}: expected an NPZ with the arrays labels and spikes, got: {error}"
-        raise BadInput(message, _HINT) from error
+    with reading(path, "an NPZ with the arrays labels and spikes", _HINT), zipfile.ZipFile(path) as archive:
+        return _array(archive, "labels", shape), _array(archive, "spikes", shape)
 
 
 def _array(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> NDArray[np.integer]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from contract.errors import DidNotConverge, JobRefused
+from contract.errors import AlgorithmFailed, DidNotConverge, JobRefused
 from contract.files import atomic, write_json
 
 if TYPE_CHECKING:
@@ -158,6 +158,8 @@ def run_steps(  # noqa: PLR0913 - one callable per role
         When a loss is not finite.
     JobRefused
         When the checkpoint folder belongs to another job.
+    AlgorithmFailed
+        When the state there cannot be restored; it is set aside, so that the next start begins anew.
     """
     job.checkpoint.mkdir(parents=True, exist_ok=True)
     store = store or TorchStore(job.device)
@@ -270,13 +272,28 @@ def _resume(store: Store, job: Job, parts: Mapping[str, Any], events: Events) ->
         return 0, History()
     try:
         record = store.record(path)
+        theirs, done = record["job"], int(record["done"])
+        history = History(loss=[*record["loss"]], val_loss=[*record["val_loss"]])
+        if len(history.loss) != done:
+            message = f"{done} steps and {len(history.loss)} losses"
+            raise ValueError(message)
     except Exception as error:  # noqa: BLE001 - torch and h5py raise many classes on damaged files
-        events.message(f"{path} cannot be read ({type(error).__name__}); training starts from its first step")
-        path.rename(path.with_name(f"{path.name}.damaged"))
+        aside = _set_aside(path, job)
+        events.message(f"{path} cannot be read ({type(error).__name__}) and lies at {aside}; training starts anew")
         return 0, History()
-    if record["job"] != _fingerprint(job):
+    if theirs != _fingerprint(job):
         message = f"{path}: expected the state of this job, got one with other params, seed or training stacks"
         raise JobRefused(message)
-    store.restore(path, parts)
-    events.message(f"resuming after step {record['done']}")
-    return record["done"], History(loss=record["loss"], val_loss=record["val_loss"])
+    try:
+        store.restore(path, parts)
+    except Exception as error:  # what was restored before cannot be undone, so this training cannot go on
+        message = f"{path}: expected the state of a training, got one that cannot be restored ({type(error).__name__})"
+        message += f"; it lies at {_set_aside(path, job)} now, and the same command starts the training anew"
+        raise AlgorithmFailed(message) from error
+    events.message(f"resuming after step {done}")
+    return done, history
+
+
+def _set_aside(path: Path, job: Job) -> Path:
+    """Move a state out of the checkpoint, of which it is no part any more."""
+    return path.rename(job.folder / f"{path.name}.damaged")

@@ -21,12 +21,12 @@ _MOST_LEVELS = 65536.0
 
 
 def offset(evidence: Evidence) -> Check:
-    """Median over squares of 16 pixels of mean(y - x), percent of the median brightness.
+    """Median over squares of 16 pixels of mean(x - y), percent of the median brightness: above 0 is brighter.
 
     Band -0.5 to 0.5 %: it moves dF/F by as much. Error from the jumps of the frames' means. Planted: an offset of 1 %.
     """
     brightness = float(np.median(evidence.brightness))
-    shift = float(np.median(binned(evidence.maps.residual, tile_side(evidence))))
+    shift = -float(np.median(binned(evidence.maps.residual, tile_side(evidence))))
     value = 100 * shift / brightness if brightness > 0 else math.nan
     error = 125 * evidence.figures.mean_sd / math.sqrt(evidence.figures.frames) / max(brightness, 1e-300)
     return judged(

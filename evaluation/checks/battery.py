@@ -14,10 +14,13 @@ from .lights import Verdict
 from .transients import Transients, transients
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from evaluation.metrics import Frames
 
 
-def check_movie(raw: Frames, denoised: Frames) -> Verdict:
+def check_movie(raw: Frames, denoised: Frames, middles: NDArray[np.int64] | None = None) -> Verdict:
     """Check a denoised movie against the raw one, without a reference.
 
     Reads both movies frame by frame; memory does not grow with their length.
@@ -26,6 +29,8 @@ def check_movie(raw: Frames, denoised: Frames) -> Verdict:
     ----------
     raw, denoised : Frames
         Movies of equal shape (T, Y, X), grey levels.
+    middles : ndarray of shape (R, 2), int64, optional
+        Middles (y, x) of known regions, pixels, where activity is compared; without them it is looked for.
 
     Returns
     -------
@@ -37,7 +42,7 @@ def check_movie(raw: Frames, denoised: Frames) -> Verdict:
         If the movies differ in shape or have fewer than two frames.
     """
     start = time.perf_counter()
-    evidence = gather(raw, denoised)
+    evidence = gather(raw, denoised, middles)
     found = transients(evidence)
     checks = (
         amplitude.offset(evidence),

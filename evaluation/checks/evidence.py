@@ -99,13 +99,15 @@ class Evidence:
         return np.flatnonzero(signal > _STRONG * active.noise)
 
 
-def gather(raw: Frames, denoised: Frames) -> Evidence:
+def gather(raw: Frames, denoised: Frames, middles: NDArray[np.int64] | None = None) -> Evidence:
     """Read a raw and a denoised movie.
 
     Parameters
     ----------
     raw, denoised : Frames
         Movies of equal shape (T, Y, X).
+    middles : ndarray of shape (R, 2), int64, optional
+        Middles (y, x) of known regions, pixels; without them active patches are looked for.
 
     Raises
     ------
@@ -114,7 +116,7 @@ def gather(raw: Frames, denoised: Frames) -> Evidence:
     """
     maps, figures = read_pair(raw, denoised)
     law = noise_law(maps.raw, maps.jump_raw)
-    places = find_places(raw, denoised)
+    places = find_places(raw, denoised, middles)
     found = covariances(raw, denoised, places, law) if len(raw) >= LEAST_FRAMES else {}
     return Evidence(
         maps=maps,

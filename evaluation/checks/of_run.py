@@ -4,29 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from contract.files import sha256
 from contract.stacks import open_stack
 from evaluation.checks.lights import Verdict
 from evaluation.scores.score import StackFrames, state_of
 from orchestrator.documents import Count, Document, Sealed, Sha256, write_sealed
 from orchestrator.records import FileState
+from orchestrator.regions import kept_regions
 from orchestrator.run import read_versioned
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from orchestrator.paths import RunFolder
     from orchestrator.run import Run
 
-CHECKS_VERSION = 1  # a change checks every run again
+CHECKS_VERSION = 2  # a change checks every run again
 _LEAST_FRAMES = 2
 _HINT = "Delete it; `calm report RUN` checks the run again."
 
 
 class ChecksBasis(Document, frozen=True, kw_only=True):
-    """What checks were computed from: digests of the predictions, and the raw movies by path, size and time."""
+    """What checks were computed from: digests of predictions and regions, and raw movies by path, size and time."""
 
     predictions: dict[str, Sha256 | None]
     raw: dict[str, FileState]
+    regions: Sha256 | None
     version: Count
 
 
@@ -60,8 +66,10 @@ def check_run(run: Run) -> dict[str, Verdict]:
     known = read_checks(run.folder)
     if known is not None and known.basis == basis:
         return known.movies
+    regions = kept_regions(run.folder)
+    middles = None if regions is None else regions.middles
     verdicts = {
-        name: _verdict(movie.noisy, run.folder.prediction(name))
+        name: _verdict(movie.noisy, run.folder.prediction(name), middles)
         for name, movie in sorted(run.record.movies.items())
         if movie.shape[0] >= _LEAST_FRAMES
     }
@@ -80,12 +88,13 @@ def _basis(run: Run) -> ChecksBasis:
     return ChecksBasis(
         predictions={name: digests.get(name) for name in run.record.movies},
         raw={name: state_of(movie.noisy) for name, movie in run.record.movies.items()},
+        regions=sha256(run.folder.regions) if run.folder.regions.exists() else None,
         version=CHECKS_VERSION,
     )
 
 
-def _verdict(raw: Path, prediction: Path) -> Verdict:
+def _verdict(raw: Path, prediction: Path, middles: NDArray[np.int64] | None) -> Verdict:
     from evaluation.checks.battery import check_movie  # noqa: PLC0415 - a checked run needs no SciPy
 
     with open_stack(raw) as before, open_stack(prediction) as after:
-        return check_movie(StackFrames(before), StackFrames(after))
+        return check_movie(StackFrames(before), StackFrames(after), middles)

@@ -48,7 +48,7 @@ class Places:
     lively: NDArray[np.int64]
 
 
-def find_places(raw: Frames, denoised: Frames) -> Places:
+def find_places(raw: Frames, denoised: Frames, middles: NDArray[np.int64] | None = None) -> Places:
     """Find active, quiet and lively patches.
 
     A patch is active where its raw trace correlates with itself one frame later: white noise does not.
@@ -57,6 +57,8 @@ def find_places(raw: Frames, denoised: Frames) -> Places:
     ----------
     raw, denoised : Frames
         Movies of equal shape.
+    middles : ndarray of shape (R, 2), int64, optional
+        Middles (y, x) of regions that are known, pixels; the active patches lie there then, and nowhere else.
     """
     factor = bin_factor(np.shape(raw[0]))
     side = 5 if min(np.shape(raw[0])) // factor >= _SMALL else 3
@@ -64,8 +66,12 @@ def find_places(raw: Frames, denoised: Frames) -> Places:
     correlation = np.divide(memory, power, out=np.zeros_like(memory), where=power > 0)
     error = 1 / math.sqrt(max(count, 1))
     allowed = _inside(power.shape, side)
-    active = _peaks(np.where(correlation > max(_CORRELATED, _CERTAIN * error), memory, 0) * allowed, side)
-    free = allowed & ~_near(active, power.shape, 2 * side)
+    if middles is None:
+        active = _peaks(np.where(correlation > max(_CORRELATED, _CERTAIN * error), memory, 0) * allowed, side)
+        free = allowed & ~_near(active, power.shape, 2 * side)
+    else:
+        active = _patches_at(middles // factor, power.shape, side)
+        free = allowed & ~_near(active, power.shape, side)  # regions may lie close to each other
     quiet = _spread(free & (np.abs(correlation) < _QUIET * error) & (power > 0), side)
     lively = _peaks(moved * (allowed & ~_near(active, power.shape, side)), side)
     return Places(factor=factor, side=side, active=active, quiet=quiet, lively=lively)
@@ -92,6 +98,12 @@ def _inside(shape: tuple[int, ...], side: int) -> NDArray[np.bool_]:
     margin = side // 2
     inside[margin : shape[0] - margin, margin : shape[1] - margin] = True
     return inside
+
+
+def _patches_at(middles: NDArray[np.int64], shape: tuple[int, ...], side: int) -> NDArray[np.int64]:
+    """Return the middles of the patches around places, moved in from the border so that a whole patch fits."""
+    margin = side // 2
+    return np.asarray(np.clip(middles, margin, np.array(shape) - 1 - margin))
 
 
 def _near(places: NDArray[np.int64], shape: tuple[int, ...], reach: int) -> NDArray[np.bool_]:

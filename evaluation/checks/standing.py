@@ -7,14 +7,14 @@ the height that transients keep; a denoiser is worth its time where it lies abov
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
 from .evidence import Estimate, jackknife
-from .places import find_places, traces
+from .places import traces
 from .sampling import LEAST_FRAMES, coarse, stretches, without_trend
 
 if TYPE_CHECKING:
@@ -61,26 +61,6 @@ class PatchTraces:
     """Traces of active and of quiet patches of a movie, a pair for each stretch of frames, each of shape (L, R)."""
 
     stretches: tuple[tuple[Floats, Floats], ...]
-
-
-def places_of(raw: Frames, middles: NDArray[np.int64] | None = None) -> Places:
-    """Return active and quiet patches of a raw movie.
-
-    Parameters
-    ----------
-    raw : Frames
-        Movie of shape (T, Y, X).
-    middles : ndarray of shape (R, 2), int64, optional
-        Middles (y, x) of known regions, pixels; they are the active patches where there are any.
-    """
-    found = find_places(raw, raw)
-    if middles is None:
-        return found
-    height, width = (side // found.factor for side in np.shape(raw[0]))
-    margin = found.side // 2
-    inside = np.clip(middles // found.factor, margin, [height - 1 - margin, width - 1 - margin])
-    apart = np.abs(found.quiet[:, None] - inside[None]).max(axis=2).min(axis=1, initial=np.iinfo(np.int64).max)
-    return replace(found, active=inside, quiet=found.quiet[apart > found.side])
 
 
 def patch_traces(movie: Frames, places: Places) -> PatchTraces:

@@ -22,7 +22,7 @@ def moves(found: Transients) -> Check:
         float(not found.still) if known else math.nan,
         0.0,
         at_least(1, 1),
-        unit="0 or 1",
+        unit="",
         sentences={
             Light.PASS: "The output moves where the raw movie does.",
             Light.FAIL: "The output stands still where the raw movie moves.",

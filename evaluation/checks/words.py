@@ -59,7 +59,7 @@ def _passed(verdict: Verdict, topic: Topic) -> str:
 
 def reason(check: Check) -> str:
     """Return a check in one line: what it means, its name, number and band."""
-    if check.value is None:
+    if check.value is None or not check.unit:  # a check without a unit asks yes or no
         return f"{check.sentence} ({check.name})"
     number = f"{check.value:.3g}" + (f" ± {check.error:.1g}" if check.error else "")
     return f"{check.sentence} ({check.name}: {number} {check.unit}; passes {check.band})"

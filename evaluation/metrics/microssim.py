@@ -98,12 +98,12 @@ def fit_microssim(target: Frames, prediction: Frames, *, every: int, cast: Cast 
     Returns
     -------
     MicroSsim
+        Its factor, and so every score, is NaN where all fitted frames of the target hold one value.
 
     Raises
     ------
     ValueError
-        If lengths or shapes differ, there is no frame, ``every`` is below 1, or all fitted frames of the target
-        are constant.
+        If lengths or shapes differ, there is no frame, or ``every`` is below 1.
 
     Notes
     -----
@@ -122,7 +122,7 @@ def fit_microssim(target: Frames, prediction: Frames, *, every: int, cast: Cast 
     truth = partial(_cast_frames, target, chosen, cast)
     guess = partial(_cast_frames, prediction, chosen, cast)
     offset_target, offset_prediction = percentile(truth, BACKGROUND_PERCENT), percentile(guess, BACKGROUND_PERCENT)
-    max_value, last_range = _extent(truth, offset_target)
+    max_value, last_range, constant = _extent(truth)
 
     def frames() -> Iterator[tuple[Float, Float]]:
         for pair in zip(truth(), guess(), strict=True):
@@ -135,8 +135,8 @@ def fit_microssim(target: Frames, prediction: Frames, *, every: int, cast: Cast 
     return MicroSsim(
         offset_target=offset_target,
         offset_prediction=offset_prediction,
-        max_value=max_value,
-        ri_factor=best_scale(frames, len(chosen), last_range, threads),
+        max_value=max_value - offset_target,
+        ri_factor=math.nan if constant else best_scale(frames, len(chosen), last_range, threads),
     )
 
 
@@ -144,13 +144,10 @@ def _cast_frames(movie: Frames, chosen: range, cast: Cast | None) -> Iterator[Ar
     return (apply_cast(movie[index], cast) for index in chosen)
 
 
-def _extent(frames: Callable[[], Iterator[Array]], offset: float) -> tuple[float, float]:
-    """Return the largest value above the offset, and the value range of the last frame."""
-    largest, last_range = -math.inf, math.nan
+def _extent(frames: Callable[[], Iterator[Array]]) -> tuple[float, float, bool]:
+    """Return the largest value, the value range of the last frame, and whether there is only one value."""
+    lowest, largest, last_range = math.inf, -math.inf, math.nan
     for frame in frames():
-        top = float(frame.max())
-        largest, last_range = max(largest, top), top - float(frame.min())
-    if largest <= offset:
-        message = f"fit_microssim: expected a target with structure, got the constant value {offset}"
-        raise ValueError(message)
-    return largest - offset, last_range
+        low, top = float(frame.min()), float(frame.max())
+        lowest, largest, last_range = min(lowest, low), max(largest, top), top - low
+    return largest, last_range, lowest == largest

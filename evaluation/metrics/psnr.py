@@ -68,7 +68,8 @@ def si_psnr(target: Array, prediction: Array) -> float:
     Returns
     -------
     float, dB
-        NaN where either frame is constant (the reference divides zero by zero) or holds NaN.
+        NaN where either frame is constant (the reference divides zero by zero), varies so little that the squares
+        are zero in float64, or holds NaN.
 
     Raises
     ------
@@ -89,7 +90,10 @@ def si_psnr(target: Array, prediction: Array) -> float:
     fitted = np.subtract(guess, guess.mean(dtype=np.float64), out=SCRATCH.array("fitted", truth.shape))
     work = SCRATCH.array("difference", truth.shape)
     overlap = float(np.multiply(centred, fitted, out=work).sum())
-    fitted *= overlap / float(np.square(fitted, out=work).sum())
+    power = float(np.square(fitted, out=work).sum())
+    if power == 0:
+        return math.nan
+    fitted *= overlap / power
     # The explicit residual keeps its digits where the two frames are nearly proportional.
     centred -= fitted
     error = float(np.square(centred, out=centred).mean())

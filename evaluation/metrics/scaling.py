@@ -98,7 +98,7 @@ def _climb(slope: Callable[[float], float]) -> float:
     before = 1.0
     for doubling in range(40):
         after = 1.0 + math.copysign(_FIRST_STEP * 2**doubling, here)
-        if slope(after) * here <= 0:
+        if (slope(after) <= 0) if here > 0 else (slope(after) >= 0):
             return float(brentq(slope, *sorted((before, after)), rtol=1e-12))
         before = after
     return math.nan

@@ -116,12 +116,17 @@ def trace_scores(target: Float, prediction: Float) -> TraceScores:
     target, prediction = target.astype(np.float64, copy=False), prediction.astype(np.float64, copy=False)
     mean_t, mean_p = target.mean(axis=0), prediction.mean(axis=0)
     off_t, off_p = target - mean_t, prediction - mean_p
-    power_t = np.where(np.ptp(target, axis=0) > 0, np.sum(off_t**2, axis=0), np.nan)
-    power_p = np.where(np.ptp(prediction, axis=0) > 0, np.sum(off_p**2, axis=0), np.nan)
+    power_t, power_p = _power(target, off_t), _power(prediction, off_p)
     overlap = np.sum(off_t * off_p, axis=0)
     slope = overlap / power_t
     return TraceScores(
-        correlation=overlap / np.sqrt(power_t * power_p),
+        correlation=overlap / np.sqrt(power_t) / np.sqrt(power_p),
         slope=slope,
         intercept=mean_p - slope * mean_t,
     )
+
+
+def _power(traces: Float, off: Float) -> Float:
+    """Return the sum of squares of each trace less its mean; NaN where the trace is constant, or nearly so."""
+    power = np.sum(off**2, axis=0)
+    return np.where((np.ptp(traces, axis=0) > 0) & (power > 0), power, np.nan)

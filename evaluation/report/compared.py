@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from contract.stacks import open_stack
 from evaluation.checks.lights import Topic
 from evaluation.checks.of_run import check_run
-from evaluation.checks.standing import curve_of, patch_traces, places_of, standing
+from evaluation.checks.places import find_places
+from evaluation.checks.standing import curve_of, patch_traces, standing
 from evaluation.checks.words import SHAPES
 from evaluation.report.content import NOISY
 from evaluation.report.gather import page_of
@@ -21,6 +22,7 @@ from evaluation.report.runs import entries_of, with_controls
 from evaluation.report.shortlist import Candidate, Shortlist
 from evaluation.report.text import aligned
 from evaluation.scores.score import StackFrames, score_run
+from orchestrator.regions import keep_regions, kept_regions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -50,7 +52,7 @@ class Compared:
     budget : str
         The preset of all of them.
     regions : Regions or None
-        Where to look; None looks at active spots.
+        Where to look; None looks where the first run was looked at before, or at active spots.
     """
 
     runs: Sequence[Run]
@@ -67,20 +69,25 @@ def write_comparison(
     containers: Path,
     target: Path,
 ) -> str:
-    """Score and check every run, decide, write the page, and return the same as text."""
+    """Score and check every run, all in the same regions, decide, write the page, and return the same as text."""
     runs = with_controls(given.runs, algorithms)
+    regions = given.regions or kept_regions(runs[0].folder)
     for run in runs:
         score_run(run, algorithms)
+        if regions is not None:
+            keep_regions(run.folder, regions)
     entries = entries_of(runs, experiments, algorithms)
-    comparison = _comparison(given, entries)
+    comparison = _comparison(given, entries, regions)
     first = comparison.recommendation.title
     shown = sorted(comparison.candidates, key=lambda one: one.title != first)
     verdicts = {one.title: one.verdict for one in shown if one.verdict is not None}
     page = page_of(entries, experiments)
-    movies = tuple(replace(movie, regions=given.regions) for movie in page.movies)
-    page = replace(page, verdicts=verdicts, comparison=comparison, movies=movies)
     page = replace(
-        page, title=f"What to take for {movies[0].name}", subtitle=f"{len(entries)} runs, preset {given.budget}"
+        page,
+        title=f"What to take for {page.movies[0].name}",
+        subtitle=f"{len(entries)} runs, preset {given.budget}",
+        verdicts=verdicts,
+        comparison=comparison,
     )
     write_page(page, target, key_of(runs, containers))
     return text_of(comparison)
@@ -88,7 +95,7 @@ def write_comparison(
 
 def text_of(comparison: Shortlist) -> str:
     """Write what to take, why, what speaks against it, and a line for each run."""
-    head = ["run", *(topic.value for topic in Topic), "SNR, times averaging", "height", "time", "memory"]
+    head = ["run", *(topic.value for topic in Topic), "SNR, times averaging", "height", "took", "memory"]
     rows = [
         [
             one.title,
@@ -106,12 +113,12 @@ def text_of(comparison: Shortlist) -> str:
     return "\n".join([*lines, *(f"  - {title}: {why}" for title, why in found.others)])
 
 
-def _comparison(given: Compared, entries: Sequence[Entry]) -> Shortlist:
+def _comparison(given: Compared, entries: Sequence[Entry], regions: Regions | None) -> Shortlist:
     first = entries[0].runs[0]
     (name, movie), *_ = first.movies
     with open_stack(movie.noisy) as stack:
         raw = StackFrames(stack)
-        places = places_of(raw, None if given.regions is None else given.regions.middles)
+        places = find_places(raw, raw, None if regions is None else regions.middles)
         before = patch_traces(raw, places)
     found = [*_candidates(entries, str(name), before, places), *_failed(given.failures)]
     return Shortlist(

@@ -101,9 +101,9 @@ def _traces(content: MovieContent, black: float | None) -> Iterator[Sequence[obj
             for place, trace in zip(places, (traces.frame, *traces.regions), strict=True):
                 change = None if black is None else relative_change(trace, black)
                 for frame, value in enumerate(trace):
-                    time_s = "" if content.frame_rate_hz is None else frame / content.frame_rate_hz
-                    row = (part.movies, content.name, *place, frame, time_s, name, _known(float(value)))
-                    yield row if change is None else (*row, _known(float(change[frame])))
+                    time_s = "" if content.frame_rate_hz is None else _short(frame / content.frame_rate_hz)
+                    row = (part.movies, content.name, *place, frame, time_s, name, _short(float(value)))
+                    yield row if change is None else (*row, _short(float(change[frame])))
 
 
 def relative_change(trace: np.ndarray, black: float) -> np.ndarray:
@@ -111,6 +111,11 @@ def relative_change(trace: np.ndarray, black: float) -> np.ndarray:
     known = trace[np.isfinite(trace)]
     base = float(np.percentile(known, _BASELINE)) if len(known) else math.nan
     return np.asarray((trace - base) / (base - black) if base > black else np.full(len(trace), math.nan))
+
+
+def _short(value: float) -> float | str:
+    """Return a number with nine digits, which tell any two of float32 apart; an empty cell where it is not defined."""
+    return float(f"{value:.9g}") if math.isfinite(value) else ""
 
 
 def _known(value: float) -> float | str:

@@ -28,6 +28,7 @@ from evaluation.study.verdict import over_seeds
 from orchestrator.documents import plain
 from orchestrator.experiments import ANCHOR
 from orchestrator.records import MovieName
+from orchestrator.regions import kept_regions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from evaluation.report.runs import Entry
     from orchestrator import records
     from orchestrator.experiments import Attempt, Experiment
+    from orchestrator.regions import Regions
     from orchestrator.run import Run
 
 _EQUAL_SCALES = 0.5, 2.0  # slopes of noisy on target that need no second scale to be seen in one picture
@@ -300,6 +302,7 @@ def _figures(run: Run) -> dict[str, Path]:
 def _movies(group: _Group) -> Iterator[MovieContent]:
     """Picture every movie of a group with all its rows: algorithms first, as the first one decides on regions."""
     drawn = sorted((entry for entry in group.entries if entry.runs), key=lambda entry: entry.role != "algorithm")
+    regions = _regions(drawn)
     frames = {name: read_frames(path) for entry in drawn for name, path in _frame_tables(entry)}
     for name, (run, movie) in {
         name: (one.runs[0], movie) for one in drawn for name, movie in one.runs[0].movies
@@ -314,7 +317,15 @@ def _movies(group: _Group) -> Iterator[MovieContent]:
             frame_rate_hz=run.record.frame_rate_hz,
             fit_target=_has_own_scale(group.noisy, str(name)),
             frame_scores={row: scores[str(name)] for row, scores in frames.items() if str(name) in scores},
+            regions=regions,
         )
+
+
+def _regions(drawn: Sequence[Entry]) -> Regions | None:
+    """Return the regions that the first algorithm was given; of controls alone, those of the first that has some."""
+    asked = drawn[:1] if drawn and drawn[0].role == "algorithm" else drawn
+    known = (kept_regions(one.runs[0].folder) for one in asked)
+    return next((one for one in known if one is not None), None)
 
 
 def _frame_tables(entry: Entry) -> Iterator[tuple[str, Path]]:

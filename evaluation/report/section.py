@@ -182,9 +182,9 @@ def _gallery(
     found = []
     for index, (strip, (region, peak)) in enumerate(zip(strips, places, strict=True)):
         lines = {name: trace.regions[index] for name, trace in traces.items()}
-        name = f"region {index + 1}" + (f" ({region.name})" if region.name else "")
+        name = f"region {region.name or index + 1}"
         plot = replace(over.plot(f"Mean of {name}", unit, lines), height=REGION_HEIGHT)
-        title = f"{name.capitalize()}, brightest in frame {grouped(peak, 0)}"
+        title = f"{name[0].upper()}{name[1:]}, brightest in frame {grouped(peak, 0)}"
         found.append(RegionView(title=title, strip=strip, trace=plot))
     return tuple(found)
 

@@ -32,7 +32,7 @@ _BLOCK_FRAMES = 32
 
 
 class StackFrames:
-    """A stack as the metrics read it: frame by frame, a few in memory.
+    """A stack as the metrics read it: frame by frame, a few in memory, NaN in place of infinity.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class StackFrames:
     def __getitem__(self, index: int, /) -> np.ndarray:
         if not self._start <= index < self._start + len(self._block):
             self._start = index
-            self._block = self._stack.frames(index, min(index + _BLOCK_FRAMES, len(self)))
+            self._block = _without_infinity(self._stack.frames(index, min(index + _BLOCK_FRAMES, len(self))))
         frame: np.ndarray = self._block[index - self._start]
         return frame
 
@@ -197,7 +197,7 @@ def _unbiased(target: Stack, noisy: Stack, scores: MovieScores, data_range: floa
     sums = PixelSums()
     for block, raw in zip(target.blocks(_BLOCK_FRAMES), noisy.blocks(_BLOCK_FRAMES), strict=True):
         for one, other in zip(block, raw, strict=True):
-            sums.feed(one, other)
+            sums.feed(one, _without_infinity(other))
     line = regression(sums.moments())
     error = umse(scores.pixels, scores.target_noise, gain=line.gain, offset=line.offset)
     peak = abs(line.gain) * data_range
@@ -209,7 +209,7 @@ def _without_target(noisy: Stack, prediction: Stack, frame_rate_hz: float | None
 
     scorer = ResidualScorer(frame_rate_hz)
     for before, after in zip(noisy.blocks(_BLOCK_FRAMES), prediction.blocks(_BLOCK_FRAMES), strict=True):
-        scorer.feed(before, after)
+        scorer.feed(_without_infinity(before), after)
     scores = scorer.scores()
     movie = {
         f"residual_{name}": getattr(scores, name)
@@ -230,6 +230,13 @@ def _without_target(noisy: Stack, prediction: Stack, frame_rate_hz: float | None
     }
     frames = {"residual_mean": scores.frame_mean.tolist()}
     return MovieTable(frames=frames, movie=finite(movie), data_range=None)
+
+
+def _without_infinity(values: np.ndarray) -> np.ndarray:
+    """Put NaN, which every metric passes on without a word, in place of infinity, which overflows on its way."""
+    if values.dtype.kind == "f":
+        values[np.isinf(values)] = np.nan
+    return values
 
 
 def _mean(stack: Stack) -> float:

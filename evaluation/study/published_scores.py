@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evaluation.metrics import Summary, summarise
+from orchestrator.documents import LIMIT_BYTES, read_text
 from orchestrator.errors import BadInput
+from orchestrator.foreign import reading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,17 +44,13 @@ class Table1Row:
 
 def read_published(path: Path) -> tuple[FileScore, ...]:
     """Read one published CSV."""
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            reader = csv.DictReader(stream)
-            missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                message = f"{path}: expected the columns {', '.join(_COLUMNS)}, got no {', '.join(missing)}"
-                raise BadInput(message, _HINT)
-            scores = tuple(_file_score(path, row) for row in reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        message = f"{path}: expected a readable CSV table, got {error}"
-        raise BadInput(message, _HINT) from error
+    with reading(path, "a CSV table", _HINT):
+        reader = csv.DictReader(io.StringIO(read_text(path, _HINT, LIMIT_BYTES)))
+        missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
+        if missing:
+            message = f"{path}: expected the columns {', '.join(_COLUMNS)}, got no {', '.join(missing)}"
+            raise BadInput(message, _HINT)
+        scores = tuple(_file_score(path, row) for row in reader)
     if not scores or len({score.file for score in scores}) != len(scores):
         message = f"{path}: expected one row for each file, got {'none' if not scores else 'a file twice'}"
         raise BadInput(message, _HINT)

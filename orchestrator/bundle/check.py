@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import tarfile
-import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contract.files import sha256
@@ -17,9 +15,12 @@ from orchestrator.engines.image import image_of
 from orchestrator.engines.sif import check_sif_code, read_sidecar
 from orchestrator.engines.wheelhouse import altered
 from orchestrator.errors import BadInput
+from orchestrator.foreign import AGAIN, reading
+from orchestrator.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from orchestrator.bundle.lists import PackedImage
     from orchestrator.domain import Algorithm, Image
@@ -81,9 +82,10 @@ def _unpacked(bundle: Path, layout: Layout) -> Iterator[Path]:
         yield bundle
         return
     layout.home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=layout.home, prefix=".bundle-") as made, tarfile.open(bundle) as tar:
-        tar.extractall(made, filter="data")
-        yield Path(made)
+    with scratch(layout.home) as made:
+        with reading(bundle, "a bundle", AGAIN), tarfile.open(bundle) as tar:
+            tar.extractall(made, filter="data")
+        yield made
 
 
 def _packed(entry: PackedImage, folder: Path, known: Mapping[str, Algorithm], layout: Layout) -> Packed:
@@ -114,13 +116,13 @@ def _faults(folder: Path, packed: tuple[Packed, ...]) -> Iterator[str]:
 
 
 def _faults_of_wheels(folder: Path, locks: Mapping[str, Path]) -> Iterator[str]:
-    with tempfile.TemporaryDirectory() as scratch:
+    with scratch() as made:
         for wheels in sorted((folder / "wheels").glob("*")):
             lock = locks.get(wheels.name)
             if lock is None:
                 yield f"wheels/{wheels.name}: extra; expected wheels of the images that are listed"
                 continue
-            for fault in altered(lock, wheels, Path(scratch) / f"{wheels.name}.json"):
+            for fault in altered(lock, wheels, made / f"{wheels.name}.json"):
                 yield f"wheels/{wheels.name}/{fault}, by {lock}"
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tarfile
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from orchestrator.algorithms import in_environment
@@ -17,9 +15,12 @@ from orchestrator.engines.image import image_of, prepare
 from orchestrator.engines.locks import pip
 from orchestrator.engines.snakemake import fill_snakemake_wheels
 from orchestrator.errors import BadInput, EngineMissing
+from orchestrator.paths import check_writable, existing_parent
+from orchestrator.scratch import scratch, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from orchestrator.domain import Algorithm, Device, Image
     from orchestrator.paths import Layout
@@ -100,9 +101,11 @@ def create(target: Path, contents: Contents, layout: Layout, say: Callable[[str]
     if target.exists():
         message = f"{target}: expected a name that is free, got one that is taken"
         raise BadInput(message, "Choose another name, or delete it.")
+    check_writable(existing_parent(target.parent))
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as made:
-        folder = Path(made) / "bundle"
+    sweep([target.parent])  # one that was killed before, in a folder that no other command knows
+    with scratch(target.parent) as made:
+        folder = made / "bundle"
         folder.mkdir()
         images = [_add_algorithm(folder, one, contents, layout, say) for one in contents.algorithms]
         for name in contents.datasets:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from contract.files import sha256
+from orchestrator.foreign import AGAIN, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -56,9 +57,9 @@ def _in_folder(folder: Path) -> Iterator[tuple[str, Content]]:
 
 
 def _in_tar(archive: Path) -> Iterator[tuple[str, Content]]:
-    with tarfile.open(archive) as tar:
+    with reading(archive, "a tar file", AGAIN), tarfile.open(archive) as tar:
         for member in tar:
-            stream = tar.extractfile(member) if member.isfile() else None
+            stream = tar.extractfile(member) if member.isfile() and not member.issparse() else None
             if stream is None:
                 if not member.isdir():
                     yield member.name, _LINK

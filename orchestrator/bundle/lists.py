@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Literal
 from msgspec.structs import replace
 
 from orchestrator.bundle.inventory import Content, changes, inventory
-from orchestrator.documents import Document, Name, Sha256, parse_json, plain, write_record
+from orchestrator.documents import LIMIT_BYTES, Document, Name, Sha256, parse_json, plain, read_text, write_record
 from orchestrator.domain import Device
 from orchestrator.errors import BadInput
+from orchestrator.foreign import reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,23 +60,24 @@ def read_list(bundle: Path) -> BundleList:
     BadInput
         When it is no bundle, of another version of calm, or its list was altered.
     """
-    try:
-        if bundle.is_dir():
-            text = (bundle / _LIST).read_text(encoding="utf-8")
-        else:
-            with tarfile.open(bundle) as tar:
-                member = tar.extractfile(_LIST)
-                text = "" if member is None else member.read().decode()
-    except (OSError, KeyError, ValueError, tarfile.TarError) as error:
-        place = bundle / _LIST if bundle.is_dir() else bundle
-        message = f"{place}: expected a bundle with a {_LIST}, got {error}"
-        raise BadInput(message, _HINT) from error
+    place = bundle / _LIST if bundle.is_dir() else bundle
+    if not place.is_file():
+        got = "no such file" if not place.exists() else "a device or a folder"
+        message = f"{place}: expected a bundle with a {_LIST}, got {got}"
+        raise BadInput(message, _HINT)
+    with reading(place, f"a bundle with a {_LIST}", _HINT):
+        text = read_text(place, _HINT, LIMIT_BYTES) if bundle.is_dir() else _packed_list(bundle)
     listed = parse_json(text, BundleList, bundle / _LIST, _HINT)
     if listed.sha256 != listed.root():
-        place = bundle / _LIST if bundle.is_dir() else bundle
         message = f"{place}: {_LIST}: altered; expected the list as it was written"
         raise BadInput(message, "Copy the bundle again; its list cannot be trusted.")
     return listed
+
+
+def _packed_list(bundle: Path) -> str:
+    with tarfile.open(bundle) as tar:
+        member = tar.extractfile(_LIST)
+        return "" if member is None else member.read(LIMIT_BYTES).decode()
 
 
 def root_sentence(bundle: Path) -> str:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.bundle.check import checked
 from orchestrator.engines import answering_server, apptainer_engine
 from orchestrator.engines.sif import find_sif, sif_path
 from orchestrator.errors import BadInput
+from orchestrator.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from orchestrator.domain import Image
     from orchestrator.paths import Layout
@@ -74,8 +74,8 @@ def _put(source: Path, target: Path) -> str:
     if target.exists():
         return "was here already"
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".part-") as made:
-        part = Path(made) / source.name
+    with scratch(target.parent) as made:
+        part = made / source.name
         _copy(source, part)
         part.rename(target)
     return str(target)

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from orchestrator.cli.work import Work
     from orchestrator.data.movies import Source
     from orchestrator.domain import Algorithm
-    from orchestrator.regions import Regions
     from orchestrator.runs.session import Session
 
 
@@ -51,18 +50,19 @@ def compare(
         calm compare movie.tif --preset quick --algorithm n2v,deepcad --regions stat.npy
     """  # noqa: D301 - click reads \b as "do not wrap"
     from evaluation.report.compared import Compared
+    from orchestrator.cli.regions import regions_for
     from orchestrator.data.movies import own_sources
 
     asked = Asked(**options)
     opened = session(asked.engine_name, asked.memory_gib)
-    sources = own_sources((movie.absolute(),), choice_of(asked), opened.layout)
+    sources = own_sources((movie.absolute(),), choice_of(asked), opened.layout).sources
     source = _one(movie, sources)
     say_notes(sources, opened)
-    found = _regions(regions, source)
+    found = regions_for(regions, sources)
     chosen = [algorithm(name) for name in names] if names else _all(asked)
     works, refused = _planned(opened, source, chosen, seeds, asked)
     click.echo(f"{len(chosen)} algorithms and the controls on {source.name}, preset {asked.preset}.")
-    show_costs(works, opened.layout)
+    show_costs(works, opened)
     done = list(run_works(works, opened))
     page = target or opened.layout.compared(source.name, asked.preset)
     page.parent.mkdir(parents=True, exist_ok=True)
@@ -102,7 +102,7 @@ def _planned(
     refused: dict[str, str] = {}
     for one in chosen:
         try:
-            found = works_of(opened, (source,), (one,), seeds, asked)
+            found = works_of(opened, source, (one,), seeds, asked)
         except BadInput as error:
             if len(chosen) == 1:
                 raise
@@ -125,10 +125,3 @@ def _written(given: Compared, page: Path, opened: Session) -> str:
 def _title(work: Work) -> str:
     plan = work.plans[0]
     return f"{plan.algorithm.title}, {plan.settings.preset}" + (f", {work.label}" if work.label else "")
-
-
-def _regions(path: Path | None, source: Source) -> Regions | None:
-    from orchestrator.regions import read_regions
-
-    (recording,) = source.recordings.values()
-    return None if path is None else read_regions(path.absolute(), recording.shape)

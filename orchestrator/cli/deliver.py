@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from contract.files import atomic, sha256, write_json
+from contract.files import sha256, write_json
 from orchestrator.documents import read_json
 from orchestrator.errors import BadInput
-from orchestrator.paths import folder_for
+from orchestrator.paths import check_writable, existing_parent, folder_for
+from orchestrator.scratch import scratch, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,15 +43,23 @@ def check_targets(targets: Sequence[Path], written: Path) -> None:
             message = f"{target}: expected one file for each movie, got the same name for two"
             raise BadInput(message, "Rename one of the movies, or give them to two commands.")
         _check(target, known)
+    for folder in {existing_parent(target.parent) for target in targets}:
+        check_writable(folder)
 
 
 @contextmanager
 def delivering(target: Path, written: Path) -> Iterator[Path]:
-    """Give a temporary sibling of a place to write to, then put it there and remember that it is calm's."""
+    """Give a temporary file to write to, then put it in its place and remember that it is calm's."""
     check_targets([target], written)
-    with folder_for(target), atomic(target) as part:
-        yield part
-        digest = sha256(part)
+    with folder_for(target):
+        sweep([target.parent])  # one that was killed before, in a folder that no other command knows
+        with scratch(target.parent) as made:
+            part = made / target.name
+            yield part
+            with part.open("rb") as stream:
+                os.fsync(stream.fileno())
+            digest = sha256(part)
+            part.replace(target)
     with FileLock(written.with_suffix(".lock")):
         write_json(written, _known(written) | {str(target): digest})
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.options import PATH, Asked, Listed, choice_of, seeds, with_own_options
+from orchestrator.cli.options import PATH, Asked, Listed, choice_of, regions, seeds, with_own_options
 from orchestrator.cli.root import absolute, algorithm, main, session
-from orchestrator.cli.work import finish, say_notes, show_costs, with_targets, works_of
+from orchestrator.cli.work import finish, planned_works, refusals, say_notes, show_costs, with_targets, works_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +27,7 @@ _ALGORITHM = (
 @click.option("-o", "--output", type=PATH, help="TIFF file, or folder for several movies.  [default: denoised]")
 @click.option("--together", is_flag=True, help="Train once on all movies, not once on each.")
 @click.option("--join", is_flag=True, help="The files of a folder or a pattern are one movie, one after the other.")
+@regions
 @seeds
 @with_own_options
 def denoise(  # noqa: PLR0913 - one for each option
@@ -37,6 +38,7 @@ def denoise(  # noqa: PLR0913 - one for each option
     output: Path | None,
     together: bool,
     join: bool,
+    regions: Path | None,
     **options: Any,  # noqa: ANN401 - click passes the options above
 ) -> None:
     """Denoise your own movies: train on each, write the result as TIFF, and check it.
@@ -50,20 +52,26 @@ def denoise(  # noqa: PLR0913 - one for each option
         calm denoise day1.tif day2.h5 --preset quick -o denoised
         calm denoise recordings --algorithm n2v,deepcad --seed 1,2,3
     """  # noqa: D301 - click reads \b as "do not wrap"
+    from orchestrator.cli.regions import regions_for
     from orchestrator.data.movies import input_source, own_sources
 
     asked = Asked(**options)
     choice = choice_of(asked)
     opened = session(asked.engine_name, asked.memory_gib)
     chosen = [algorithm(name) for name in names]
-    each = own_sources(absolute(movies), choice, opened.layout, joined=join)
+    found = own_sources(absolute(movies), choice, opened.layout, joined=join)
+    each, refused = found.sources, refusals(found)
+    if together and refused:
+        raise next(iter(refused.values()))
     say_notes(each, opened)
+    where = regions_for(regions, each)
     given = [recording.given for source in each for recording in source.recordings.values()]
     sources = (input_source(given, choice, opened.layout),) if together else each
-    works = with_targets(works_of(opened, sources, chosen, seeds, asked), output, opened.layout.delivered)
+    planned = planned_works(sources, lambda source: works_of(opened, source, chosen, seeds, asked), refused)
+    works = with_targets(planned, output, opened.layout.delivered)
     click.echo(_how(each, trainings=len(works), together=together))
-    show_costs(works, opened.layout)
-    finish(works, opened)
+    show_costs(works, opened)
+    finish(works, opened, regions=where, refused=refused)
 
 
 def _how(each: tuple[Source, ...], *, trainings: int, together: bool) -> str:

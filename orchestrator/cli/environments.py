@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -172,6 +171,8 @@ def doctor(*, as_json: bool) -> None:
     Example:
         calm doctor
     """  # noqa: D301
+    import json
+
     from orchestrator.doctor.checks import examine
     from orchestrator.paths import layout
 

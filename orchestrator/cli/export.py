@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from evaluation.report.content import Page
+    from evaluation.report.content import MovieContent, Page
     from orchestrator.run import Run
 
 _ENDS = ("table.csv", "traces.csv", ".png", ".gif", ".webp")
@@ -68,16 +68,18 @@ def _write_form(runs: Sequence[Run], form: ExportForm, target: Path | None) -> N
 def _write_file(runs: Sequence[Path], target: Path, regions: Path | None, black: float | None) -> None:
     """Write the file that the end of its name asks for."""
     from orchestrator.cli.deliver import check_targets, delivering
+    from orchestrator.cli.regions import look_at
     from orchestrator.paths import layout
 
     write = _writer(target, black)
     where, written = target.absolute(), layout().delivered
     check_targets([where], written)
-    page = _page(checked_runs(runs), regions)
-    if target.name.lower().endswith("traces.csv") and regions is None:
-        click.echo(
-            "Regions: the most active spots, away from broken rows; they need not be cells (--regions).", err=True
-        )
+    given = checked_runs(runs)
+    look_at(given, regions)
+    page = _page(given)
+    if target.name.lower().endswith("traces.csv"):
+        for words in dict.fromkeys(_where(movie) for movie in page.movies):
+            click.echo(f"Regions: {words}", err=True)
     with delivering(where, written) as part:
         write(page, part)
     click.echo(where)
@@ -101,8 +103,8 @@ def _writer(target: Path, black: float | None) -> Callable[[Page, Path], None]:
     return found[0]
 
 
-def _page(given: list[Run], regions: Path | None) -> Page:
-    """Score what is not scored, and gather what a report of these runs would show, in regions of the user."""
+def _page(given: list[Run]) -> Page:
+    """Score what is not scored, and gather what a report of these runs would show."""
     from evaluation.report.gather import page_of
     from evaluation.report.runs import entries_of, with_controls
     from evaluation.scores.score import score_run
@@ -111,17 +113,11 @@ def _page(given: list[Run], regions: Path | None) -> Page:
     runs = with_controls(given, known)
     for run in runs:
         score_run(run, known)
-    page = page_of(entries_of(runs, published, known), published)
-    return page if regions is None else _in_regions(page, given, regions.absolute())
+    return page_of(entries_of(runs, published, known), published)
 
 
-def _in_regions(page: Page, given: Sequence[Run], regions: Path) -> Page:
-    """Give every movie the regions of a file, which must fit all of them."""
-    from dataclasses import replace
-
-    from orchestrator.regions import read_regions
-
-    for run in given:
-        for _, movie in run.movies:
-            found = read_regions(regions, movie.shape)
-    return replace(page, movies=tuple(replace(movie, regions=found) for movie in page.movies))
+def _where(movie: MovieContent) -> str:
+    """Say where the regions of a movie come from."""
+    if movie.regions is not None:
+        return f"{movie.regions.origin}."
+    return "the most active spots, away from broken rows; they need not be cells (--regions)."

@@ -18,16 +18,19 @@ if TYPE_CHECKING:
 
 _GIB = 2**30
 _GB = 1e9
+_HOUR_MIN = 60
 _UNKNOWN = "unknown"
 
 
 def text_of(forecast: Forecast, layout: Layout) -> str:
     """Write a forecast as lines: runs, their sums, missing data, disks, and what would stop it."""
     lines = [_table(forecast.runs), _sums(forecast.runs)]
-    if any(one.jobs and one.seconds is None for one in forecast.runs):
+    if any(_is_unknown(one) for one in forecast.runs):
         lines.append(
             "Time is unknown where no run of the same settings has finished here; one on movies of any size would do."
         )
+    if any(one.jobs and one.seconds is None and one.training_s for one in forecast.runs):
+        lines.append("Training was timed over its first steps on this machine, which may be busier or idler later.")
     for outline in forecast.outlines:
         lines += _outline(outline, layout.data)
     lines += _disks(forecast, layout)
@@ -43,7 +46,7 @@ def _table(runs: Sequence[Estimate]) -> str:
             str(one.seed),
             ", ".join(one.jobs),
             one.state,
-            _time(one.seconds) if one.jobs else "",
+            _cell(one),
             f"{one.memory_bytes / _GIB:.1f} GiB" if one.jobs else "",
             _size(one.disk_bytes) if one.jobs else "",
         ]
@@ -52,13 +55,36 @@ def _table(runs: Sequence[Estimate]) -> str:
     return aligned([head, *rows], right_from=5)
 
 
+def _is_unknown(one: Estimate) -> bool:
+    return bool(one.jobs) and one.seconds is None and one.training_s is None
+
+
+def _cell(one: Estimate) -> str:
+    if not one.jobs:
+        return ""
+    if one.seconds is not None or one.training_s is None:
+        return _time(one.seconds)
+    return f"{_one_time(one.training_s)} and prediction" if one.training_s else "prediction only"
+
+
 def _sums(runs: Sequence[Estimate]) -> str:
-    times = [one.seconds for one in runs if one.jobs and one.seconds is not None]
+    jobs = [one for one in runs if one.jobs]
+    times = [one.seconds or (one.training_s or 0.0, one.training_s or 0.0) for one in jobs if not _is_unknown(one)]
     known = math.fsum(least for least, _ in times), math.fsum(most for _, most in times)
-    unknown = sum(1 for one in runs if one.jobs and one.seconds is None)
+    unknown = len(jobs) - len(times)
+    predictions = sum(1 for one in jobs if one.seconds is None and one.training_s is not None)
     memory = max((one.memory_bytes for one in runs), default=0) / _GIB
-    time = " and ".join([*([_time(known)] if times or not unknown else []), *([_unknown(unknown)] if unknown else [])])
+    parts = (
+        _time(known) if any(most for _, most in times) or not jobs else "",
+        _predictions(predictions) if predictions else "",
+        _unknown(unknown) if unknown else "",
+    )
+    time = " and ".join(part for part in parts if part)
     return f"In all: {time}; memory {memory:.1f} GiB; disk {_disk_sum(runs)}"
+
+
+def _predictions(count: int) -> str:
+    return f"the prediction of {count} run{'' if count == 1 else 's'}"
 
 
 def _unknown(count: int) -> str:
@@ -132,4 +158,6 @@ def _time(seconds: tuple[float, float] | None) -> str:
 
 def _one_time(seconds: float) -> str:
     minutes = round(seconds / 60)
-    return f"{seconds:.0f} s" if minutes < 1 else f"{minutes // 60} h {minutes % 60:02d} min"
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < _HOUR_MIN else f"{minutes // _HOUR_MIN} h {minutes % _HOUR_MIN:02d} min"

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from orchestrator.records import Choice
     from orchestrator.runs.settings import Settings
 
-PATH = click.Path(path_type=Path)
 ENGINES = get_args(EngineName)
 _DEFAULT_SEED = 42
 
@@ -33,6 +32,19 @@ class FiniteRange(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"expected a finite number, got {value}.", param, ctx)
         return number
+
+
+class _Path(click.Path):
+    """A path that is not empty: Python takes an empty one for the folder it stands in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        """Return the path, as click declares it."""
+        if not os.fsdecode(value):
+            self.fail("expected a path, got an empty text.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH = _Path(path_type=Path)
 
 
 class Given(click.ParamType[str]):
@@ -88,14 +100,16 @@ engine = click.option(
     "--engine", "engine_name", type=click.Choice(("auto", *ENGINES)), default="auto", show_default=True
 )
 device = click.option("--device", type=click.Choice(get_args(Device)), default="cpu", show_default=True)
-memory = click.option("--memory", "memory_gib", type=FiniteRange(0.1), help="[GiB; default: 90 % of the machine]")
+memory = click.option(
+    "--memory", "memory_gib", type=FiniteRange(0.1, 2**20), help="[GiB; default: 90 % of the machine]"
+)
 regions = click.option(
     "--regions",
     type=PATH,
-    help="Where to look: JSON of Neurofinder, stat.npy of suite2p, ROIs of ImageJ (.roi, .zip), TIFF of labels.  "
-    "[default: active spots away from artefacts]",
+    help="Where to look, kept with the run: JSON of Neurofinder, stat.npy of suite2p, ROIs of ImageJ (.roi, .zip), "
+    "TIFF of labels.  [default: active spots away from artefacts]",
 )
-threads = click.option("--threads", type=click.IntRange(1), help="Results depend on it.  [default: all cores]")
+threads = click.option("--threads", type=click.IntRange(1, 4096), help="Results depend on it.  [default: all cores]")
 params = click.option(
     "--param", "params", multiple=True, metavar="NAME=VALUE", help="Set a parameter; may be repeated."
 )
@@ -116,7 +130,7 @@ _CHOICE = (
     click.option("--plane", type=click.IntRange(1), help="Which plane of a volume of --input, counted from 1."),
     click.option("--series", type=click.IntRange(1), help="Which image series in a file, counted from 1."),
     click.option("--inside", type=Given(), help="Path of the movie inside an HDF5, NWB or Zarr --input."),
-    click.option("--frame-rate", "frame_rate_hz", type=FiniteRange(0, min_open=True), help="Of --input.  [Hz]"),
+    click.option("--frame-rate", "frame_rate_hz", type=FiniteRange(1e-6, 1e9), help="Of --input.  [Hz]"),
 )
 _SEED = click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=_DEFAULT_SEED, show_default=True)
 _SETTINGS = (
@@ -215,12 +229,15 @@ def threads_of(given: int | None) -> int:
 
 def overrides_of(given: Sequence[str]) -> dict[str, str]:
     """Read NAME=VALUE options."""
-    overrides = {}
+    overrides: dict[str, str] = {}
     for text in given:
         name, equals, value = text.partition("=")
         if not equals:
             message = f"--param: expected NAME=VALUE, got {text}"
             raise BadInput(message, "For instance --param num_epochs=20.")
+        if name in overrides:
+            message = f"--param: expected each parameter once, got {name} as {overrides[name]} and as {value}"
+            raise BadInput(message, "Leave one of them out.")
         overrides[name] = value
     return overrides
 

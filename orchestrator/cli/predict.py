@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.options import PATH, Asked, choice_of, with_prediction_options
+from orchestrator.cli.options import PATH, Asked, choice_of, regions, with_prediction_options
 from orchestrator.cli.root import absolute, checked_runs, main, session
-from orchestrator.cli.work import Work, finish, say_notes, show_costs, with_targets
+from orchestrator.cli.work import Work, finish, planned_works, refusals, say_notes, show_costs, with_targets
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.data.movies import Source
+    from orchestrator.errors import CalmError
     from orchestrator.records import Choice, Record
+    from orchestrator.run import Run
     from orchestrator.runs.session import Session
 
 
@@ -22,12 +25,14 @@ if TYPE_CHECKING:
 @click.argument("run", metavar="RUN", type=PATH)
 @click.argument("movies", metavar="MOVIE...", nargs=-1, required=True, type=PATH)
 @click.option("-o", "--output", type=PATH, help="TIFF file, or folder for several movies.  [default: denoised]")
+@regions
 @with_prediction_options
 def predict(
     run: Path,
     movies: tuple[Path, ...],
     *,
     output: Path | None,
+    regions: Path | None,
     **options: Any,  # noqa: ANN401 - click passes the options above
 ) -> None:
     """Denoise other movies with the training of a finished run; nothing is trained.
@@ -40,36 +45,48 @@ def predict(
         calm predict outputs/n2v-movie-default/* other.tif
         calm predict outputs/n2v-movie-default/* day1.tif day2.tif -o denoised
     """  # noqa: D301 - click reads \b as "do not wrap"
+    from orchestrator.cli.regions import regions_for
+
     (trained,) = checked_runs((run,))
     asked = Asked(**options)
     opened = session(asked.engine_name, asked.memory_gib)
-    sources = _sources(absolute(movies), choice_of(asked), trained.record, opened)
-    planned = [
-        Work(source=source, plans=opened.plans_with_training(trained, source), label="", targets={})
-        for source in sources
-    ]
+    sources, refused = _sources(absolute(movies), choice_of(asked), trained.record, opened)
+    where = regions_for(regions, sources)
+    planned = planned_works(sources, partial(_works, opened, trained), refused)
     works = with_targets(planned, output, opened.layout.delivered)
     click.echo(f"Training of {trained.title}, applied to {len(sources)} movie{'' if len(sources) == 1 else 's'}.")
-    show_costs(works, opened.layout)
-    finish(works, opened)
+    show_costs(works, opened)
+    finish(works, opened, regions=where, refused=refused)
 
 
-def _sources(movies: tuple[Path, ...], choice: Choice, trained: Record, opened: Session) -> tuple[Source, ...]:
-    """Describe movies at their frame rate, that of the training where none is known, and warn where they differ."""
+def _works(opened: Session, trained: Run, source: Source) -> tuple[Work, ...]:
+    plans = opened.plans_with_training(trained, source)
+    return (Work(source=source, plans=plans, label="", targets={}),)
+
+
+def _sources(
+    movies: tuple[Path, ...], choice: Choice, trained: Record, opened: Session
+) -> tuple[tuple[Source, ...], dict[str, CalmError]]:
+    """Describe movies at their frame rate, that of the training where none is known, and warn where they differ.
+
+    Returns also why others cannot be used.
+    """
     from msgspec.structs import replace
 
     from orchestrator.data.movies import input_source, own_sources
 
-    sources = own_sources(movies, choice, opened.layout, split="test")
+    found = own_sources(movies, choice, opened.layout, split="test")
+    sources = found.sources
     say_notes(sources, opened)
     for source in sources:
         _warn(source, trained, opened)
     assumed = replace(choice, frame_rate_hz=trained.frame_rate_hz)
     given = [[recording.given for recording in source.recordings.values()] for source in sources]
-    return tuple(
+    described = tuple(
         one if one.frame_rate_hz is not None else input_source(files, assumed, opened.layout, split="test")
         for one, files in zip(sources, given, strict=True)
     )
+    return described, refusals(found)
 
 
 def _warn(source: Source, trained: Record, opened: Session) -> None:

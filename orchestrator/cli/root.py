@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from functools import cache
@@ -51,6 +50,9 @@ class PagePath(click.Path):
         if path.exists() and not self._is_page(path):
             message = f"{path}: expected a free name or a page that calm wrote, got something else"
             raise BadInput(message, "Choose another name with --to; nothing was overwritten.")
+        from orchestrator.paths import check_writable, existing_parent
+
+        check_writable(existing_parent(path.parent))
         return path
 
     @staticmethod
@@ -121,11 +123,16 @@ class _Group(_Subgroup):
         except CalmError as error:
             if ctx.params.get("debug"):
                 raise
-            click.echo(f"Error: {error.message}", err=True)
-            click.echo(f"Hint: {error.hint}", err=True)
+            click.echo(f"Error: {_printable(error.message)}", err=True)
+            click.echo(f"Hint: {_printable(error.hint)}", err=True)
             sys.exit(error.exit_code)
         except KeyboardInterrupt:
             say_stopped()
+
+
+def _printable(text: str) -> str:
+    """Return a text without what a terminal would obey: names of files may hold anything."""
+    return "".join(one if one.isprintable() or one in "\n\t" else ascii(one)[1:-1] for one in text)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -139,6 +146,8 @@ def main(*, debug: bool) -> None:
         calm run n2v --data demo --preset quick
         calm run n2v --input movie.tif
     """  # noqa: D301 - click reads \b as "do not wrap"
+    import logging
+
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(name)s: %(message)s")
 
 

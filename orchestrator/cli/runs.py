@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.data import BytesProgress
-from orchestrator.cli.options import PATH, Asked, check_one_source, choice_of, settings_of, with_run_options
+from orchestrator.cli.options import PATH, Asked, check_one_source, choice_of, regions, settings_of, with_run_options
 from orchestrator.cli.root import (
     PagePath,
     absolute,
@@ -74,17 +74,22 @@ def evaluate(runs: tuple[Path, ...], *, check: bool) -> None:
 @main.command()
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=PATH)
 @click.option("--to", "target", type=PagePath(), help="HTML file.  [default: report.html of the first run]")
+@regions
 @share_option
 @check_option
-def report(runs: tuple[Path, ...], target: Path | None, *, share: bool, check: bool) -> None:
+def report(runs: tuple[Path, ...], target: Path | None, regions: Path | None, *, share: bool, check: bool) -> None:
     """Write one page about finished runs, beside the controls and what was published for such settings.
 
     \b
     Example:
         calm report outputs/n2v-demo-quick/*
         calm report outputs/*/* --to all.html
+        calm report outputs/n2v-movie-default/* --regions stat.npy
     """  # noqa: D301
+    from orchestrator.cli.regions import look_at
+
     found = checked_runs(runs, content=check)
+    look_at(found, regions)
     _show(found, target or (found[0].folder.shared_report if share else None), share=share)
 
 

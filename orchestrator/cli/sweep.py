@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from contract.files import atomic
 from orchestrator.cli import options
 from orchestrator.cli.data import BytesProgress
 from orchestrator.cli.options import PATH
@@ -265,6 +264,7 @@ def _finish(folder: SweepFolder, opened: Session) -> bool:
 
 def _write_page(paths: Sequence[Path], folder: SweepFolder, opened: Session) -> None:
     """Write the one page of a sweep, unless it shows these runs already."""
+    from contract.files import atomic
     from evaluation.report.report import report_runs
     from orchestrator.documents import digest_of
     from orchestrator.run import read_run

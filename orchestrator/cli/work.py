@@ -13,12 +13,12 @@ from orchestrator.cli.root import absolute, algorithms
 from orchestrator.errors import BadInput, CalmError, Interrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from orchestrator.cli.options import Asked
-    from orchestrator.data.movies import Source
+    from orchestrator.data.movies import OwnMovies, Source
     from orchestrator.domain import Algorithm
-    from orchestrator.paths import Layout
+    from orchestrator.regions import Regions
     from orchestrator.run import Run
     from orchestrator.runs.plan import Plan
     from orchestrator.runs.session import Session
@@ -48,6 +48,12 @@ class Work:
     label: str
     targets: Mapping[str, Path]
 
+    @property
+    def title(self) -> str:
+        """Its movies and what tells it from others on them."""
+        files = ", ".join(movie.noisy.name for movie in self.source.movies)
+        return f"{files}, {self.label or self.plans[0].algorithm.full_name}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Done:
@@ -60,12 +66,12 @@ class Done:
 
 def works_of(
     opened: Session,
-    sources: Sequence[Source],
+    source: Source,
     chosen: Sequence[Algorithm],
     seeds: Sequence[int],
     asked: Asked,
 ) -> tuple[Work, ...]:
-    """Plan every algorithm with every seed on every source; the controls once for each source.
+    """Plan every algorithm with every seed on a source, and the controls once.
 
     Raises
     ------
@@ -75,15 +81,42 @@ def works_of(
     from orchestrator.runs.needs import check_prior
 
     works = []
+    for index, (algorithm, seed) in enumerate((one, seed) for one in chosen for seed in seeds):
+        settings = replace(settings_of(asked), seed=seed)
+        plans = opened.plans(algorithm, source, settings, absolute(asked.prior))
+        check_prior(plans[0])
+        words = [algorithm.folder_name] * (len(chosen) > 1) + [f"seed{seed}"] * (len(seeds) > 1)
+        works.append(Work(source=source, plans=plans if index == 0 else plans[:1], label="-".join(words), targets={}))
+    return tuple(works)
+
+
+def refusals(found: OwnMovies) -> dict[str, CalmError]:
+    """Return why movies cannot be used, by the names of their files."""
+    return {path.name: error for path, error in found.refused.items()}
+
+
+def planned_works(
+    sources: Sequence[Source], plan: Callable[[Source], tuple[Work, ...]], refused: dict[str, CalmError]
+) -> tuple[Work, ...]:
+    """Plan each source by itself; one of several that cannot be used joins the refused, and it is said at once.
+
+    Raises
+    ------
+    CalmError
+        Where none can be used, with the first reason.
+    """
+    works: list[Work] = []
     for source in sources:
-        for index, (algorithm, seed) in enumerate((one, seed) for one in chosen for seed in seeds):
-            settings = replace(settings_of(asked), seed=seed)
-            plans = opened.plans(algorithm, source, settings, absolute(asked.prior))
-            check_prior(plans[0])
-            words = [algorithm.folder_name] * (len(chosen) > 1) + [f"seed{seed}"] * (len(seeds) > 1)
-            works.append(
-                Work(source=source, plans=plans if index == 0 else plans[:1], label="-".join(words), targets={})
-            )
+        try:
+            works += plan(source)
+        except BadInput as error:
+            if len(sources) == 1:
+                raise
+            refused[source.movies[0].noisy.name] = error
+    if not works:
+        raise next(iter(refused.values()))
+    for name, reason in refused.items():
+        click.echo(f"Warning: {name} is left out: {reason.message}", err=True)
     return tuple(works)
 
 
@@ -142,22 +175,26 @@ def say_notes(sources: Sequence[Source], opened: Session) -> None:
             opened.say(note)
 
 
-def show_costs(works: Sequence[Work], layout: Layout) -> None:
-    """Print time, memory and disk of every run as far as they are known, and refuse a disk that is too small."""
+def show_costs(works: Sequence[Work], opened: Session) -> None:
+    """Print time, memory and disk of every run, and refuse a disk that is too small.
+
+    What nobody knows the time of is begun and timed.
+    """
     from orchestrator.cli.forecast import text_of
     from orchestrator.reproduce.forecast import FINISHED, TO_RUN, Forecast, estimate_of
     from orchestrator.runs.execute import finished
     from orchestrator.runs.needs import check_disk
     from orchestrator.runs.past import Past
 
+    layout = opened.layout
+    check_disk([plan for work in works for plan in work.plans], layout.outputs)
     past = Past(layout.outputs)
     estimates = [
-        estimate_of(work.source.name, plan, past, FINISHED if finished(plan) else TO_RUN)
+        estimate_of(work.source.name, plan, past, FINISHED if finished(plan) else TO_RUN, opened.training_seconds)
         for work in works
         for plan in work.plans
     ]
     click.echo(f"{text_of(Forecast(runs=tuple(estimates), outlines=(), warnings=()), layout)}\n")
-    check_disk([plan for work in works for plan in work.plans], layout.outputs)
 
 
 def run_works(works: Sequence[Work], opened: Session) -> Iterator[Done]:
@@ -170,44 +207,53 @@ def run_works(works: Sequence[Work], opened: Session) -> Iterator[Done]:
         except CalmError as error:
             if len(works) == 1:
                 raise
-            click.echo(f"{work.plans[0].experiment}: {error.message}", err=True)
+            click.echo(f"{work.title}: {error.message}", err=True)
             yield Done(work=work, run=None, error=error)
         else:
             yield Done(work=work, run=run)
 
 
-def finish(works: Sequence[Work], opened: Session) -> None:
+def finish(
+    works: Sequence[Work], opened: Session, *, regions: Regions | None, refused: Mapping[str, CalmError]
+) -> None:
     """Run everything, copy the denoised movies to their places, and say last where they lie and what to believe."""
     from evaluation.checks.of_run import check_run
     from evaluation.checks.words import lights_text
     from evaluation.report.text import aligned
 
-    done = [(one, list(_delivered(one, opened))) for one in run_works(works, opened)]
+    done = [(one, list(_delivered(one, opened, regions))) for one in run_works(works, opened)]
     rows = [row for _, rows in done for row in rows]
-    if len(rows) == 1 and done[0][0].run is not None:
+    if len(rows) == 1 and done[0][0].run is not None and not refused:
         ((_, *_, path, report),) = rows
         click.echo(f"{lights_text(check_run(done[0][0].run))}\n\nReport: {report}\nDenoised: {path}")
         return
     head = ["movie", "run", "amplitude", "time", "invented structure", "denoised", "report"]
+    rows += [[name, "", "left out", "", "", "", ""] for name in refused]
     click.echo(aligned([head, *rows], right_from=len(head)))
-    errors = [one.error for one, _ in done if one.error is not None]
+    errors = dict(refused) | {one.work.title: one.error for one, _ in done if one.error is not None}
+    for title, error in errors.items():
+        click.echo(f"{title}: {error.message}", err=True)
     if errors:
-        count = f"{len(errors)} of {len(done)} runs did not end well, the first: {errors[0].message}"
-        raise type(errors[0])(count, errors[0].hint)
+        first = next(iter(errors.values()))
+        message = f"{len(errors)} of {len(done) + len(refused)} runs did not end well; the reasons are above"
+        raise type(first)(message, first.hint)
 
 
-def _delivered(done: Done, opened: Session) -> Iterator[list[str]]:
+def _delivered(done: Done, opened: Session, regions: Regions | None) -> Iterator[list[str]]:
     """Report one run, and yield a line for each of its movies, which lie at their places then."""
     from evaluation.checks.of_run import check_run
     from evaluation.checks.words import light_rows
     from evaluation.report.report import report_runs
     from orchestrator.cli.deliver import deliver
     from orchestrator.cli.root import experiments
+    from orchestrator.regions import keep_regions
 
     label = done.work.label or done.work.plans[0].algorithm.full_name
     if done.run is None:
         yield from ([Path(name).name, label, "failed", "", "", "", ""] for name in done.work.targets)
         return
+    if regions is not None:
+        keep_regions(done.run.folder, regions)
     report_runs([done.run], algorithms(), experiments, opened.layout.containers)
     verdicts = check_run(done.run)
     for name, target in done.work.targets.items():

@@ -48,6 +48,10 @@ class Checksums:
             self._remember()
         return tuple(self._known[states[path]] for path in paths)
 
+    def about(self, path: Path, what: str, find_out: Callable[[], str]) -> str:
+        """Return what was found out of a file as it is now; find it out where it is not known."""
+        return self.found(_state(path, what), find_out)
+
     def found(self, what: str, find_out: Callable[[], str]) -> str:
         """Return what was found out of a content, which `what` names by its hash; find it out where it is not known."""
         if what not in self._known:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_LARGEST = 1e12
 _EXACT = 2**24  # whole numbers up to this are exact in float32
 
 
@@ -92,8 +93,19 @@ def _floats(path: Path, blocks: Iterable[NDArray[np.generic]]) -> Values:
             message = f"{path}: expected values that float32 can hold, got {value!r} ({block.dtype}) in frame "
             message += str(start + offset)
             raise BadInput(message, "Save the movie as float32, or as whole numbers; calm rounds no input.")
+        _check_size(path, np.where(finite, block, 0), start)
         start += len(block)
     return Values(dtype="float32", gap_frame=gap_frame)
+
+
+def _check_size(path: Path, block: NDArray[np.generic], start: int) -> None:
+    """Refuse values so large that their squares, summed over a movie, overflow the float32 of networks and checks."""
+    largest = np.abs(block).max(axis=(1, 2))
+    if largest.max() > _LARGEST:
+        frame = int(np.argmax(largest > _LARGEST))
+        message = f"{path}: expected values of at most {_LARGEST:g} in size, got {largest[frame]:g} in frame "
+        message += str(start + frame)
+        raise BadInput(message, "No detector gives such values: is the file of another byte order, or damaged?")
 
 
 def _whole_dtype(path: Path, dtype: np.dtype, blocks: Iterable[NDArray[np.generic]]) -> str:

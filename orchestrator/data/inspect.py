@@ -21,6 +21,7 @@ from orchestrator.data.readers import open_planes
 from orchestrator.data.readers.choose import choose
 from orchestrator.data.readers.ome import narrowed
 from orchestrator.data.recording import Recording, Stated
+from orchestrator.data.targets import check_target
 from orchestrator.documents import plain
 from orchestrator.errors import BadInput
 from orchestrator.scratch import scratch
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from contract.stacks import Stack
     from orchestrator.data.checksums import Checksums
     from orchestrator.data.readers.choose import Frames
     from orchestrator.data.readers.planes import Planes, Stored
@@ -42,6 +42,7 @@ _VERSION = "stack 1\n"  # a change of what is written needs another number, and 
 _KEY_DIGITS = 16
 _GAPS_HINT = "Replace these values (borders left by motion correction?), crop them away, or set detector_gaps=fill."
 _BLOCK_BYTES = 8 * 2**20
+_LONGEST_NAME = 200  # bytes; file systems take 255
 _SMALLEST = 11  # pixels a side; the window of SSIM
 _ORIGIN = "--frame-rate"
 _TIFF_NAMES = (".tif", ".tiff")
@@ -57,13 +58,16 @@ def check_path(path: Path) -> None:
     Raises
     ------
     BadInput
-        For a comma (breaks mounts of Docker, Podman and Apptainer), a colon (breaks those of Apptainer), and bytes that
-        are no UTF-8, which no record can hold.
+        For a comma (breaks mounts of Docker, Podman and Apptainer), a colon (breaks those of Apptainer), bytes that are
+        no UTF-8, which no record can hold, and a name that is too long to be the beginning of others.
     """
     if _SURROGATE.search(str(path)):
         shown = str(path).encode(errors="backslashreplace").decode()
         message = f"{shown}: expected a path in UTF-8, got other bytes"
         raise BadInput(message, "Rename the file.")
+    if len(os.fsencode(path.name)) > _LONGEST_NAME:
+        message = f"{path}: expected a name of at most {_LONGEST_NAME} bytes, got {len(os.fsencode(path.name))}"
+        raise BadInput(message, "Rename the file; what is made of it has longer names.")
     for character in ",:":
         if character in str(path):
             message = f"{path}: expected a path without '{character}', which container engines cannot mount"
@@ -199,7 +203,9 @@ class Inspector:
                         create_empty(folder / "begun.tif", header, np.dtype(dtype))
                         with open_stack(folder / "begun.tif") as stack:
                             _check_shape(recording, stack.shape)
-            except (AlgorithmFailed, JobRefused, ValueError, TypeError, KeyError) as error:
+            except OSError:  # of the disk
+                raise
+            except Exception as error:  # tifffile raises many classes on metadata that it cannot write
                 message = f"{recording.given}: its prediction cannot be written with its metadata ({error})"
                 raise BadInput(
                     message, "Save the movie without these metadata, for instance as a plain TIFF."
@@ -209,14 +215,14 @@ class Inspector:
         self.checksums.found(f"{content} output", check)
 
 
-def check_movies(name: str, movies: tuple[Movie, ...], recordings: dict[Path, Recording]) -> None:
+def check_movies(name: str, movies: tuple[Movie, ...], recordings: dict[Path, Recording], checksums: Checksums) -> None:
     """Check the movies of a run against each other, and their targets.
 
     Raises
     ------
     BadInput
-        For one frame where a movie is expected, two movies of one name, a target of another shape than its movie or of
-        one grey value, and a truth that does not fit.
+        For one frame where a movie is expected, two movies of one name, a target that `check_target` refuses, and a
+        truth that does not fit.
     """
     for movie in movies:
         recording = recordings[movie.noisy]
@@ -224,7 +230,7 @@ def check_movies(name: str, movies: tuple[Movie, ...], recordings: dict[Path, Re
             message = f"{recording.given}: expected a movie of at least 2 frames, got 1"
             raise BadInput(message, _one_frame_hint(recording))
         if movie.target is not None:
-            _check_target(movie.target, movie, recording)
+            check_target(movie.target, movie.noisy.name, recording.shape, checksums)
         if movie.truth is not None:
             read_truth(movie.truth, recording.shape)
     names = [f"{movie.split}/{movie.noisy.name}" for movie in movies]
@@ -373,30 +379,6 @@ def _one_frame_hint(recording: Recording) -> str:
     if others > 0:
         return f"It is one of {others + 1} numbered files; give them all in quotes: --input '{first.parent / pattern}'."
     return "Denoisers learn from time; for single images say so with --axes YX."
-
-
-def _check_target(path: Path, movie: Movie, recording: Recording) -> None:
-    try:
-        with open_stack(path) as target:
-            shape, value = target.shape, _one_value(target)
-    except JobRefused as error:
-        raise BadInput(str(error), "A target is a TIFF stack of the same frames as its movie.") from error
-    if shape != recording.shape:
-        message = f"{path}: expected the shape of {movie.noisy.name}, {recording.shape}, got {shape}"
-        raise BadInput(message, "A target has the same frames and size as its noisy movie.")
-    if value is not None:
-        message = f"{path}: expected a target with structure, got one grey value, {value}"
-        raise BadInput(message, "No metric is defined against a constant target.")
-
-
-def _one_value(stack: Stack) -> float | None:
-    """Return the grey value of a stack that has only one; the first block tells of nearly every other."""
-    value = None
-    for block in stack.blocks(16):
-        value = block.flat[0] if value is None else value
-        if not (block == value).all():
-            return None
-    return None if value is None else float(value)
 
 
 def _check_shape(recording: Recording, shape: tuple[int, ...]) -> None:

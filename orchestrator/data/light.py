@@ -63,7 +63,7 @@ def saturation_of(given: Path, planes: Planes, which: range) -> tuple[float, flo
     Raises
     ------
     BadInput
-        For one grey value in every frame.
+        For one grey value in every frame, and for no finite value in any.
     """
     step = max(1, len(which) // _SAMPLES)
     starts = range(0, len(which), step)
@@ -71,6 +71,7 @@ def saturation_of(given: Path, planes: Planes, which: range) -> tuple[float, flo
     values = np.concatenate(found)
     values = values[np.isfinite(values)]
     if not values.size:
+        _check_numbers(given, planes, which)
         return None
     low, top = float(values.min()), float(values.max())
     if low == top:
@@ -88,6 +89,15 @@ def saturation_note(name: str, found: tuple[float, float] | None) -> tuple[str, 
         return ()
     share, top = found
     return (f"{name}: {share:.0%} of its values are the highest one, {top:g}: the detector was saturated there.",)
+
+
+def _check_numbers(given: Path, planes: Planes, which: range) -> None:
+    """Refuse a movie without a finite value; the sample said so, and the first one ends the search."""
+    for start in range(0, len(which), _SAMPLE_FRAMES):
+        if np.isfinite(planes.read(which[start : start + _SAMPLE_FRAMES])).any():
+            return
+    message = f"{given}: expected a movie, got NaN or infinity at every pixel of every frame"
+    raise BadInput(message, "Save it again from the program that made it.")
 
 
 def _check_structure(given: Path, planes: Planes, which: range, value: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from orchestrator.errors import BadInput
 from orchestrator.records import Choice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from orchestrator.data.datasets import Split
@@ -67,6 +68,22 @@ class Source:
         return tuple(sorted((m for m in self.movies if m.split == split), key=lambda movie: movie.noisy.name))
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OwnMovies:
+    """A user's movies, each by itself.
+
+    Parameters
+    ----------
+    sources : tuple of Source
+        Of one movie each; there is at least one.
+    refused : mapping of Path to BadInput
+        Why others cannot be used.
+    """
+
+    sources: tuple[Source, ...]
+    refused: Mapping[Path, BadInput]
+
+
 def input_source(inputs: Sequence[Path], choice: Choice, layout: Layout, *, split: Split = "train") -> Source:
     """Take the user's own movies: they are trained on and predicted, and there is no clean target.
 
@@ -94,13 +111,15 @@ def input_source(inputs: Sequence[Path], choice: Choice, layout: Layout, *, spli
     recordings = tuple(found.values())
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", recordings[0].stack.stem).strip("_") or "movie"
     movies = tuple(Movie(split=split, noisy=recording.stack) for recording in recordings)
-    return _source(name, movies, recordings, choice)
+    return _source(name, movies, recordings, choice, inspector.checksums)
 
 
 def own_sources(
     inputs: Sequence[Path], choice: Choice, layout: Layout, *, split: Split = "train", joined: bool = False
-) -> tuple[Source, ...]:
-    """Take the user's own movies, each by itself.
+) -> OwnMovies:
+    """Take the user's own movies, each by itself; files of one recording, named one by one, are one.
+
+    Of several movies, those that cannot be used leave the others alone.
 
     Parameters
     ----------
@@ -115,32 +134,45 @@ def own_sources(
     joined : bool
         Whether the files of a folder or a pattern are one movie, one after the other.
 
-    Returns
-    -------
-    tuple of Source
-        Of one movie each; files of one recording, named one by one, are one.
-
     Raises
     ------
     BadInput
-        For a movie that cannot be used.
+        Where no movie can be used, with the first reason.
     """
-    each = (one for given in inputs for one in _sources_in(given, choice, layout, split, joined=joined))
-    found = {source.movies[0].noisy: source for source in each}
-    return tuple(found.values())
+    found: dict[Path, Source] = {}
+    refused: dict[Path, BadInput] = {}
+    for given in inputs:
+        for file in [given] if joined else _movies_in(given, choice):
+            try:
+                source = input_source([file], choice, layout, split=split)
+            except BadInput as error:
+                refused[file] = error
+            else:
+                found[source.movies[0].noisy] = source
+    if not found:
+        raise next(iter(refused.values()))
+    return OwnMovies(sources=tuple(found.values()), refused=refused)
 
 
-def _sources_in(given: Path, choice: Choice, layout: Layout, split: Split, *, joined: bool) -> Iterator[Source]:
-    files = [given] if joined else movie_files(given)
-    if len(files) > 1 and is_image(files[0], choice):
-        files = [given]  # a folder of single images is one movie
+def _movies_in(given: Path, choice: Choice) -> list[Path]:
+    """Return the movies that a path names; a folder of single images is one movie."""
+    files = movie_files(given)
+    return [given] if len(files) > 1 and _holds_images(files, choice) else files
+
+
+def _holds_images(files: Sequence[Path], choice: Choice) -> bool:
+    """Say whether the first of the files that can be read holds a single image."""
     for file in files:
-        yield input_source([file], choice, layout, split=split)
+        with suppress(BadInput):
+            return is_image(file, choice)
+    return False
 
 
-def _source(name: str, movies: tuple[Movie, ...], recordings: Sequence[Recording], choice: Choice) -> Source:
+def _source(
+    name: str, movies: tuple[Movie, ...], recordings: Sequence[Recording], choice: Choice, checksums: Checksums
+) -> Source:
     described = {recording.stack: recording for recording in recordings}
-    check_movies(name, movies, described)
+    check_movies(name, movies, described, checksums)
     return Source(
         name=name,
         movies=movies,
@@ -172,7 +204,7 @@ def described_source(name: str, movies: Sequence[Movie], choice: Choice, layout:
     inspector = Inspector(stacks=layout.stacks, checksums=Checksums(layout.checksums))
     recordings = [inspector.describe(movie.noisy, choice) for movie in movies]
     stacks = tuple(replace(movie, noisy=one.stack) for movie, one in zip(movies, recordings, strict=True))
-    return _source(name, stacks, recordings, choice)
+    return _source(name, stacks, recordings, choice, inspector.checksums)
 
 
 def dataset_source(name: str, layout: Layout, progress: Progress) -> Source:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from msgspec import Meta
 
 from orchestrator.documents import Document, read_json
 from orchestrator.engines import process
@@ -22,8 +24,8 @@ _LOCAL_REPOSITORY = "calm-base"
 class _Lock(Document, frozen=True, kw_only=True):
     """Which base was chosen, and the digest of its manifest."""
 
-    digest: str
-    reference: str
+    digest: Annotated[str, Meta(pattern="^sha256:[0-9a-f]{64}$")]
+    reference: Annotated[str, Meta(pattern="^[a-z0-9./_-]+:[A-Za-z0-9._-]+$")]
 
 
 def base_image(client: DockerClient, layout: Layout) -> str:

@@ -6,10 +6,8 @@ import os
 import re
 import shlex
 import shutil
-import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
@@ -24,9 +22,11 @@ from orchestrator.engines.stamps import sums
 from orchestrator.engines.tree import differences, read_folder
 from orchestrator.errors import AlgorithmFailed, BadInput, EngineFailed
 from orchestrator.paths import free_bytes_at
+from orchestrator.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from orchestrator.domain import Image
     from orchestrator.engines.tree import Entry, Saved
@@ -122,9 +122,9 @@ def make_sif(
         if found is not None:
             say(f"{image.algorithm}: found its SIF, unchanged since it was made")
             return found
-        with _scratch(path.parent / f".part-{path.stem}") as scratch:
-            part = scratch / path.name
-            sidecar = _convert(archive(scratch), image, part, say)
+        with _disk_named(path.parent), scratch(path.parent) as made:
+            part = made / path.name
+            sidecar = _convert(archive(made), image, part, say)
             path.with_suffix(".json").unlink(missing_ok=True)
             part.replace(path)
         sidecar = write_sealed(path.with_suffix(".json"), sidecar)
@@ -142,22 +142,15 @@ def _sif(path: Path, sidecar: Sidecar) -> Sif:
 
 
 @contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
-    """Give an empty folder and delete it in the end; also what a conversion left here that was killed before.
-
-    A disk that fills up in between is called so.
-    """
-    _delete(folder)
-    folder.mkdir()
+def _disk_named(folder: Path) -> Iterator[None]:
+    """Call a disk that fills up in a block so."""
     try:
-        yield folder
+        yield
     except (OSError, AlgorithmFailed) as error:
-        failure = diagnose_words(f"{folder.parent}: {error}")
+        failure = diagnose_words(f"{folder}: {error}")
         if failure is None:
             raise
         raise failure.raised() from error
-    finally:
-        _delete(folder)
 
 
 def check_content(path: Path, saved: Saved) -> None:
@@ -166,7 +159,7 @@ def check_content(path: Path, saved: Saved) -> None:
     Every path must have the same type, mode, size, SHA-256 and link target; what engines write into every image of
     their own (`ENGINE_FILES`), owners and times are left out.
     """
-    found = list(differences(saved.tree, _unpacked(path)))
+    found = list(differences(saved.tree, _unpacked(path, path.parent)))
     if found:
         shown = "; ".join(found[:_SHOWN])
         message = f"{path.name}: expected the content of {saved.identifier[:19]}, got {len(found)} differences: {shown}"
@@ -175,18 +168,16 @@ def check_content(path: Path, saved: Saved) -> None:
 
 def check_sif_code(path: Path, image: Image) -> None:
     """Compare the code in a SIF that came from elsewhere with the checkout."""
-    check_code(path, _unpacked(path, CODE, ENTRY), image)
+    check_code(path, _unpacked(path, None, CODE, ENTRY), image)
 
 
-def _unpacked(path: Path, *names: str) -> dict[str, Entry]:
-    """Read the tree of a SIF, or the named parts of it."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".content-") as scratch:
-        folder = Path(scratch) / "content"
+def _unpacked(path: Path, place: Path | None, *names: str) -> dict[str, Entry]:
+    """Read the tree of a SIF, or the named parts of it, which are unpacked in a place, or the temporary folder."""
+    with scratch(place) as made:
+        folder = made / "content"
         command = ["unsquashfs", "-no-progress", "-no-xattrs", "-quiet", "-offset", str(partition_start(path))]
         process.run([*command, "-dest", str(folder), str(path), *names])
-        tree = read_folder(folder)
-        _make_removable(folder)
-    return tree
+        return read_folder(folder)
 
 
 def partition_start(path: Path) -> int:
@@ -216,10 +207,10 @@ def _convert(archive: Path, image: Image, part: Path, say: Callable[[str], None]
     _check_disk(archive, part.parent)
     check_program()
     say(f"{image.algorithm}: converting {archive.stat().st_size / 1e6:.0f} MB to a SIF")
-    scratch = {"APPTAINER_TMPDIR": str(part.parent), "APPTAINER_CACHEDIR": str(part.parent / "cache")}
+    folders = {"APPTAINER_TMPDIR": str(part.parent), "APPTAINER_CACHEDIR": str(part.parent / "cache")}
     process.run(
         ["apptainer", "build", "--disable-cache", "--force", *_FAST, str(part), f"docker-archive:{archive}"],
-        environment=clean_environment(os.environ) | scratch,
+        environment=clean_environment(os.environ) | folders,
     )
     say(f"{image.algorithm}: comparing {len(saved.tree)} paths of the SIF with those of the image")
     check_content(part, saved)
@@ -247,16 +238,3 @@ def check_program() -> None:
     if shutil.which("unsquashfs") is None:
         message = "unsquashfs: expected it, to compare the SIF with its image, got no program of that name"
         raise BadInput(message, "Install squashfs-tools, or convert on a machine that has it and carry SIF and .json.")
-
-
-def _delete(folder: Path) -> None:
-    if folder.exists():
-        _make_removable(folder)
-        shutil.rmtree(folder)
-
-
-def _make_removable(folder: Path) -> None:
-    """Let an ordinary user delete folders that the image makes read-only."""
-    for path in (folder, *folder.rglob("*")):
-        if path.is_dir() and not path.is_symlink():
-            path.chmod(path.stat().st_mode | 0o700)

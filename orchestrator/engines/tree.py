@@ -6,16 +6,20 @@ import hashlib
 import stat
 import tarfile
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, Literal, cast
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import msgspec
 
 from contract.files import sha256
+from orchestrator.documents import LIMIT_BYTES, parse_json
 from orchestrator.errors import BadInput
+from orchestrator.foreign import reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+T = TypeVar("T")
 
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
@@ -53,6 +57,32 @@ class Entry:
     target: str = ""
 
 
+class _ImageEntry(msgspec.Struct, frozen=True, rename="pascal"):
+    """An image in the manifest.json of an archive; engines write more into it."""
+
+    config: str
+    layers: tuple[str, ...]
+
+
+class _Settings(msgspec.Struct, frozen=True, rename="pascal"):
+    """What an image says of itself."""
+
+    labels: dict[str, str] | None = None
+
+
+class _Layers(msgspec.Struct, frozen=True):
+    """The digests of the layers of an image."""
+
+    diff_ids: tuple[str, ...]
+
+
+class _Configuration(msgspec.Struct, frozen=True):
+    """The configuration of an image, whose digest is its identifier."""
+
+    rootfs: _Layers
+    config: _Settings | None = None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Saved:
     """What `docker save` or `podman save` wrote."""
@@ -62,49 +92,31 @@ class Saved:
     tree: Mapping[str, Entry]
 
 
-class _Image(msgspec.Struct, frozen=True, rename="pascal"):
-    """An image in the list of an archive."""
-
-    config: str
-    layers: tuple[str, ...]
-
-
-class _Layers(msgspec.Struct, frozen=True):
-    diff_ids: tuple[str, ...]
-
-
-class _Settings(msgspec.Struct, frozen=True, rename="pascal"):
-    labels: dict[str, str] | None = None
-
-
-class _Configuration(msgspec.Struct, frozen=True):
-    rootfs: _Layers
-    config: _Settings | None = None
-
-
 def read_archive(archive: Path) -> Saved:
     """Read an image archive and apply its layers."""
-    try:
-        with tarfile.open(archive) as tar:
-            images = msgspec.json.decode(_member(tar, "manifest.json").read(), type=tuple[_Image, ...])
-            if len(images) != 1:
-                message = f"{archive}: expected one image, got {len(images)}"
-                raise BadInput(message, "Save one image at a time.")
-            configuration = _member(tar, images[0].config).read()
-            document = msgspec.json.decode(configuration, type=_Configuration)
-            tree: dict[str, Entry] = {}
-            for name, digest in zip(images[0].layers, document.rootfs.diff_ids, strict=True):
-                with tarfile.open(fileobj=_member(tar, name)) as layer:
-                    _check_layer(layer, name, digest)
-                    _apply(layer, tree)
-    except (OSError, KeyError, ValueError, tarfile.TarError) as error:
-        message = f"{archive}: expected an archive of `docker save` or `podman save`, got {error}"
-        raise BadInput(message, _DAMAGED) from error
+    expected = "an archive of `docker save` or `podman save`"
+    with reading(archive, expected, _DAMAGED), tarfile.open(archive) as tar:
+        images = _document(tar, "manifest.json", tuple[_ImageEntry, ...], archive)[0]
+        if len(images) != 1:
+            message = f"{archive}: expected one image, got {len(images)}"
+            raise BadInput(message, "Save one image at a time.")
+        document, configuration = _document(tar, images[0].config, _Configuration, archive)
+        tree: dict[str, Entry] = {}
+        for name, digest in zip(images[0].layers, document.rootfs.diff_ids, strict=True):
+            with tarfile.open(fileobj=_member(tar, name)) as layer:
+                _check_layer(layer, name, digest)
+                _apply(layer, tree)
     return Saved(
         identifier=f"sha256:{hashlib.sha256(configuration).hexdigest()}",
-        labels=(document.config or _Settings()).labels or {},
+        labels=(document.config and document.config.labels) or {},
         tree=tree,
     )
+
+
+def _document(tar: tarfile.TarFile, name: str, kind: type[T], archive: Path) -> tuple[T, bytes]:
+    """Read a JSON document of an archive; return it, and its bytes."""
+    data = _member(tar, name).read(LIMIT_BYTES)
+    return parse_json(data.decode(), kind, f"{archive}: {name}", _DAMAGED), data
 
 
 def read_folder(folder: Path) -> dict[str, Entry]:
@@ -194,7 +206,7 @@ def _entry_in(layer: tarfile.TarFile, member: tarfile.TarInfo, tree: Mapping[str
         return Entry(kind="link", target=member.linkname)
     if member.islnk():
         return tree[member.linkname.removeprefix("./").strip("/")]
-    if not member.isreg():
+    if not member.isreg() or member.issparse():
         return Entry(kind="other", mode=mode)
     digest = hashlib.sha256()
     stream = cast("Any", layer.extractfile(member))

@@ -23,7 +23,7 @@ from orchestrator.runs.plan import outlined_plan
 from orchestrator.runs.training import equal_training
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from orchestrator.data.fetch import Progress
@@ -55,8 +55,11 @@ class Estimate:
         "to run", "finished", or "data missing".
     seconds : tuple of float or None
         Least and most, from runs of these settings that were finished here before; None where nothing was timed.
+    training_s : float or None
+        Of training alone, where `seconds` is not known: from its first steps on this machine; 0 where nothing is
+        trained.
     memory_bytes : int
-        Of one job, as algorithm.yaml states for a few hundred frames.
+        Of one job, as such runs took here, else as algorithm.yaml states for a few hundred frames.
     disk_bytes : int or None
         Of predictions, logs and checkpoints; 0 for a finished run, None where the size of its movies is not known.
     """
@@ -67,6 +70,7 @@ class Estimate:
     jobs: tuple[str, ...]
     state: str
     seconds: tuple[float, float] | None = None
+    training_s: float | None = None
     memory_bytes: int = 0
     disk_bytes: int | None = 0
 
@@ -205,8 +209,13 @@ def _runs(
     return found, Attempt(experiment=experiment, runs=tuple(runs), reason="it has not run yet")
 
 
-def estimate_of(name: str, plan: Plan, past: Past, state: str) -> Estimate:
-    """Estimate what a plan needs, which is nothing where it is finished; it is timed by past runs."""
+def estimate_of(
+    name: str, plan: Plan, past: Past, state: str, timed: Callable[[Plan], float | None] = lambda _: None
+) -> Estimate:
+    """Estimate what a plan needs, which is nothing where it is finished.
+
+    It is timed by past runs; where there are none, `timed` may tell how long its training takes.
+    """
     estimate = Estimate(
         experiment=name,
         algorithm=plan.algorithm.full_name,
@@ -217,10 +226,13 @@ def estimate_of(name: str, plan: Plan, past: Past, state: str) -> Estimate:
     if state == FINISHED:
         return estimate
     taken = plan.trained is not None or equal_training(plan) is not None
+    seconds = past.seconds(plan, trains=not taken)
+    trains = plan.algorithm.needs_training and not taken
     return replace(
         estimate,
         jobs=tuple(job.folder.name for job in plan.jobs() if job.command != "train" or not taken),
-        seconds=past.seconds(plan, trains=not taken),
-        memory_bytes=plan.algorithm.memory_bytes,
+        seconds=seconds,
+        training_s=None if seconds is not None else timed(plan) if trains else 0.0,
+        memory_bytes=past.memory_bytes(plan) or plan.algorithm.memory_bytes,
         disk_bytes=plan.needed_bytes,
     )

@@ -26,7 +26,7 @@ from orchestrator.runs.record import record_of
 from orchestrator.runs.training import equal_training
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from contract.job import Job
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from orchestrator.engines import Engine
     from orchestrator.paths import RunFolder
     from orchestrator.runs.plan import Plan
+
+    Start = Callable[[Launch, Callable[[], None]], Exit]  # runs a job to its end and calls back all the while
 
 _MEMORY_SHARE = 0.9  # of the machine, where the user sets no limit: the machine itself must live on
 _LOG_TAIL_CHARACTERS = 4000
@@ -128,24 +130,18 @@ def execute(
         The class says how a job ended; everything written so far is kept, so the same command resumes.
     """
     began = time.time()
-    fresh = [folder for folder in (plan.folder.path, *plan.folder.path.parents) if not folder.exists()]
-    limit = memory_bytes or int(_MEMORY_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    with _nothing_left_when_refused(fresh), _held(plan, progress):
+    limit = _limit(memory_bytes)
+    with _at_work(plan, progress):
         there = finished(plan)
         if there is not None:  # another process made it while this one waited
             return there
-        try:
-            equal = equal_training(plan)
-            taken = plan.trained or equal
-            if taken is not None:
-                _adopt(taken, plan.folder)
-            results = {}
-            for job in plan.jobs():
-                results[job.folder.name] = _run_job(plan, job, engine, progress, limit, copies)
-        except errors.BadInput:
-            if fresh:
-                shutil.rmtree(plan.folder.path)
-            raise
+        equal = equal_training(plan)
+        taken = plan.trained or equal
+        if taken is not None:
+            _adopt(taken, plan.folder)
+        results = {}
+        for job in plan.jobs():
+            results[job.folder.name] = _run_job(plan, job, engine.run, progress, limit, copies)
         record = record_of(
             plan,
             engine,
@@ -156,6 +152,45 @@ def execute(
         )
         record = write_sealed(plan.folder.record, record)
     return Outcome(run=Run(folder=plan.folder, record=record), reused=False)
+
+
+def begin_training(
+    plan: Plan, engine: Engine, progress: Progress, end: Callable[[], None], memory_bytes: int | None = None
+) -> None:
+    """Run the training of a plan until it ends or `end`, which is called all the time, raises.
+
+    Raises
+    ------
+    CalmError
+        As `execute`; everything written so far is kept.
+    """
+
+    def run(launch: Launch, watch: Callable[[], None]) -> Exit:
+        def both() -> None:
+            watch()
+            end()
+
+        return engine.run(launch, both)
+
+    with _at_work(plan, progress):
+        _run_job(plan, plan.job("train"), run, progress, _limit(memory_bytes), None)
+
+
+def _limit(memory_bytes: int | None) -> int:
+    return memory_bytes or int(_MEMORY_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+@contextmanager
+def _at_work(plan: Plan, progress: Progress) -> Iterator[None]:
+    """Hold the folder of a run; where the run is refused, nothing is left that was not there before."""
+    fresh = [folder for folder in (plan.folder.path, *plan.folder.path.parents) if not folder.exists()]
+    with _nothing_left_when_refused(fresh), _held(plan, progress):
+        try:
+            yield
+        except errors.BadInput:
+            if fresh:
+                shutil.rmtree(plan.folder.path)
+            raise
 
 
 def _adopt(trained: Run, folder: RunFolder) -> None:
@@ -185,7 +220,7 @@ def _other(path: Path) -> str:
 
 
 def _run_job(  # noqa: PLR0913, PLR0917 - what, where, who is told, within which bounds
-    plan: Plan, job: Job, engine: Engine, progress: Progress, limit: int, copies: Path | None
+    plan: Plan, job: Job, run: Start, progress: Progress, limit: int, copies: Path | None
 ) -> Result:
     """Return the result of a job that has ended well, now or before."""
     done = _result(job)
@@ -193,10 +228,10 @@ def _run_job(  # noqa: PLR0913, PLR0917 - what, where, who is told, within which
         _check_made(job, done)
         return done
     with near(job, copies) as given:
-        return _started(plan, given, engine, progress, limit)
+        return _started(plan, given, run, progress, limit)
 
 
-def _started(plan: Plan, job: Job, engine: Engine, progress: Progress, limit: int) -> Result:
+def _started(plan: Plan, job: Job, run: Start, progress: Progress, limit: int) -> Result:
     job.folder.mkdir(parents=True, exist_ok=True)
     for name in (_RESULT, "events.jsonl"):
         (job.folder / name).unlink(missing_ok=True)
@@ -204,7 +239,7 @@ def _started(plan: Plan, job: Job, engine: Engine, progress: Progress, limit: in
     tail = Tail(job.folder / "events.jsonl", progress)
     progress.begin(f"{plan.algorithm.name}: {job.folder.name}")
     try:
-        ended = engine.run(_launch(plan, job, limit), tail.read)
+        ended = run(_launch(plan, job, limit), tail.read)
     except KeyboardInterrupt as error:
         message = f"{plan.folder.path}: stopped by the user"
         raise errors.Interrupted(message, "The same command goes on where this one stopped.") from error

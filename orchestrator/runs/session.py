@@ -12,9 +12,10 @@ from orchestrator.domain import SYSTEM
 from orchestrator.engines import chosen_engine
 from orchestrator.engines.hardware import check_device
 from orchestrator.engines.image import check_caches, image_of, prepare
-from orchestrator.errors import BadInput
+from orchestrator.errors import BadInput, CalmError, Interrupted
 from orchestrator.runs.execute import execute, finished
 from orchestrator.runs.needs import check_disk, check_writable
+from orchestrator.runs.pace import training_seconds
 from orchestrator.runs.plan import Plan, make_plan
 from orchestrator.runs.settings import settings_of
 
@@ -140,6 +141,20 @@ class Session:
         if outcome is None:
             outcome = execute(plan, self._engine_for(plan), self.progress, self.memory_bytes, self.copies)
         return outcome
+
+    def training_seconds(self, plan: Plan) -> float | None:
+        """Time the first steps of a training, which goes on from there when the plan is run; None where it cannot be.
+
+        Why it cannot be is told when the plan is run.
+        """
+        self.say(f"Timing the first steps of {plan.algorithm.full_name}; its training goes on from there.")
+        make_stacks(plan.source.recordings.values(), self.say)
+        try:
+            return training_seconds(plan, self._engine_for(plan), self.memory_bytes)
+        except Interrupted:
+            raise
+        except CalmError:
+            return None
 
     def _engine_for(self, plan: Plan) -> Engine:
         """Return the engine of a plan, with the image built, and refuse a path that it cannot hand in."""

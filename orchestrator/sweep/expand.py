@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 _HINT = "docs/clusters.md describes the file."
 _PRESET = "default"
 _NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
+_TITLE = 100  # characters of the name of a movie; logs and statuses are files named after the task
+_MOST_TASKS = 100_000
 _DIGITS = 8  # of the digest that tells tasks of one name apart
 
 
@@ -48,7 +51,18 @@ def read_sweep_file(path: Path) -> SweepFile:
                 f"{path}: at parts[{index}]: expected experiments, or algorithms with datasets or inputs, got less"
             )
             raise BadInput(message, _HINT)
+        _check_count(path, index, part)
     return file
+
+
+def _check_count(path: Path, index: int, part: Part) -> None:
+    """Refuse a part whose product is of a size that nobody means, before it fills the memory."""
+    lists = (part.algorithms or part.experiments, part.datasets or part.inputs or ("",), part.seeds)
+    values = (value for value in part.params.values() if isinstance(value, tuple))
+    count = math.prod(len(one) for one in (*lists, *values))
+    if count > _MOST_TASKS:
+        message = f"{path}: at parts[{index}]: expected at most {_MOST_TASKS} runs, got a product of {count}"
+        raise BadInput(message, "List fewer values, or write several files.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,5 +204,5 @@ def _task(  # noqa: PLR0913, PLR0917 - all that tells tasks apart
         output_dtype=settings.output_dtype,
         wishes=Wishes(),
     )
-    words = algorithm.folder_name, place.title, settings.preset, str(settings.seed), digest_of(task)[:_DIGITS]
+    words = algorithm.folder_name, place.title[:_TITLE], settings.preset, str(settings.seed), digest_of(task)[:_DIGITS]
     return structs.replace(task, name=_NO_NAME.sub("_", "-".join(words)), wishes=wishes)

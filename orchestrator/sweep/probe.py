@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from orchestrator.algorithms import algorithm_named
 from orchestrator.engines import engine_named
 from orchestrator.engines.hardware import check_device
+from orchestrator.engines.sif import sif_path
 from orchestrator.errors import CalmError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def _image(task: Task, session: Session) -> Iterator[str]:
         if name != "auto" and found is None:
             yield f"{task.algorithm}: expected its image on engine {name} here, got none; is CALM_HOME shared?"
         if name == "apptainer" and found is not None:
-            with Path(found).open("rb") as stream:
+            with sif_path(session.layout.sifs, image).open("rb") as stream:
                 stream.read(_READ_BYTES)
     except CalmError as error:
         yield f"{task.algorithm}: {error.message}"

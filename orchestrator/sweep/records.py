@@ -27,6 +27,7 @@ State = Literal[
 OVER: frozenset[State] = frozenset({"finished", "cancelled", "did not converge", "failed"})
 PROBE = "probe"
 
+TaskName = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,200}$")]  # files are named after it
 Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 Few = Annotated[int, Meta(ge=0, le=10**6)]
 AtLeastOne = Annotated[int, Meta(ge=1, le=10**6)]
@@ -81,14 +82,14 @@ class SweepFile(Document, frozen=True, kw_only=True):
 class PriorOf(Document, frozen=True, kw_only=True):
     """The task whose predictions another one needs, and of which splits."""
 
-    task: Name
+    task: TaskName
     splits: tuple[str, ...]
 
 
 class Task(Document, frozen=True, kw_only=True):
     """One run of a sweep, as a compute node is told of it."""
 
-    name: Name
+    name: TaskName
     algorithm: Name
     dataset: str | None
     inputs: tuple[Path, ...]
@@ -182,7 +183,7 @@ class Attempt(Document, frozen=True, kw_only=True):
 class Status(Document, frozen=True, kw_only=True):
     """status/TASK.json: every attempt so far, the last one being the present."""
 
-    task: Name
+    task: TaskName
     attempts: tuple[Attempt, ...]
 
 

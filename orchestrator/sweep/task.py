@@ -80,8 +80,16 @@ def read_sweep(folder: SweepFolder) -> Sweep:
 
 
 def run_task(work: Work, name: str, resources: Resources) -> State:
-    """Make the run of a task, score it, and write down how it ended; never raises what a task can end by."""
+    """Make the run of a task, score it, and write down how it ended; never raises what a task can end by.
+
+    Raises
+    ------
+    BadInput
+        When the sweep has no task of that name; nothing is written then.
+    """
     sweep = read_sweep(work.folder)
+    if name != PROBE:
+        _entry(work.folder, sweep, name)
     statuses = Statuses(work.folder)
     job = next((os.environ[one] for one in _JOB_NUMBERS if one in os.environ), "")
     guard = Guard(_end_s(sweep, job, resources), (resources.memory_mb - _WORKFLOW_MB) * 2**20)
@@ -92,7 +100,7 @@ def run_task(work: Work, name: str, resources: Resources) -> State:
             if name == PROBE:
                 _look(sweep, work.session)
             else:
-                _make(work, _entry(sweep, name).task, _Noted(work.session.progress, statuses, name))
+                _make(work, _entry(work.folder, sweep, name).task, _Noted(work.session.progress, statuses, name))
     except BaseException as error:
         state, reason = _ending(error, guard)
         statuses.change(name, state=state, reason=reason, ended_s=time.time())
@@ -103,8 +111,12 @@ def run_task(work: Work, name: str, resources: Resources) -> State:
     return "finished"
 
 
-def _entry(sweep: Sweep, name: str) -> Entry:
-    return next(one for one in sweep.entries if one.task.name == name)
+def _entry(folder: SweepFolder, sweep: Sweep, name: str) -> Entry:
+    found = next((one for one in sweep.entries if one.task.name == name), None)
+    if found is None:
+        message = f"{folder.record}: expected a task {name} in the sweep, got {len(sweep.entries)} others"
+        raise errors.BadInput(message, "`calm status SWEEP` names the tasks; `calm sweep FILE` writes them down again.")
+    return found
 
 
 def _look(sweep: Sweep, session: Session) -> None:
@@ -145,7 +157,7 @@ def _make(work: Work, task: Task, noted: _Noted) -> None:
 
 def _finished_run(folder: SweepFolder, name: str) -> Run:
     """Return the run of another task of the sweep."""
-    entry = _entry(read_sweep(folder), name)
+    entry = _entry(folder, read_sweep(folder), name)
     attempts = Statuses(folder).of(name)
     path = attempts[-1].run if attempts and attempts[-1].run else entry.run
     if path is None:

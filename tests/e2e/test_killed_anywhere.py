@@ -72,7 +72,7 @@ class Place:
     def reset(self, how):
         """Delete runs, and on occasion the environments, or the wheels, too."""
         shutil.rmtree(self.outputs, ignore_errors=True)
-        for part in {"runs": (), "environments": ("envs", "contexts"), "everything": ("",)}[how]:
+        for part in {"runs": (), "environments": ("environments", "contexts"), "everything": ("",)}[how]:
             shutil.rmtree(self.home / part, ignore_errors=True)
 
 

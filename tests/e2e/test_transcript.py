@@ -1,4 +1,4 @@
-"""Every command of docs/own-movie.md, in its order, on a real movie; with preset smoke, which takes seconds."""
+"""Every command of docs/own-movie.md, in its order, on cuts of real movies; with preset smoke, which takes seconds."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import tifffile
 
 ROOT = Path(__file__).parents[2]
+FRAMES = 96
 BLOCKS = re.compile(r"^```sh\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
@@ -21,14 +23,19 @@ def _program(path, text):
     path.chmod(0o755)
 
 
+def _cut(movie, path):
+    """Write the first frames of a movie."""
+    tifffile.imwrite(path, tifffile.imread(movie)[:FRAMES])
+
+
 @pytest.fixture
 def desk(tmp_path, real_movie):
     """Return a folder with the files that the page names, and programs `calm` and `xdg-open`."""
-    shutil.copyfile(real_movie("ca2p_neurofinder_test.tif"), tmp_path / "movie.tif")
+    _cut(real_movie("ca2p_neurofinder_test.tif"), tmp_path / "movie.tif")
     shutil.copyfile(real_movie("ca2p_neurofinder_test_regions.json"), tmp_path / "regions.json")
-    shutil.copyfile(real_movie("ca2p_thunder_mouse.tif"), tmp_path / "other.tif")
     (tmp_path / "recordings").mkdir()
-    shutil.copyfile(real_movie("ca2p_thunder_mouse.tif"), tmp_path / "recordings" / "day1.tif")
+    for name in ("other.tif", "recordings/day1.tif"):
+        _cut(real_movie("ca2p_thunder_mouse.tif"), tmp_path / name)
     (tmp_path / "bin").mkdir()
     on_venv = 'case "$1" in denoise|predict|compare) set -- "$@" --engine venv;; esac'  # what there is everywhere
     start = f'exec {sys.executable} -c "from orchestrator.cli import main; main()" "$@"'
@@ -38,7 +45,6 @@ def desk(tmp_path, real_movie):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("CALM_TRANSCRIPT" not in os.environ, reason="takes minutes; CALM_TRANSCRIPT=1 runs it")
 @pytest.mark.timeout(900)
 def test_the_way_from_a_movie_to_a_figure_works_as_it_is_printed(desk):
     commands = "\n".join(BLOCKS.findall((ROOT / "docs" / "own-movie.md").read_text("utf-8")))
@@ -57,7 +63,9 @@ def test_the_way_from_a_movie_to_a_figure_works_as_it_is_printed(desk):
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "May I believe movie.tif" in (desk / "opened.html").read_text("utf-8")
+    page = (desk / "opened.html").read_text("utf-8")
+    assert "May I believe movie.tif" in page
+    assert "The most active of 34 regions of regions.json" in page
     with (desk / "traces.csv").open() as stream:
         regions = {row["region"] for row in csv.DictReader(stream)}
     assert len(regions) == 1 + 34

@@ -23,6 +23,7 @@ from orchestrator.engines.image import image_of
 from orchestrator.engines.sif import Sidecar, find_sif, sif_path
 from orchestrator.errors import BadInput
 from orchestrator.paths import layout
+from orchestrator.scratch import sweep
 
 
 @pytest.fixture
@@ -239,3 +240,14 @@ def test_a_wheel_changed_together_with_record_locks_and_list_is_refused_by_verif
     with pytest.raises(BadInput, match=r"tifffile-.*whl: altered"):
         load(bundle, there, lambda _: None)
     assert not there.wheels.exists()
+
+
+def test_what_a_packing_or_loading_left_that_was_killed_is_deleted_by_the_next_one(here, tmp_path):
+    place = tmp_path / "stick"
+    for folder in (place, here.home, here.wheels, here.data):
+        (folder / "calm-scratch-0" / "bundle").mkdir(parents=True)
+        (folder / "calm-scratch-0.lock").touch()
+    sweep(here.caches)
+    create(place / "bundle", CONTENTS, here, lambda _: None)
+    assert [path.name for path in place.iterdir()] == ["bundle"]
+    assert not list(tmp_path.rglob("calm-scratch-*"))

@@ -5,7 +5,6 @@ Exit code 2, one sentence with the path of the document, a hint, no traceback, a
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from contextlib import closing
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from damages import DAMAGES
 
 from contract.events import Events
 from contract.figures import Curve, Figure, write_figures
@@ -49,6 +49,20 @@ datasets:
       - {path: noisy.tif, split: train, role: noisy, shape: [12, 24, 26], dtype: uint16}
       - {path: target.tif, split: train, role: target, shape: [12, 24, 26]}
       - {path: truth.npz, split: train, role: truth}
+    targets:
+      - {find: noisy, replace: target}
+  drawn:
+    title: Drawn
+    summary: A movie whose regions somebody drew
+    access: restricted
+    instructions: Ask for it.
+    licence: CC0
+    folder: drawn
+    axes: TYX
+    files:
+      - {path: noisy.tif, split: train, role: noisy}
+      - {path: target.tif, split: train, role: target}
+      - {path: labels.tif, split: train, role: truth}
     targets:
       - {find: noisy, replace: target}
 """
@@ -90,6 +104,7 @@ TABLE = {
     "manifest.lock.json": DATA,
     "data/own/truth.npz": {"run": RUN["run"]},
     "data/own/target.tif": {"run": RUN["run"]},
+    "data/drawn/labels.tif": {"run": ("run", "mean", "--data", "drawn")},
     "data/own/noisy.tif": {"run": RUN["run"]},
     "containers/mean/algorithm.yaml": {
         "list": ("list", "mean"),
@@ -104,6 +119,7 @@ TABLE = {
 # Damages after which a document is as good as before, though it says something else; nothing may break then.
 STILL_GOOD = {
     "unfinished/train/result.json": ("digits swapped",),
+    "data/drawn/labels.tif": ("extra field", "digits swapped"),
     "manifest.yaml": ("digits swapped",),
     "manifest.lock.json": ("{}", "missing field", "digits swapped"),
     "containers/mean/algorithm.yaml": ("wrong type", "huge number", "digits swapped"),
@@ -197,6 +213,8 @@ def _write_data(world):
     tifffile.imwrite(world / "data" / "own" / "target.tif", clean.astype(np.float32))
     np.savez(world / "data" / "own" / "truth.npz", labels=labels, spikes=spikes)
     shutil.copy(world / "data" / "own" / "noisy.tif", world / "movie.tif")
+    shutil.copytree(world / "data" / "own", world / "data" / "drawn", ignore=shutil.ignore_patterns("*.npz"))
+    tifffile.imwrite(world / "data" / "drawn" / "labels.tif", labels)
     (world / "manifest.yaml").write_text(MANIFEST)
     files = {
         path.name: {"bytes": path.stat().st_size, "checksum": f"sha256:{sha256(path)}"}
@@ -256,53 +274,6 @@ def _code(*arguments):
     with pytest.raises(SystemExit) as ended:
         main([str(one) for one in arguments])
     return ended.value.code
-
-
-def _without_a_field(path):
-    if path.suffix == ".json":
-        document = json.loads(path.read_text())
-        document.pop(min(document)) if isinstance(document, dict) else document[0].pop("title")
-        path.write_text(json.dumps(document))
-    elif path.suffix in TEXTS:
-        lines = path.read_text().splitlines()
-        path.write_text("\n".join(line for line in lines if not line.lstrip().startswith(("title:", "filename"))))
-    else:
-        path.write_bytes(path.read_bytes()[:-1000])
-
-
-def _with_a_field(path):
-    if path.suffix == ".json":
-        document = json.loads(path.read_text())
-        document = document | {"more": 1} if isinstance(document, dict) else [*document, {"more": 1}]
-        path.write_text(json.dumps(document))
-    else:
-        path.write_bytes(path.read_bytes() + b"\nmore: 1, 2, 3, 4\n")
-
-
-def _digits_swapped(path):
-    """Swap the first two different digits that stand side by side; in a binary file, two bytes in the middle."""
-    data = path.read_bytes()
-    pairs = re.compile(rb"[1-9]{2}").finditer(data) if path.suffix in (*TEXTS, ".json") else ()
-    pair = next((one.span() for one in pairs if one[0][:1] != one[0][1:]), None)
-    if pair is None:
-        middle = len(data) // 2
-        pair = next((at, at + 2) for at in range(middle, len(data)) if data[at] != data[at + 1])
-    path.write_bytes(data[: pair[0]] + data[pair[0] : pair[1]][::-1] + data[pair[1] :])
-
-
-TEXTS = (".csv", ".yaml")
-DAMAGES = {
-    "empty": lambda path: path.write_bytes(b""),
-    "truncated": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
-    "[]": lambda path: path.write_text("[]"),
-    "{}": lambda path: path.write_text("{}"),
-    "wrong type": lambda path: path.write_bytes(re.sub(rb"\d+", b'"x"', path.read_bytes(), count=1) + b" "),
-    "wrong encoding": lambda path: path.write_bytes(b"\xff\xfe" + path.read_bytes()),
-    "huge number": lambda path: path.write_bytes(re.sub(rb"\d+", b"9" * 400, path.read_bytes(), count=1)),
-    "missing field": _without_a_field,
-    "extra field": _with_a_field,
-    "digits swapped": _digits_swapped,
-}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,21 @@ import pytest
 
 from orchestrator.cli import main
 
-SLOW_TO_IMPORT = {"docker", "imagecodecs", "jinja2", "numpy", "pooch", "requests", "scipy", "tifffile", "yaml"}
+SLOW_TO_IMPORT = {
+    "docker",
+    "hashlib",
+    "imagecodecs",
+    "jinja2",
+    "json",
+    "logging",
+    "msgspec",
+    "numpy",
+    "pooch",
+    "requests",
+    "scipy",
+    "tifffile",
+    "yaml",
+}
 
 
 def _commands(command, *path):

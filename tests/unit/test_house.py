@@ -14,6 +14,8 @@ GROUND = {
     "domain",
     "errors",
     "experiments",
+    "foreign",
+    "origin",
     "paths",
     "records",
     "regions",

@@ -23,6 +23,7 @@ from orchestrator.engines.sif import Sidecar, make_sif, sif_path, start_in
 from orchestrator.engines.tree import Entry, differences, read_archive, read_folder
 from orchestrator.errors import AlgorithmFailed, BadInput, EngineFailed
 from orchestrator.paths import layout
+from orchestrator.scratch import sweep
 
 SUM = {text: hashlib.sha256(text.encode()).hexdigest() for text in ("one", "two")}
 # Printed by `apptainer sif list` (1.4.5) for an image with a definition, two JSON parts and the file system.
@@ -258,19 +259,20 @@ def _never(_):
     pytest.fail("a finished SIF was made again")
 
 
-def test_what_a_killed_conversion_left_is_deleted_by_the_next_one(where):
+def test_what_a_killed_conversion_left_is_deleted_by_the_next_command(where):
     """Gigabytes for a CUDA image: the archive, and the unpacked content with folders that the image makes read-only."""
-    left = where.sifs / f".part-{sif_path(where.sifs, IMAGE).stem}"
-    (left / ".content-1" / "opt").mkdir(parents=True)
-    (left / ".content-1" / "opt" / "run").touch()
-    (left / ".content-1" / "opt").chmod(0o555)
+    left = where.sifs / "calm-scratch-0"
+    (left / "calm-scratch-1" / "opt").mkdir(parents=True)
+    (left / "calm-scratch-1" / "opt" / "run").touch()
+    (left / "calm-scratch-1" / "opt").chmod(0o555)
+    (where.sifs / "calm-scratch-0.lock").touch()
+    sweep(where.caches)
+    assert list(where.sifs.iterdir()) == []
 
-    def archive(folder):
-        assert list(folder.iterdir()) == []
-        return folder / "image.tar"  # which is not there
 
+def test_a_conversion_that_is_refused_leaves_nothing(where):
     with pytest.raises(BadInput, match="expected an archive"):
-        make_sif(where, IMAGE, archive, _quiet)
+        make_sif(where, IMAGE, lambda folder: folder / "image.tar", _quiet)
     assert _left(where) == [".lock"]
 
 

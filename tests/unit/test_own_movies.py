@@ -10,11 +10,12 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from command import Calm
+from command import Calm, CalmHere
 
 from orchestrator.cli.work import Work, run_works
 from orchestrator.errors import BadInput
 
+FRAMES = np.random.default_rng(0).poisson(100, (20, 32, 40)).astype(np.uint16)
 ENGINE = ("--engine", "venv", "--threads", 1)
 
 
@@ -22,6 +23,12 @@ ENGINE = ("--engine", "venv", "--threads", 1)
 def calm(tmp_path):
     """Return the command as a process of its own, with outputs and data of its own."""
     return Calm(outputs=tmp_path / "outputs", data=tmp_path / "data")
+
+
+@pytest.fixture
+def here(tmp_path):
+    """Return the command in this process, for what starts no job."""
+    return CalmHere(outputs=tmp_path / "outputs", data=tmp_path / "data")
 
 
 @pytest.fixture
@@ -63,11 +70,11 @@ def test_denoise_writes_its_own_file_again_and_refuses_one_that_was_changed(calm
     assert target.read_bytes() == first
 
 
-def test_denoise_never_writes_over_the_movie_itself(calm, movie):
+def test_denoise_never_writes_over_the_movie_itself(here, movie):
     before = movie.read_bytes()
-    assert calm("denoise", movie, "--algorithm", "mean", "-o", movie.parent, *ENGINE).returncode == 2
+    assert here("denoise", movie, "--algorithm", "mean", "-o", movie.parent, *ENGINE).returncode == 2
     assert movie.read_bytes() == before
-    assert not calm.outputs.exists()
+    assert not here.outputs.exists()
 
 
 @pytest.mark.parametrize(
@@ -78,11 +85,11 @@ def test_denoise_never_writes_over_the_movie_itself(calm, movie):
         ("movie.tif/denoised.tif", "got the file"),
     ],
 )
-def test_denoise_refuses_an_output_that_is_no_place_for_a_movie_before_it_starts(calm, movie, output, told):
-    done = calm("denoise", movie, "--algorithm", "mean", "-o", movie.parent / output, *ENGINE)
+def test_denoise_refuses_an_output_that_is_no_place_for_a_movie_before_it_starts(here, movie, output, told):
+    done = here("denoise", movie, "--algorithm", "mean", "-o", movie.parent / output, *ENGINE)
     assert done.returncode == 2
     assert told in done.stderr
-    assert not calm.outputs.exists()
+    assert not here.outputs.exists()
 
 
 def test_every_movie_gets_a_run_and_a_line_in_one_table(calm, folder, tmp_path):
@@ -105,8 +112,8 @@ def test_movies_together_are_one_run(calm, folder, tmp_path):
     assert {path.name for path in (run / "predictions" / "train").iterdir()} == {"a.tif", "b.tiff"}
 
 
-def test_a_file_for_several_movies_is_refused(calm, folder, tmp_path):
-    done = calm("denoise", folder / "a.tif", folder / "b.tiff", "-o", tmp_path / "one.tif", *ENGINE)
+def test_a_file_for_several_movies_is_refused(here, folder, tmp_path):
+    done = here("denoise", folder / "a.tif", folder / "b.tiff", "-o", tmp_path / "one.tif", *ENGINE)
     assert (done.returncode, "-o: expected a folder for 2 movies" in done.stderr) == (2, True)
 
 
@@ -146,11 +153,29 @@ def test_a_run_that_fails_leaves_the_others_alone():
         return SimpleNamespace(run=plan.experiment)
 
     plans = [SimpleNamespace(experiment=name) for name in ("short", "long")]
-    works = [Work(source=None, plans=(plan,), label="", targets={}) for plan in plans]
+    source = SimpleNamespace(movies=())
+    works = [Work(source=source, plans=(plan,), label="one", targets={}) for plan in plans]
     done = list(run_works(works, SimpleNamespace(run=run)))
     assert [(one.run, one.error and one.error.message) for one in done] == [(None, "too short"), ("long", None)]
     with pytest.raises(BadInput):  # alone, it is the error of the command
         list(run_works(works[:1], SimpleNamespace(run=run)))
+
+
+def test_of_several_movies_one_that_is_none_and_one_whose_run_fails_are_a_line_each(calm, folder, tmp_path):
+    (folder / "c.tif").write_text("no movie")
+    calm.outputs.mkdir()
+    (calm.outputs / "identity-b-default").write_text("in the way of the run")
+    done = calm("denoise", folder, "--algorithm", "identity", "-o", tmp_path / "denoised", *ENGINE)
+    assert done.returncode == 2
+    assert "Warning: c.tif is left out: " in done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()[-4:]]
+    assert [line[0] for line in lines] == ["movie", "a.tif", "b.tiff", "c.tif"]
+    assert (lines[2][2], lines[3][1:]) == ("failed", ["left", "out"])
+    assert {path.name for path in (tmp_path / "denoised").iterdir()} == {"a.tif"}
+    reasons = done.stderr.splitlines()[-4:]
+    assert reasons[0].startswith("c.tif: ")
+    assert reasons[1].startswith("b.tiff, identity: ")
+    assert reasons[2] == "Error: 2 of 3 runs did not end well; the reasons are above"
 
 
 def test_a_folder_of_one_recording_is_joined_on_request_into_one_movie_named_like_the_folder(calm, tmp_path):
@@ -175,50 +200,82 @@ def test_a_folder_of_single_images_is_one_movie(calm, tmp_path):
     assert np.array_equal(tifffile.imread(tmp_path / "denoised.tif"), frames)
 
 
-@pytest.fixture
-def mean_run(calm, movie):
-    """Return a finished run of control mean, with identity beside it."""
-    done = calm("run", "mean", "--input", movie, "--frame-rate", 10, *ENGINE)
+@pytest.fixture(scope="module")
+def mean_run(tmp_path_factory):
+    """Return a finished run of control mean on FRAMES, with identity beside it."""
+    folder = tmp_path_factory.mktemp("mean")
+    tifffile.imwrite(folder / "movie.tif", FRAMES)
+    calm = Calm(outputs=folder / "outputs", data=folder / "data")
+    done = calm("run", "mean", "--input", folder / "movie.tif", "--frame-rate", 10, *ENGINE)
     assert done.returncode == 0, done.stderr
     return calm.run_folder("mean-movie-default")
 
 
-def _exported(calm, run, target):
-    done = calm("export", run, "--to", target)
+def _exported(here, run, target):
+    done = here("export", run, "--to", target)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == str(target)
     return target
 
 
-def test_every_export_opens_in_another_library_and_holds_what_the_movies_hold(calm, mean_run, movie, tmp_path):
-    frames = tifffile.imread(movie)
-    with _exported(calm, mean_run, tmp_path / "new" / "table.csv").open() as stream:
+def test_every_export_opens_in_another_library_and_holds_what_the_movies_hold(here, mean_run, tmp_path):
+    with _exported(here, mean_run, tmp_path / "new" / "table.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     scores = json.loads((mean_run / "scores.json").read_text())["splits"]["train"]
     found = {row["metric"]: float(row["mean"]) for row in rows if row["row"] == "mean"}
     assert found == {name: one["mean"] for name, one in scores.items() if one["mean"] is not None}
-    with _exported(calm, mean_run, tmp_path / "my-traces.csv").open() as stream:
+    with _exported(here, mean_run, tmp_path / "my-traces.csv").open() as stream:
         traces = [row for row in csv.DictReader(stream) if (row["region"], row["stack"]) == ("0", "noisy")]
-    assert [float(row["value"]) for row in traces] == pytest.approx(frames.mean(axis=(1, 2)))
+    assert [float(row["value"]) for row in traces] == pytest.approx(FRAMES.mean(axis=(1, 2)))
     assert [float(row["time_s"]) for row in traces[:3]] == pytest.approx([0.0, 0.1, 0.2])
-    figure = imagecodecs.png_decode(_exported(calm, mean_run, tmp_path / "figure.png").read_bytes())
-    assert figure.shape[1] >= 2 * frames.shape[2]
+    figure = imagecodecs.png_decode(_exported(here, mean_run, tmp_path / "figure.png").read_bytes())
+    assert figure.shape[1] >= 2 * FRAMES.shape[2]
     for name, decode in (("preview.gif", imagecodecs.gif_decode), ("preview.webp", imagecodecs.webp_decode)):
-        preview = _exported(calm, mean_run, tmp_path / name).read_bytes()
-        first, last = (decode(preview, index=index) for index in (0, len(frames) - 1))
+        preview = _exported(here, mean_run, tmp_path / name).read_bytes()
+        first, last = (decode(preview, index=index) for index in (0, len(FRAMES) - 1))
         assert (first.shape == last.shape, np.array_equal(first, last)) == (True, False)
 
 
-def test_traces_are_those_of_given_regions_with_their_names_and_relative_change(calm, mean_run, movie, tmp_path):
+def test_regions_given_once_are_where_page_traces_and_checks_look_from_then_on(calm, movie, tmp_path):
+    regions = tmp_path / "cells.json"
+    regions.write_text(json.dumps([{"id": "soma", "coordinates": [[3, 4], [3, 5], [4, 4]]}]))
+    done = calm(
+        *("denoise", movie, "--algorithm", "mean", "--regions", regions, "-o", tmp_path / "denoised.tif", *ENGINE)
+    )
+    assert done.returncode == 0, done.stderr
+    run = calm.run_folder("mean-movie-default")
+    page = (run / "report.html").read_text()
+    assert "The most active of 1 region of cells.json" in page
+    assert "Region soma, brightest in frame" in page
+    assert json.loads((run / "checks.json").read_text())["basis"]["regions"]
+    done = calm("export", run, "--to", tmp_path / "traces.csv")
+    assert "Regions: 1 region of cells.json.\n" in done.stderr
+    with (tmp_path / "traces.csv").open() as stream:
+        assert {row["name"] for row in csv.DictReader(stream)} == {"", "soma"}
+    regions.write_text(json.dumps([{"id": "glia", "coordinates": [[8, 8]]}] * 2))
+    assert calm("report", run, "--regions", regions).returncode == 0
+    assert "The most active of 2 regions of cells.json" in (run / "report.html").read_text()
+
+
+def test_regions_that_do_not_fit_the_movie_are_refused_before_anything_runs(here, movie, tmp_path):
+    regions = tmp_path / "cells.json"
+    regions.write_text(json.dumps([{"coordinates": [[500, 4]]}]))
+    done = here(
+        *("denoise", movie, "--algorithm", "mean", "--regions", regions, "-o", tmp_path / "denoised.tif", *ENGINE)
+    )
+    assert (done.returncode, "expected pixels (y, x) within 32 x 40" in done.stderr) == (2, True)
+    assert not here.outputs.exists()
+
+
+def test_traces_are_those_of_given_regions_with_their_names_and_relative_change(here, mean_run, tmp_path):
     regions = tmp_path / "regions.json"
     regions.write_text(json.dumps([{"id": "soma", "coordinates": [[3, 4], [3, 5], [4, 4]]}]))
     target = tmp_path / "traces.csv"
-    done = calm("export", mean_run, "--to", target, "--regions", regions, "--dff", 10)
+    done = here("export", mean_run, "--to", target, "--regions", regions, "--dff", 10)
     assert done.returncode == 0, done.stderr
     with target.open() as stream:
         rows = [row for row in csv.DictReader(stream) if (row["name"], row["stack"]) == ("soma", "noisy")]
-    frames = tifffile.imread(movie)
-    expected = np.mean([frames[:, 3, 4], frames[:, 3, 5], frames[:, 4, 4]], axis=0)
+    expected = np.mean([FRAMES[:, 3, 4], FRAMES[:, 3, 5], FRAMES[:, 4, 4]], axis=0)
     assert [float(row["value"]) for row in rows] == pytest.approx(expected)
     base = np.percentile(expected, 20)
     assert [float(row["dff"]) for row in rows] == pytest.approx((expected - base) / (base - 10))
@@ -226,30 +283,30 @@ def test_traces_are_those_of_given_regions_with_their_names_and_relative_change(
 
 
 @pytest.mark.parametrize("name", ["scores.csv", "figure.svg", "table"])
-def test_export_refuses_a_name_whose_format_it_does_not_know(calm, mean_run, tmp_path, name):
-    done = calm("export", mean_run, "--to", tmp_path / name)
+def test_export_refuses_a_name_whose_format_it_does_not_know(here, mean_run, tmp_path, name):
+    done = here("export", mean_run, "--to", tmp_path / name)
     assert done.returncode == 2
     assert f"--to: expected a name that ends in table.csv, traces.csv, .png, .gif, .webp, got {name}" in done.stderr
     assert not (tmp_path / name).exists()
 
 
-def test_export_without_a_form_or_a_file_says_what_to_give(calm, mean_run):
-    done = calm("export", mean_run)
+def test_export_without_a_form_or_a_file_says_what_to_give(here, mean_run):
+    done = here("export", mean_run)
     assert (done.returncode, "expected --form or --to, got neither" in done.stderr) == (2, True)
 
 
-def test_export_in_a_form_writes_to_the_run_or_to_a_folder(calm, mean_run, tmp_path):
+def test_export_in_a_form_writes_to_the_run_or_to_a_folder(here, mean_run, tmp_path):
     for option in ((), ("--to", tmp_path / "forms")):
-        done = calm("export", mean_run, "--form", "imagej", *option)
+        done = here("export", mean_run, "--form", "imagej", *option)
         assert done.returncode == 0, done.stderr
     written = (tmp_path / "forms" / "train" / "movie.tif").read_bytes()
     assert (mean_run / "exports" / "train" / "movie.tif").read_bytes() == written
 
 
-def test_export_leaves_a_file_of_somebody_else_alone(calm, mean_run, tmp_path):
+def test_export_leaves_a_file_of_somebody_else_alone(here, mean_run, tmp_path):
     foreign = tmp_path / "table.csv"
     foreign.write_text("mine\n")
-    done = calm("export", mean_run, "--to", foreign)
+    done = here("export", mean_run, "--to", foreign)
     assert (done.returncode, foreign.read_text()) == (2, "mine\n")
 
 

@@ -11,7 +11,8 @@ import roifile
 import tifffile
 
 from orchestrator.errors import BadInput
-from orchestrator.regions import read_regions
+from orchestrator.paths import RunFolder
+from orchestrator.regions import keep_regions, kept_regions, read_regions
 
 SHAPE = (10, 20, 30)
 SQUARE = [[y, x] for y in (4, 5, 6) for x in (10, 11, 12)]
@@ -91,7 +92,7 @@ def test_code_in_a_stat_file_is_refused_and_never_run(tmp_path):
         ("regions.json", b'[{"coordinates": [[0.5, 1]]}]', "expected whole numbers"),
         ("stat.npy", b"no array", "a file that cannot be read"),
         ("set.zip", b"no archive", "a file that cannot be read"),
-        ("labels.tif", b"no picture", "a file that cannot be read"),
+        ("labels.tif", b"no picture", "got one that cannot be read"),
     ],
 )
 def test_a_file_that_holds_no_regions_of_this_movie_is_refused(tmp_path, name, content, told):
@@ -99,3 +100,27 @@ def test_a_file_that_holds_no_regions_of_this_movie_is_refused(tmp_path, name, c
     with pytest.raises(BadInput) as caught:
         read_regions(tmp_path / name, SHAPE)
     assert told in caught.value.message
+
+
+def test_regions_of_one_name_are_told_apart_and_none_is_lost(tmp_path):
+    path = tmp_path / "regions.json"
+    path.write_text(json.dumps([{"id": "soma", "coordinates": one} for one in (SQUARE, CORNER)]))
+    assert read_regions(path, SHAPE).names == ("soma", "soma (2)")
+
+
+def test_regions_kept_with_a_run_are_the_regions_that_were_read(tmp_path):
+    folder = RunFolder(path=tmp_path)
+    assert kept_regions(folder) is None
+    given = read_regions(_imagej(tmp_path), SHAPE)
+    keep_regions(folder, given)
+    kept = kept_regions(folder)
+    assert (kept.origin, kept.names) == (given.origin, given.names)
+    assert [one.tolist() for one in kept.pixels] == [one.tolist() for one in given.pixels]
+
+
+def test_damaged_regions_of_a_run_are_named_with_what_to_do(tmp_path):
+    folder = RunFolder(path=tmp_path)
+    folder.regions.write_text('{"origin": "x", "regions": [{"name": "1", "pixels": [[1, 2, 3]]}]}')
+    with pytest.raises(BadInput, match=r"regions\.json") as told:
+        kept_regions(folder)
+    assert "give --regions again" in told.value.hint

@@ -96,6 +96,16 @@ def test_a_temporary_folder_without_an_owner_is_swept_and_other_files_stay(tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["calm-scratch-of-a-user"]
 
 
+def test_the_sweep_follows_no_link(tmp_path):
+    (tmp_path / "of-a-user").mkdir()
+    (tmp_path / "of-a-user" / "file").write_text("mine")
+    (tmp_path / "calm-scratch-0").symlink_to(tmp_path / "of-a-user")
+    (tmp_path / "calm-scratch-0.lock").touch()
+    (tmp_path / "calm-scratch-1.lock").symlink_to(tmp_path / "of-a-user" / "file")
+    sweep([tmp_path])
+    assert (tmp_path / "of-a-user" / "file").read_text() == "mine"
+
+
 # A module that every command loads, in whose place the test stops the command: while loading, reading options, working.
 PLACES = {
     "loading": "import orchestrator.errors as m; import os, signal; stop = lambda: os.kill(os.getpid(), {number})\n"

@@ -23,7 +23,7 @@ from orchestrator.sweep import conduct, executors, rounds
 from orchestrator.sweep.executors import LocalExecutor, SlurmExecutor
 from orchestrator.sweep.expand import read_sweep_file, tasks_of
 from orchestrator.sweep.plan import Planner
-from orchestrator.sweep.records import Attempt, Place, Resources, Sweep
+from orchestrator.sweep.records import Attempt, Entry, Place, Resources, Sweep
 from orchestrator.sweep.resources import Node, first_resources, next_resources
 from orchestrator.sweep.status import Statuses, counts_of, lines_of
 from orchestrator.sweep.task import held_gpus
@@ -59,6 +59,13 @@ def test_a_part_is_every_algorithm_on_every_movie_with_every_parameter_and_seed_
     assert len(_tasks(tmp_path, session, grid)) == 3 + 3
 
 
+def test_a_task_of_a_movie_with_a_long_name_can_name_files(tmp_path, session):
+    (*_, task) = _tasks(tmp_path, session, f"parts: [{{threads: 1, algorithms: [mean], inputs: [{'m' * 250}.tif]}}]")
+    record = Sweep(name="s", place=Place(engine="venv", executor="local"), entries=(Entry(task=task),))
+    write_record(tmp_path / f"{task.name}.json", record)
+    assert read_json(tmp_path / f"{task.name}.json", Sweep) == record
+
+
 def test_a_task_keeps_its_name_whatever_resources_it_is_given(tmp_path, session):
     text = "parts: [{threads: 1, algorithms: [mean], inputs: [a.tif], resources: {minutes: MINUTES}}]"
     names = {tuple(t.name for t in _tasks(tmp_path, session, text.replace("MINUTES", one))) for one in ("5", "50")}
@@ -82,6 +89,13 @@ def test_an_experiment_comes_after_the_one_whose_prediction_it_needs(tmp_path, s
         ("parts: [{algorithms: [mean], datasets: [demo]}]", "expected the field threads"),
         ("parts: [{threads: 1, algorithm: [mean]}]", "expected known fields only, got algorithm"),
         ("parts: []", "at parts"),
+        (
+            (
+                f"parts: [{{threads: 1, algorithms: [mean], datasets: [demo], params: {{window: {[3] * 400}}}, "
+                f"seeds: {[1] * 400}}}]"
+            ),
+            "at most 100000 runs, got a product of 160000",
+        ),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused_with_the_place_in_it(tmp_path, session, text, words):

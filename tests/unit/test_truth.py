@@ -12,6 +12,7 @@ import tifffile
 
 from contract.stacks import open_stack
 from evaluation.scores.activity import activity_of
+from orchestrator.data.checksums import Checksums
 from orchestrator.data.inspect import check_movies
 from orchestrator.domain import Movie
 from orchestrator.errors import BadInput
@@ -107,10 +108,28 @@ def test_a_truth_that_does_not_fit_is_refused_before_anything_runs(tmp_path, nam
         tifffile.imwrite(truth, LABELS[:-1])
     movie = _movie(tmp_path, np.copy, truth)
     with pytest.raises(BadInput, match=str(truth)):
-        check_movies("own", (movie,), {movie.noisy: RECORDING})
+        check_movies("own", (movie,), {movie.noisy: RECORDING}, Checksums(tmp_path / "checksums.json"))
 
 
 def test_a_target_of_one_grey_value_is_refused_before_anything_runs(tmp_path):
     movie = _movie(tmp_path, lambda noisy: np.full_like(noisy, 7))
     with pytest.raises(BadInput, match="expected a target with structure, got one grey value, 7"):
-        check_movies("own", (movie,), {movie.noisy: RECORDING})
+        check_movies("own", (movie,), {movie.noisy: RECORDING}, Checksums(tmp_path / "checksums.json"))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_target_with_values_that_are_no_numbers_is_refused_before_anything_runs(tmp_path, value):
+    def target(noisy):
+        frames = noisy.astype(np.float32)
+        frames[23, 4, 5] = value
+        return frames
+
+    movie = _movie(tmp_path, target)
+    for _ in range(2):  # the second time from memory
+        with pytest.raises(BadInput, match=r"target\.tif: expected finite values in a target, got .* in frame 23"):
+            check_movies("own", (movie,), {movie.noisy: RECORDING}, Checksums(tmp_path / "checksums.json"))
+
+
+def test_a_target_whose_first_half_is_constant_is_taken(tmp_path):
+    movie = _movie(tmp_path, lambda noisy: np.where(np.arange(30)[:, None, None] < 25, 7, noisy).astype(np.uint16))
+    check_movies("own", (movie,), {movie.noisy: RECORDING}, Checksums(tmp_path / "checksums.json"))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from orchestrator.data.readers import hdf5, ome_zarr, suite2p, tiff, video
 from orchestrator.data.readers.joined import JoinedPlanes, check_names, in_natural_order
 from orchestrator.errors import BadInput
+from orchestrator.foreign import AGAIN, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +46,8 @@ def open_planes(given: Path, choice: Choice) -> Planes:
         For whatever cannot be read; the hint says what to type.
     """
     reader = next((open_movie for is_of, open_movie in _READERS if is_of(given)), _open_tiff)
-    return reader(given, choice)
+    with reading(given, "a movie", AGAIN):
+        return reader(given, choice)
 
 
 def movie_files(given: Path) -> list[Path]:

@@ -12,6 +12,7 @@ from orchestrator.data.readers.extras import imported
 from orchestrator.data.readers.planes import Stored
 from orchestrator.data.recording import Part, Stated
 from orchestrator.errors import BadInput
+from orchestrator.foreign import AGAIN, reading
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +26,6 @@ _SERIES = ("TwoPhotonSeries", "OnePhotonSeries")
 _UM = {"m": 1e6, "meters": 1e6, "meter": 1e6, "um": 1.0, "micrometers": 1.0, "microns": 1.0, "mm": 1e3}
 _FRAME_AXES = 2
 _CACHE_BYTES = 64 * 2**20
-_AGAIN = "Copy the file again from its source and compare checksums."
 
 
 class Hdf5Planes:
@@ -53,7 +53,7 @@ class Hdf5Planes:
     def read(self, which: range) -> NDArray[np.generic]:
         """Read planes as an array of shape (n, Y, X)."""
         h5py = imported("h5py", "hdf5", self._path)
-        try:
+        with reading(self._path, f"frames from {which.start} of {self._name}", AGAIN):
             if self._file is None:
                 self._file = h5py.File(self._path, "r", rdcc_nbytes=_CACHE_BYTES)
             dataset = self._file[self._name]
@@ -63,9 +63,6 @@ class Hdf5Planes:
             else:
                 planes = [dataset[np.unravel_index(plane, leading)] for plane in which] if leading else [dataset[()]]
                 block = np.stack(planes)
-        except (OSError, RuntimeError, ValueError, KeyError) as error:
-            message = f"{self._path}: frames from {which.start} of {self._name} cannot be decoded ({error})"
-            raise BadInput(message, _AGAIN) from error
         block = block.transpose(0, 2, 1) if self._transposed else block
         return np.ascontiguousarray(block, self.stored.dtype)
 
@@ -100,16 +97,12 @@ def open_movie(path: Path, choice: Choice) -> Hdf5Planes:
         For a file that is no HDF5, holds no movie, or several; and for series whose pixels lie in other files.
     """
     h5py = imported("h5py", "hdf5", path)
-    try:
-        with h5py.File(path, "r") as file:
-            series = _series(file)
-            if series or "nwb_version" in file.attrs:
-                return _nwb(path, file, _chosen(path, series, choice))
-            found = [one.name for one in _datasets(file, h5py) if one.ndim > _FRAME_AXES]
-            return _plain(path, file[_linked(path, file, choice.inside) or _chosen(path, found, choice)])
-    except OSError as error:
-        message = f"{path}: expected an HDF5 file, got one that cannot be read ({error})"
-        raise BadInput(message, _AGAIN) from error
+    with reading(path, "an HDF5 file", AGAIN), h5py.File(path, "r") as file:
+        series = _series(file)
+        if series or "nwb_version" in file.attrs:
+            return _nwb(path, file, _chosen(path, series, choice))
+        found = [one.name for one in _datasets(file, h5py) if one.ndim > _FRAME_AXES]
+        return _plain(path, file[_linked(path, file, choice.inside) or _chosen(path, found, choice)])
 
 
 def _datasets(group: Any, h5py: Any) -> list[Any]:  # noqa: ANN401 - h5py has no types

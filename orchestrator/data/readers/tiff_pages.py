@@ -12,6 +12,7 @@ import tifffile
 
 from orchestrator.data.readers.spans import Spans
 from orchestrator.errors import BadInput
+from orchestrator.foreign import AGAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from orchestrator.data.readers.planes import Stored
 
 _OPEN_FILES = 8  # of a recording in thousands of files
-_AGAIN = "Copy the file again from its source and compare checksums."
 _HARMLESS = ("ImageJ series", "OME series", "shaped series", "ScanImage series", "MMStack", "NDTiff")  # counts
 
 
@@ -85,17 +85,17 @@ def reported(path: Path) -> Iterator[None]:
         raise
     except MemoryError as error:
         message = f"{path}: damaged TIFF: one page claims more pixels than memory holds"
-        raise BadInput(message, _AGAIN) from error
+        raise BadInput(message, AGAIN) from error
     except Exception as error:  # tifffile and codecs raise classes of their own on damaged files
         message = f"{path}: damaged, truncated or no TIFF, it cannot be read ({type(error).__name__}: {error})"
-        raise BadInput(message, _AGAIN) from error
+        raise BadInput(message, AGAIN) from error
     finally:
         logger.removeHandler(handler)
         logger.propagate = propagate
     damage = [text for text in lines if not any(word in text for word in _HARMLESS)]
     if damage:
         message = f"{path}: damaged or truncated TIFF ({damage[0]})"
-        raise BadInput(message, _AGAIN)
+        raise BadInput(message, AGAIN)
 
 
 def kind_of(page: Any) -> Kind:  # noqa: ANN401 - a TiffPage or TiffFrame
@@ -150,16 +150,16 @@ class TiffPlanes:
                 end_bytes = max((one + count for one, count in strips), default=0)
             if any(0 in strip for strip in strips):
                 message = f"{path}: page {index}: expected pixels in every strip, got one without bytes, read as black"
-                raise BadInput(message, _AGAIN)
+                raise BadInput(message, AGAIN)
             if end_bytes > size_bytes or not page.dataoffsets:
                 message = f"{path}: truncated: page {index} needs {end_bytes} bytes, the file has {size_bytes}"
-                raise BadInput(message, _AGAIN)
+                raise BadInput(message, AGAIN)
             spans.setdefault(path, Spans()).add(page)
         for path, known in spans.items():
             shared = known.overlap()
             if shared is not None:
                 message = f"{path}: damaged TIFF: byte {shared} belongs to the pixels of a page and to something else"
-                raise BadInput(message, _AGAIN)
+                raise BadInput(message, AGAIN)
 
     def close(self) -> None:
         """Close every file."""
@@ -233,12 +233,12 @@ class BlockPlanes:
         size_bytes = path.stat().st_size
         if end_bytes > size_bytes:
             message = f"{path}: truncated: its pixels need {end_bytes} bytes, the file has {size_bytes}"
-            raise BadInput(message, _AGAIN)
+            raise BadInput(message, AGAIN)
         for start, end in self._others:
             if start < end_bytes and self._offset_bytes < end:
                 message = f"{path}: damaged TIFF: byte {max(start, self._offset_bytes)} belongs to pixels and to "
                 message += "something else"
-                raise BadInput(message, _AGAIN)
+                raise BadInput(message, AGAIN)
 
     def close(self) -> None:
         """Do nothing: a map is closed after each read."""
@@ -253,6 +253,7 @@ def _check_file(path: Path) -> None:
     except OSError as error:
         message = f"{path}: expected a movie, got nothing ({error.strerror})"
         raise BadInput(message, "Check the path; patterns such as 'movie_*.tif' are written in quotes.") from error
-    if size_bytes == 0:
-        message = f"{path}: expected a movie, got an empty file"
-        raise BadInput(message, _AGAIN)
+    if size_bytes == 0 or not path.is_file():
+        got = "an empty file" if path.is_file() else "a device or a pipe"
+        message = f"{path}: expected a movie, got {got}"
+        raise BadInput(message, AGAIN)

@@ -11,6 +11,7 @@ from orchestrator.data.readers.extras import imported
 from orchestrator.data.readers.planes import Stored
 from orchestrator.data.recording import Part, Stated
 from orchestrator.errors import BadInput
+from orchestrator.foreign import AGAIN, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,6 @@ _BRIGHTNESS = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444
 _COLOURS = ("rgb24", "bgr24", "rgb0", "bgr0", "0rgb", "0bgr", "rgba", "bgra", "argb", "abgr", "gbrp", "pal8")
 _NO_COLOUR, _SLACK = 128, 8  # of the planes beside brightness; what a codec adds to a grey movie is less
 _AV_TICKS = 1_000_000  # of a duration, in a second
-_AGAIN = "Copy the file again from its source and compare checksums."
 
 
 class VideoPlanes:
@@ -58,7 +58,7 @@ class VideoPlanes:
             if self._frame is None:
                 count = self.stored.parts[0].planes
                 message = f"{self._path}: expected {count} frames, as it has packets, got {self._next - 1}"
-                raise BadInput(message, _AGAIN)
+                raise BadInput(message, AGAIN)
             block[index] = self._frame[..., channel]
         return block
 
@@ -74,13 +74,16 @@ class VideoPlanes:
 
     def _decoded(self) -> Iterator[NDArray[np.generic]]:
         av = imported("av", "video", self._path)
-        try:
+        with reading(self._path, "a video", AGAIN):
             self._container = av.open(str(self._path))
-            for frame in self._container.decode(video=0):
-                yield self._pixels(frame)
-        except (av.error.FFmpegError, ValueError, OSError) as error:
-            message = f"{self._path}: frame {self._next} cannot be decoded ({error})"
-            raise BadInput(message, _AGAIN) from error
+        frames = self._container.decode(video=0)
+        while True:
+            with reading(self._path, f"frame {self._next}", AGAIN):
+                frame = next(frames, None)
+                pixels = None if frame is None else self._pixels(frame)
+            if pixels is None:
+                return
+            yield pixels
 
     def _pixels(self, frame: Any) -> NDArray[np.generic]:  # noqa: ANN401 - av has no types
         """Return values as they are stored, of shape (Y, X, channels): grey or brightness, or red, green and blue."""
@@ -126,19 +129,13 @@ def open_movie(path: Path, _: Choice) -> VideoPlanes:
         For a file without video, one of a layout that is not known, and one whose brightness is mixed of colours.
     """
     av = imported("av", "video", path)
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video or container.format.name.endswith(("_pipe", "image2")):
-                message = f"{path}: expected a video, got {container.format.name}"
-                raise BadInput(message, "Give the movie itself.")
-            codec, layout = (
-                container.streams.video[0].codec_context.name,
-                container.streams.video[0].codec_context.pix_fmt or "",
-            )
-            stored = _stored(path, container, f"video ({codec})", _notes(path, codec, layout))
-    except (av.error.FFmpegError, OSError) as error:
-        message = f"{path}: expected a video, got one that cannot be read ({error})"
-        raise BadInput(message, _AGAIN) from error
+    with reading(path, "a video", AGAIN), av.open(str(path)) as container:
+        if not container.streams.video or container.format.name.endswith(("_pipe", "image2")):
+            message = f"{path}: expected a video, got {container.format.name}"
+            raise BadInput(message, "Give the movie itself.")
+        context = container.streams.video[0].codec_context
+        codec, layout = context.name, context.pix_fmt or ""
+        stored = _stored(path, container, f"video ({codec})", _notes(path, codec, layout))
     if layout not in {"gray", *_GREY_16, *_BRIGHTNESS, *_COLOURS}:
         message = f"{path}: expected a grey video, got one in colour ({layout})"
         raise BadInput(message, "Save one channel as a grey movie, for instance with Fiji as TIFF.")
@@ -165,7 +162,7 @@ def _stored(path: Path, container: Any, kind: str, notes: tuple[str, ...]) -> St
     doubt = None
     if counted > packets + 1:  # a duration is rounded
         message = f"{path}: expected {counted} frames, as its header counts, got {packets}"
-        doubt = BadInput(message, f"{_AGAIN[:-1]}; or --axes TYX takes the frames that are there.")
+        doubt = BadInput(message, f"{AGAIN[:-1]}; or --axes TYX takes the frames that are there.")
     return Stored(
         format=kind,
         parts=(Part(file=path, planes=packets),),

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import tifffile
 from run_records import JOB, write_run
 
+from contract.files import sha256
 from evaluation.checks.lights import Light, Topic
 from evaluation.checks.of_run import check_run, read_checks
-from evaluation.checks.words import SHAPES, lights_text
+from evaluation.checks.words import SHAPES, lights_text, reason
 from orchestrator.errors import BadInput
 from orchestrator.paths import RunFolder
+from orchestrator.regions import Regions, keep_regions
 
 MOVIE = "val/movie.tif"
+REGIONS = Regions(origin="1 region of cells.json", names=("soma",), pixels=(np.array([[9, 9], [9, 10]]),))
 
 
 @pytest.fixture
@@ -70,6 +74,16 @@ def test_a_changed_raw_movie_is_checked_again(run):
     assert run.folder.checks.stat().st_mtime_ns > before
 
 
+def test_a_run_that_is_given_regions_is_checked_again_once(run):
+    check_run(run)
+    keep_regions(run.folder, REGIONS)
+    check_run(run)
+    before = run.folder.checks.stat().st_mtime_ns
+    assert read_checks(run.folder).basis.regions == sha256(run.folder.regions)
+    check_run(run)
+    assert run.folder.checks.stat().st_mtime_ns == before
+
+
 def test_a_missing_raw_movie_is_named(run):
     run.record.movies[MOVIE].noisy.unlink()
     with pytest.raises(BadInput, match=r"movie\.tif: expected the file this run was made with"):
@@ -78,9 +92,15 @@ def test_a_missing_raw_movie_is_named(run):
 
 def test_a_damaged_document_is_told_in_one_sentence(run):
     check_run(run)
-    run.folder.checks.write_text('{"basis": {"version": 1}, "movies": []}')
+    run.folder.checks.write_text('{"basis": {"version": 2}, "movies": []}')
     with pytest.raises(BadInput, match=r"checks\.json"):
         check_run(run)
+
+
+def test_a_check_that_asks_yes_or_no_is_told_without_a_number(run):
+    checks = {check.name: check for check in check_run(run)[MOVIE].checks}
+    moves = replace(checks["moves"], value=0.0, sentence="The output stands still.")
+    assert reason(moves) == "The output stands still. (moves)"
 
 
 def test_every_light_is_said_in_words_and_by_a_shape_of_its_own(run):

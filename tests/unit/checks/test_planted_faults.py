@@ -119,6 +119,9 @@ def test_amplitudes_and_delays_come_out_as_planted():
     assert outcomes(verdict_of(planted.loss, scene))["transient height"][0] == pytest.approx(0.8, abs=0.02)
     assert outcomes(verdict_of(planted.clean, scene))["transient height"][0] == pytest.approx(1.0, abs=0.02)
     assert outcomes(verdict_of(planted.delay, scene))["delay"][0] == pytest.approx(1.0, abs=0.1)
+    assert outcomes(verdict_of(planted.offset, scene))["offset"][0] == pytest.approx(
+        1.0, abs=0.2
+    )  # brighter is above 0
 
 
 def test_whole_grey_levels_of_a_movie_with_five_are_doubted():

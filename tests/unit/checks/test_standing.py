@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, uniform_filter1d
 
-from evaluation.checks.standing import curve_of, patch_traces, places_of, standing
+from evaluation.checks.places import find_places
+from evaluation.checks.standing import curve_of, patch_traces, standing
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +27,16 @@ def scene():
         footprint = gaussian_filter(footprint, 2.5)
         clean += np.convolve(spikes, kernel)[:frames, None, None] * footprint * (60 / footprint.max())
     noisy = (clean + rng.normal(0, 20, clean.shape)).astype(np.float32)
-    places = places_of(noisy, np.array(cells))
+    places = find_places(noisy, noisy, np.array(cells))
     return SimpleNamespace(clean=clean, noisy=noisy, places=places, raw=patch_traces(noisy, places))
+
+
+def test_patches_of_given_regions_fit_into_the_frame_and_quiet_ones_keep_away_from_them(scene):
+    found = find_places(scene.noisy, scene.noisy, np.array([(0, 0), (48, 48), (52, 50)]))
+    margin = found.side // 2
+    assert found.active.tolist() == [[margin, margin], [48, 48], [52, 50]]
+    apart = np.abs(found.quiet[:, None] - found.active[None]).max(axis=2)
+    assert apart.min() > found.side
 
 
 def _standing(scene, movie):

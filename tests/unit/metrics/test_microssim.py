@@ -87,12 +87,6 @@ def test_the_cast_is_applied_before_the_fit(movies):
     assert fit_microssim(target, noisy, every=2, cast=as_study_uint16) == expected
 
 
-def test_a_constant_target_is_refused(movies):
-    _, noisy = movies()
-    with pytest.raises(ValueError, match="expected a target with structure"):
-        fit_microssim(np.ones_like(noisy), noisy, every=1, cast=None)
-
-
 def test_movies_of_different_length_are_refused(movies):
     target, noisy = movies()
     with pytest.raises(ValueError, match="equal length above 0"):

@@ -84,5 +84,5 @@ def test_a_table_that_is_not_one_of_the_study_is_refused_with_the_place(tmp_path
 
 
 def test_a_missing_table_is_refused(tmp_path):
-    with pytest.raises(BadInput, match="expected a readable CSV table"):
+    with pytest.raises(BadInput, match="expected a file that can be read"):
         read_published(tmp_path / "none.csv")

@@ -1,0 +1,1 @@
+"""Opens runs of calm in napari."""
