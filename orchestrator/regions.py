@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import zipfile
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from contract.stacks import open_stack
-from orchestrator.documents import Count, Document, read_json, write_record
+from orchestrator.documents import Count, Document, Sealed, read_sealed, write_sealed
 from orchestrator.errors import BadInput
 from orchestrator.foreign import reading
 
@@ -46,7 +47,7 @@ class KeptRegion(Document, frozen=True, kw_only=True):
     pixels: tuple[tuple[Count, Count], ...]
 
 
-class KeptRegions(Document, frozen=True, kw_only=True):
+class KeptRegions(Sealed, frozen=True, kw_only=True):
     """regions.json: where a run is looked at, whoever asks."""
 
     origin: str
@@ -109,7 +110,7 @@ def keep_regions(folder: RunFolder, regions: Regions) -> None:
         KeptRegion(name=name, pixels=tuple((y, x) for y, x in pixels.tolist()))
         for name, pixels in zip(regions.names, regions.pixels, strict=True)
     )
-    write_record(folder.regions, KeptRegions(origin=regions.origin, regions=kept))
+    write_sealed(folder.regions, KeptRegions(origin=regions.origin, regions=kept))
 
 
 def kept_regions(folder: RunFolder) -> Regions | None:
@@ -122,7 +123,7 @@ def kept_regions(folder: RunFolder) -> Regions | None:
     """
     if not folder.regions.exists():
         return None
-    known = read_json(folder.regions, KeptRegions, hint=_KEPT_HINT)
+    known = read_sealed(folder.regions, KeptRegions, hint=_KEPT_HINT)
     return Regions(
         origin=known.origin,
         names=tuple(one.name for one in known.regions),
@@ -196,8 +197,12 @@ def _unpickled(path: Path) -> Any:  # noqa: ANN401 - of a foreign file; the call
 def _imagej(path: Path, frame: tuple[int, ...]) -> list[_Named]:
     import roifile  # noqa: PLC0415 - regions of other formats need it not
 
-    found = roifile.roiread(path)
-    rois = found if isinstance(found, list) else [found]
+    if path.suffix.lower() == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            found = [archive.read(name) for name in archive.namelist() if name.lower().endswith(".roi")]
+    else:
+        found = [path.read_bytes()]
+    rois = [roifile.ImagejRoi.frombytes(one) for one in found]
     return [(roi.name or str(index), _inside(roi, frame)) for index, roi in enumerate(rois, start=1)]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -60,7 +59,7 @@ def compare(
     say_notes(sources, opened)
     found = regions_for(regions, sources)
     chosen = [algorithm(name) for name in names] if names else _all(asked)
-    works, refused = _planned(opened, source, chosen, seeds, asked)
+    works, refused = works_of(opened, source, chosen, seeds, asked)
     click.echo(f"{len(chosen)} algorithms and the controls on {source.name}, preset {asked.preset}.")
     show_costs(works, opened)
     done = list(run_works(works, opened))
@@ -68,7 +67,8 @@ def compare(
     page.parent.mkdir(parents=True, exist_ok=True)
     given = Compared(
         runs=[one.run for one in done if one.run is not None],
-        failures=refused | {_title(one.work): one.error.message for one in done if one.error is not None},
+        failures={title: error.message for title, error in refused.items()}
+        | {_title(one.work): one.error.message for one in done if one.error is not None},
         seeds=len(seeds),
         budget=asked.preset,
         regions=found,
@@ -94,24 +94,6 @@ def _all(asked: Asked) -> list[Algorithm]:
     return [one for one in known if asked.preset in one.presets and asked.device in one.devices]
 
 
-def _planned(
-    opened: Session, source: Source, chosen: Sequence[Algorithm], seeds: Sequence[int], asked: Asked
-) -> tuple[list[Work], dict[str, str]]:
-    """Plan each algorithm by itself: one that cannot use the movie is named with the reason, and the others go on."""
-    works: list[Work] = []
-    refused: dict[str, str] = {}
-    for one in chosen:
-        try:
-            found = works_of(opened, source, (one,), seeds, asked)
-        except BadInput as error:
-            if len(chosen) == 1:
-                raise
-            refused[one.title] = error.message
-        else:
-            works += found if not works else (replace(work, plans=work.plans[:1]) for work in found)
-    return works, refused
-
-
 def _written(given: Compared, page: Path, opened: Session) -> str:
     """Write the page and return its beginning as text."""
     from evaluation.report.compared import write_comparison
@@ -124,4 +106,5 @@ def _written(given: Compared, page: Path, opened: Session) -> str:
 
 def _title(work: Work) -> str:
     plan = work.plans[0]
-    return f"{plan.algorithm.title}, {plan.settings.preset}" + (f", {work.label}" if work.label else "")
+    seed = work.label.removeprefix(plan.algorithm.folder_name).strip("-")
+    return f"{plan.algorithm.title}, {plan.settings.preset}" + (f", {seed}" if seed else "")

@@ -59,9 +59,9 @@ def predict(
     finish(works, opened, regions=where, refused=refused)
 
 
-def _works(opened: Session, trained: Run, source: Source) -> tuple[Work, ...]:
+def _works(opened: Session, trained: Run, source: Source) -> tuple[tuple[Work, ...], dict[str, CalmError]]:
     plans = opened.plans_with_training(trained, source)
-    return (Work(source=source, plans=plans, label="", targets={}),)
+    return (Work(source=source, plans=plans, label="", targets={}),), {}
 
 
 def _sources(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from orchestrator.run import Run
     from orchestrator.runs.plan import Plan
     from orchestrator.runs.session import Session
+    from orchestrator.runs.settings import Settings
 
 STACKS = (".tif", ".tiff")
 _TOPICS = 3
@@ -70,24 +71,40 @@ def works_of(
     chosen: Sequence[Algorithm],
     seeds: Sequence[int],
     asked: Asked,
-) -> tuple[Work, ...]:
-    """Plan every algorithm with every seed on a source, and the controls once.
+) -> tuple[tuple[Work, ...], dict[str, CalmError]]:
+    """Plan every algorithm with every seed on a source, and the controls once; nothing is written.
+
+    Returns also why algorithms cannot be used, by their titles; the others go on.
 
     Raises
     ------
     BadInput, DeviceMissing
-        For whatever cannot be used; nothing is written.
+        Where no algorithm can be used, with the first reason, or not the device.
     """
+    works: list[Work] = []
+    refused: dict[str, CalmError] = {}
+    for algorithm in chosen:
+        for seed in seeds:
+            words = [algorithm.folder_name] * (len(chosen) > 1) + [f"seed{seed}"] * (len(seeds) > 1)
+            try:
+                plans = _plans(opened, algorithm, source, replace(settings_of(asked), seed=seed), asked)
+            except BadInput as error:
+                refused[algorithm.title] = error
+                break  # as another seed would be
+            works.append(
+                Work(source=source, plans=plans[: None if not works else 1], label="-".join(words), targets={})
+            )
+    if not works:
+        raise next(iter(refused.values()))
+    return tuple(works), refused
+
+
+def _plans(opened: Session, algorithm: Algorithm, source: Source, settings: Settings, asked: Asked) -> tuple[Plan, ...]:
     from orchestrator.runs.needs import check_prior
 
-    works = []
-    for index, (algorithm, seed) in enumerate((one, seed) for one in chosen for seed in seeds):
-        settings = replace(settings_of(asked), seed=seed)
-        plans = opened.plans(algorithm, source, settings, absolute(asked.prior))
-        check_prior(plans[0])
-        words = [algorithm.folder_name] * (len(chosen) > 1) + [f"seed{seed}"] * (len(seeds) > 1)
-        works.append(Work(source=source, plans=plans if index == 0 else plans[:1], label="-".join(words), targets={}))
-    return tuple(works)
+    plans = opened.plans(algorithm, source, settings, absolute(asked.prior))
+    check_prior(plans[0])
+    return plans
 
 
 def refusals(found: OwnMovies) -> dict[str, CalmError]:
@@ -96,9 +113,11 @@ def refusals(found: OwnMovies) -> dict[str, CalmError]:
 
 
 def planned_works(
-    sources: Sequence[Source], plan: Callable[[Source], tuple[Work, ...]], refused: dict[str, CalmError]
+    sources: Sequence[Source],
+    plan: Callable[[Source], tuple[tuple[Work, ...], Mapping[str, CalmError]]],
+    refused: dict[str, CalmError],
 ) -> tuple[Work, ...]:
-    """Plan each source by itself; one of several that cannot be used joins the refused, and it is said at once.
+    """Plan each source by itself; what of several cannot be used joins the refused, and it is said at once.
 
     Raises
     ------
@@ -107,16 +126,20 @@ def planned_works(
     """
     works: list[Work] = []
     for source in sources:
+        name = source.movies[0].noisy.name
         try:
-            works += plan(source)
+            planned, others = plan(source)
         except BadInput as error:
             if len(sources) == 1:
                 raise
-            refused[source.movies[0].noisy.name] = error
+            refused[name] = error
+        else:
+            works += planned
+            refused |= {f"{name}, {title}": error for title, error in others.items()}
     if not works:
         raise next(iter(refused.values()))
-    for name, reason in refused.items():
-        click.echo(f"Warning: {name} is left out: {reason.message}", err=True)
+    for title, reason in refused.items():
+        click.echo(f"Warning: {title} is left out: {reason.message}", err=True)
     return tuple(works)
 
 
@@ -228,7 +251,7 @@ def finish(
         click.echo(f"{lights_text(check_run(done[0][0].run))}\n\nReport: {report}\nDenoised: {path}")
         return
     head = ["movie", "run", "amplitude", "time", "invented structure", "denoised", "report"]
-    rows += [[name, "", "left out", "", "", "", ""] for name in refused]
+    rows += [[*title.partition(", ")[::2], "left out", "", "", "", ""] for title in refused]
     click.echo(aligned([head, *rows], right_from=len(head)))
     errors = dict(refused) | {one.work.title: one.error for one, _ in done if one.error is not None}
     for title, error in errors.items():

@@ -100,7 +100,7 @@ def _floats(path: Path, blocks: Iterable[NDArray[np.generic]]) -> Values:
 
 def _check_size(path: Path, block: NDArray[np.generic], start: int) -> None:
     """Refuse values so large that their squares, summed over a movie, overflow the float32 of networks and checks."""
-    largest = np.abs(block).max(axis=(1, 2))
+    largest = np.abs(block).max(axis=(1, 2)).astype(np.float64)
     if largest.max() > _LARGEST:
         frame = int(np.argmax(largest > _LARGEST))
         message = f"{path}: expected values of at most {_LARGEST:g} in size, got {largest[frame]:g} in frame "

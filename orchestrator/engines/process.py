@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _POLL_S = 0.1
+_SHORTEST_S = 0.001
 _GRACE_S = 10.0  # time a program gets to write its result after SIGTERM
 _TAIL_CHARACTERS = 2000
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -165,21 +167,38 @@ def _end_with_parent() -> None:
 
 
 def _wait(process: subprocess.Popen[bytes], watch: Callable[[], None]) -> int:
-    while True:
-        try:
-            code = process.wait(_POLL_S)
-        except subprocess.TimeoutExpired:
-            watch()
-        else:
-            watch()
-            return code
+    while not _ended(process, _POLL_S):
+        watch()
+    watch()
+    return process.returncode
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """End a process group: ask, wait, then kill."""
-    for number, patience_s in ((signal.SIGTERM, _GRACE_S), (signal.SIGKILL, None)):
-        try:
+    for number, patience_s in ((signal.SIGTERM, _GRACE_S), (signal.SIGKILL, math.inf)):
+        with suppress(ProcessLookupError, PermissionError):  # all gone; not ours
             os.killpg(process.pid, number)
-            process.wait(patience_s)
-        except (ProcessLookupError, PermissionError, subprocess.TimeoutExpired):  # all gone; not ours; still at work
-            continue
+        _ended(process, patience_s)
+
+
+def _ended(process: subprocess.Popen[bytes], patience_s: float) -> bool:
+    """Wait for a program, and return whether it has ended.
+
+    `Popen.wait` takes a lock, and a stop that comes just then leaves it taken: every later wait lasts for ever. A stop
+    of calm was seen to hang so on a busy machine.
+    """
+    deadline_s, pause_s = time.monotonic() + patience_s, _SHORTEST_S
+    while process.returncode is None:
+        try:
+            found, status = os.waitpid(process.pid, os.WNOHANG)
+        except ChildProcessError:  # a stop came between its end and the next line
+            process.returncode = -signal.SIGTERM
+            break
+        if found:
+            process.returncode = os.waitstatus_to_exitcode(status)
+        elif time.monotonic() >= deadline_s:
+            return False
+        else:
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, _POLL_S)
+    return True

@@ -170,13 +170,13 @@ def _predictions(outputs):
 
 MORE = """
 parts:
-  - {threads: 1, algorithms: [tiny], inputs: [a.tif], params: {steps: 20, step_s: 1}, seeds: [7]}
+  - {threads: 1, algorithms: [tiny], inputs: [a.tif], params: {steps: 60, step_s: 1}, seeds: [7]}
 """
 
 
 @pytest.fixture(scope="module")
 def more(world):
-    """Write a sweep of one training of 20 s."""
+    """Write a sweep of one training of a minute."""
     (world / "more.yaml").write_text(MORE)
     return world / "more.yaml"
 

@@ -28,6 +28,8 @@ from orchestrator.algorithms import load_algorithms
 from orchestrator.bundle.lists import write_list
 from orchestrator.cli import main
 from orchestrator.domain import Exit
+from orchestrator.paths import RunFolder
+from orchestrator.regions import Regions, keep_regions
 from orchestrator.run import read_run
 from orchestrator.runs.execute import Tail
 from orchestrator.runs.session import Session
@@ -53,7 +55,7 @@ datasets:
       - {find: noisy, replace: target}
   drawn:
     title: Drawn
-    summary: A movie whose regions somebody drew
+    summary: A movie with drawn regions
     access: restricted
     instructions: Ask for it.
     licence: CC0
@@ -94,6 +96,7 @@ TABLE = {
     "run/scores.json": {name: RUN[name] for name in SCORED},
     "run/frames.csv": {name: RUN[name] for name in SCORED},
     "run/scores-study.json": {"report": ("report", "RUN", "--to", "page.html"), "table": RUN["table"]},
+    "run/regions.json": {name: RUN[name] for name in SCORED},
     "run/checks.json": {name: RUN[name] for name in ("report", "run")},
     "run/train/history.json": FILES,
     "run/predict-train/figures.json": FILES,
@@ -176,6 +179,7 @@ def original(tmp_path_factory):
         assert _code("run", "mean", "--data", "own") == 0
         (run,) = world.glob("outputs/mean-own-default/*")
         score_study(read_run(run), "movies", load_algorithms(place / "containers"))
+        keep_regions(RunFolder(path=run), Regions(origin="a test", names=("a",), pixels=(np.array([[9, 10]]),)))
         assert _code("report", run) == 0
         shutil.rmtree(world / "home")
     return world, shutil.copytree(world, place / "kept")

@@ -178,6 +178,17 @@ def test_of_several_movies_one_that_is_none_and_one_whose_run_fails_are_a_line_e
     assert reasons[2] == "Error: 2 of 3 runs did not end well; the reasons are above"
 
 
+def test_an_algorithm_that_cannot_use_a_movie_leaves_the_others_to_it(calm, movie, tmp_path):
+    done = calm("denoise", movie, "--algorithm", "care,identity", "-o", tmp_path / "denoised", *ENGINE)
+    assert done.returncode == 2
+    assert "Warning: movie.tif, CARE is left out: " in done.stderr
+    assert [line.split()[:2] for line in done.stdout.splitlines()[-2:]] == [
+        ["movie.tif", "identity"],
+        ["movie.tif", "CARE"],
+    ]
+    assert [path.name for path in (tmp_path / "denoised").iterdir()] == ["movie-identity.tif"]
+
+
 def test_a_folder_of_one_recording_is_joined_on_request_into_one_movie_named_like_the_folder(calm, tmp_path):
     recording = tmp_path / "day1"
     recording.mkdir()
@@ -236,7 +247,7 @@ def test_every_export_opens_in_another_library_and_holds_what_the_movies_hold(he
         assert (first.shape == last.shape, np.array_equal(first, last)) == (True, False)
 
 
-def test_regions_given_once_are_where_page_traces_and_checks_look_from_then_on(calm, movie, tmp_path):
+def test_regions_given_once_are_where_page_traces_and_checks_look_from_then_on(calm, here, movie, tmp_path):
     regions = tmp_path / "cells.json"
     regions.write_text(json.dumps([{"id": "soma", "coordinates": [[3, 4], [3, 5], [4, 4]]}]))
     done = calm(
@@ -248,12 +259,12 @@ def test_regions_given_once_are_where_page_traces_and_checks_look_from_then_on(c
     assert "The most active of 1 region of cells.json" in page
     assert "Region soma, brightest in frame" in page
     assert json.loads((run / "checks.json").read_text())["basis"]["regions"]
-    done = calm("export", run, "--to", tmp_path / "traces.csv")
+    done = here("export", run, "--to", tmp_path / "traces.csv")
     assert "Regions: 1 region of cells.json.\n" in done.stderr
     with (tmp_path / "traces.csv").open() as stream:
         assert {row["name"] for row in csv.DictReader(stream)} == {"", "soma"}
     regions.write_text(json.dumps([{"id": "glia", "coordinates": [[8, 8]]}] * 2))
-    assert calm("report", run, "--regions", regions).returncode == 0
+    assert here("report", run, "--regions", regions).returncode == 0
     assert "The most active of 2 regions of cells.json" in (run / "report.html").read_text()
 
 

@@ -80,6 +80,14 @@ def test_what_a_program_left_in_the_background_ends_with_it(tmp_path):
     _until(lambda: not _marked(mark))
 
 
+@pytest.mark.timeout(60)
+def test_a_stop_that_comes_while_popen_takes_its_lock_ends_the_program_all_the_same(tmp_path):
+    """Seen once on a busy machine: SIGTERM, and a calm that waited for ever for a program that was gone."""
+    with process.served(["sleep", "600"], cwd=tmp_path) as service:
+        service.process._waitpid_lock.acquire()  # noqa: SLF001 - as `Popen.wait` does, where a stop may come next
+    assert service.process.returncode == -signal.SIGTERM
+
+
 def test_a_temporary_folder_is_deleted_by_its_owner_and_kept_from_others(tmp_path):
     with scratch(tmp_path) as folder:
         (folder / "file").touch()

@@ -67,7 +67,7 @@ class Removed:
         return len(self.noisy)
 
     def __getitem__(self, key: Any) -> np.ndarray:  # noqa: ANN401 - whatever indexes an array
-        return self.noisy[key].astype(np.float32) - self.denoised[key].astype(np.float32)
+        return np.asarray(self.noisy[key], np.float32) - np.asarray(self.denoised[key], np.float32)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:  # noqa: ANN401, FBT001 - as NumPy asks
         return np.asarray(self[:], dtype)
@@ -114,6 +114,7 @@ def _regions(folder: Path, frame: tuple[int, ...], title: str, scale: tuple[floa
 
 def _opened(path: Path) -> np.ndarray:
     """Map a stack of shape (T, Y, X) into memory; one that is compressed is read."""
+    stack: np.ndarray
     try:
         stack = tifffile.memmap(path, mode="r")
     except ValueError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -43,9 +42,10 @@ class Store:
 def job(tmp_path):
     """Return a train job in a folder of its own."""
     (tmp_path / "train").mkdir()
+    (tmp_path / "movie.tif").write_bytes(b"frames")
     return Job(
         folder=tmp_path / "train", job="x/y/train", command="train", axes="TYX", frame_rate_hz=None,
-        inputs=Inputs(train=(Path("/movie.tif"),)), checkpoint=tmp_path / "checkpoint",
+        inputs=Inputs(train=(tmp_path / "movie.tif",)), checkpoint=tmp_path / "checkpoint",
         predictions=tmp_path / "predictions", params={}, seed=3, device="cpu", threads=1,
         precision="float32", output_dtype="float32",
     )  # fmt: skip
