@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from contextlib import closing
 from dataclasses import replace
 
@@ -11,7 +14,8 @@ import pytest
 from contract.device import halving, tell_idle_gpus, visible_gpus
 from contract.errors import JobRefused, OutOfMemory
 from contract.events import Events
-from contract.job import Inputs, Job
+from contract.files import write_json
+from contract.job import Inputs, Job, to_document
 
 
 @pytest.fixture
@@ -85,3 +89,22 @@ def test_too_little_for_the_smallest_tile_is_out_of_memory_only_after_it_ran_out
         told(job, lambda events: halving(events, "memory_gib", 4.0, attempt, Full))
     with pytest.raises(JobRefused, match="expected at least 3 GiB"):
         told(job, lambda events: halving(events, "memory_gib", 2.0, attempt, Full))
+
+
+@pytest.mark.parametrize("error", ["OutOfMemoryError", "ResourceExhaustedError"])
+def test_what_torch_and_tensorflow_raise_without_memory_ends_a_job_with_code_3_and_a_sentence(tmp_path, job, error):
+    """Classes of these names; neither framework is needed to see that they are known by name."""
+    folder, image = tmp_path / "job", tmp_path / "image"
+    folder.mkdir()
+    image.mkdir()
+    write_json(image / "algorithm.json", {"name": "full", "params": {}})
+    raising = (
+        f'class {error}(RuntimeError): ...\ndef predict(job, events): raise {error}("tried to allocate 2.00 GiB")\n'
+    )
+    (image / "run.py").write_text(raising)
+    write_json(folder / "job.json", to_document(replace(job, device="cpu")))
+    command = [sys.executable, "-m", "contract", "predict", folder / "job.json"]
+    done = subprocess.run(command, env=os.environ | {"ALGORITHM_DIR": str(image)}, check=False)
+    result = json.loads((folder / "result.json").read_text())
+    assert (done.returncode, result["status"]) == (3, "out of memory")
+    assert result["error"] == {"kind": "OutOfMemory", "message": "tried to allocate 2.00 GiB"}
