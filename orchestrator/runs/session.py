@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from orchestrator.engines import Engine
     from orchestrator.paths import Layout
     from orchestrator.run import Run
-    from orchestrator.runs.execute import Outcome, Progress
+    from orchestrator.runs.execute import Outcome
+    from orchestrator.runs.job import Progress
     from orchestrator.runs.settings import Settings
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from orchestrator.paths import SweepFolder
     from orchestrator.records import Event
     from orchestrator.run import Run
-    from orchestrator.runs.execute import Progress
+    from orchestrator.runs.job import Progress
     from orchestrator.runs.session import Session
     from orchestrator.sweep.plan import Planner
     from orchestrator.sweep.records import Entry, Resources, State, Task

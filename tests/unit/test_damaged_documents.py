@@ -31,7 +31,7 @@ from orchestrator.domain import Exit
 from orchestrator.paths import RunFolder
 from orchestrator.regions import Regions, keep_regions
 from orchestrator.run import read_run
-from orchestrator.runs.execute import Tail
+from orchestrator.runs.job import Tail
 from orchestrator.runs.session import Session
 
 CONTAINERS = Path(__file__).parents[2] / "containers"

@@ -14,7 +14,7 @@ from contract.__main__ import _ending_of as ending_of
 from orchestrator.domain import Exit
 from orchestrator.errors import AlgorithmFailed
 from orchestrator.paths import refusal_of
-from orchestrator.runs import execute as module
+from orchestrator.runs import endings as module
 from orchestrator.runs.session import Session
 
 
@@ -56,7 +56,7 @@ def test_a_path_made_of_the_words_of_a_fault_gets_no_hint_for_it():
     message = "/data/No space left on device/CUDA out of memory.tif: expected a movie, got nothing"
     for kind in ("AlgorithmFailed", "FileNotFoundError", "ValueError"):
         result = SimpleNamespace(status="failed", error=SimpleNamespace(kind=kind, message=message))
-        assert module._ending(job, result, Exit(code=1), 2**30).hint.startswith("The whole story is in")  # noqa: SLF001
+        assert module.ending_of(job, result, Exit(code=1), 2**30).hint.startswith("The whole story is in")
 
 
 @pytest.mark.parametrize(("keeps", "said"), [(True, 0), (False, 1)])
