@@ -38,7 +38,7 @@ def test_a_full_disk_below_calm_itself_is_one_sentence_with_the_place(calm, movi
 
 def test_a_bundle_that_does_not_fit_is_one_sentence_and_leaves_nothing(calm, tmp_path):
     """Its wheels are copied as a tree, and Python gives the errors of a tree as text."""
-    with small_disk(tmp_path / "disk", "size=100k") as disk:
+    with small_disk(tmp_path / "disk", "size=1m") as disk:
         error = _told(calm("bundle", "create", disk / "new.tar", "identity", "--images", "none"), 1)
         assert ".whl: no space is left on its disk" in error
         assert list(disk.iterdir()) == []
