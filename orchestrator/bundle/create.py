@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tarfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from orchestrator.algorithms import in_environment
@@ -20,7 +22,6 @@ from orchestrator.scratch import scratch, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from orchestrator.domain import Algorithm, Device, Image
     from orchestrator.paths import Layout
@@ -166,9 +167,9 @@ def _add_image(folder: Path, image: Image, form: str, layout: Layout) -> Path | 
 
 
 def _add_calm(folder: Path, layout: Layout) -> None:
-    """Add the packages of calm's own lock; pip installs from the folder without network."""
+    """Add the packages of calm's own lock, for the Python that calm runs on; pip installs from the folder alone."""
     lock = layout.root / "requirements-dev.lock"
-    pip("download", "--quiet", "--require-hashes", "--dest", str(folder), "-r", str(lock))
+    pip("download", "--quiet", "--require-hashes", "--dest", str(folder), "-r", str(lock), of=Path(sys.executable))
     shutil.copyfile(lock, folder / lock.name)
 
 

@@ -154,14 +154,14 @@ def _pin(item: _Installed) -> Pin:
     return Pin(name=name, version=item.metadata.version, sha256=digest)
 
 
-def pip(*arguments: str) -> str:
-    """Run pip for the Python that environments are made with; its failures say what to look at."""
+def pip(*arguments: str, of: Path | None = None) -> str:
+    """Run pip for a Python, by default that of environments; its failures say what to look at."""
     own = {"SOURCE_DATE_EPOCH": _SOURCE_DATE_EPOCH, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     try:
         with scratch() as temporary:
             environment = os.environ | own | {"TMPDIR": str(temporary)}
             return process.run(
-                [sys.executable, "-m", "pip", "--python", str(python()), *arguments], environment=environment
+                [sys.executable, "-m", "pip", "--python", str(of or python()), *arguments], environment=environment
             )
     except AlgorithmFailed as error:
         full = no_space(error)
