@@ -26,13 +26,22 @@ USER = "calm-user"
 HERE = Path(__file__).parent
 
 
+def _may(user, question, path):
+    """Say whether a user may do with a path what test(1) asks."""
+    return subprocess.run(["runuser", "-u", user.pw_name, "--", "test", question, path], check=False).returncode == 0
+
+
 @pytest.fixture
 def user():
-    """Return an ordinary user of this machine who may run containers."""
+    """Return an ordinary user of this machine who may run containers, and read calm."""
     try:
-        return pwd.getpwnam(USER)
+        found = pwd.getpwnam(USER)
     except KeyError:
         pytest.skip(f"no user {USER}")
+    for path in (layout().root / "orchestrator", *site.getsitepackages()):
+        if not _may(found, "-r", path):
+            pytest.skip(f"{USER} may not read {path}")
+    return found
 
 
 @pytest.fixture
@@ -40,7 +49,7 @@ def python(user):
     """Return a Python of this version that the user may start."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     for path in (sys.executable, f"/usr/bin/{version}", f"/usr/local/bin/{version}"):
-        if subprocess.run(["runuser", "-u", user.pw_name, "--", "test", "-x", path], check=False).returncode == 0:
+        if _may(user, "-x", path):
             return path
     return pytest.skip(f"no {version} that {USER} may start")
 
