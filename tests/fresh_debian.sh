@@ -13,7 +13,7 @@ wanted=${2:-make run ALGO=n2v}
 checkout=$(cd "$(dirname "$0")/.." && pwd)
 
 if [ ! -e "$root/etc/debian_version" ]; then
-    debootstrap --variant=minbase --include=ca-certificates,git,make,python3-venv trixie "$root" http://deb.debian.org/debian
+    debootstrap --variant=minbase --include=ca-certificates,git,make,python3-venv trixie "$root"
 fi
 
 enter() {
