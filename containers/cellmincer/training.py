@@ -28,6 +28,8 @@ from network import CellMincer, centre_crop
 from sampling import Batch, Sampler
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from contract.events import Events
     from contract.job import Job
     from preprocess import Prepared
@@ -66,17 +68,10 @@ def fit(job: Job, events: Events, settings: Settings, movies: list[Prepared], wa
     sampler = Sampler(movies, settings, occlusion, generator(job.seed, _SAMPLER_PURPOSE))
     optimiser = _optimiser(network, settings.fitting)
     held = [(movie, frames) for movie, frames in zip(movies, sampler.held, strict=True) if len(frames)]
-    every = [(movie, movie.frames) for movie in movies]
-    evaluation = HeldOut(held or every, settings, occlusion, job)
-    watching = HeldOut(
-        [(movie, movie.frames) for movie in watched] or held or every, settings, occlusion, job, _WATCHED_WINDOWS
-    )
-
-    def drawn(number: int) -> Batch:
-        batch = sampler.draw(generator(job.seed, _BATCH_PURPOSE, number), number)
-        return Batch(*(ready_for(job.device, part) for part in batch))
-
-    coming = in_turn(drawn, settings.fitting.n_iters, depth_for(job.device))
+    held = held or [(movie, movie.frames) for movie in movies]
+    evaluation = HeldOut(held, settings, occlusion, job)
+    watching = HeldOut([(movie, movie.frames) for movie in watched] or held, settings, occlusion, job, _WATCHED_WINDOWS)
+    coming = _batches(job, sampler, settings.fitting.n_iters)
 
     def step(number: int) -> torch.Tensor:
         for group in optimiser.param_groups:
@@ -104,6 +99,16 @@ def fit(job: Job, events: Events, settings: Settings, movies: list[Prepared], wa
     if evidence.leakage is not None:
         events.message(evidence.leakage)
     judge(evidence, events, on="held-out frames", required=settings.require_convergence, hint=_HINT)
+
+
+def _batches(job: Job, sampler: Sampler, steps: int) -> Callable[[int], Batch]:
+    """Return a function that gives the batch of each step in turn, cut ahead of it on a GPU."""
+
+    def drawn(number: int) -> Batch:
+        batch = sampler.draw(generator(job.seed, _BATCH_PURPOSE, number), number)
+        return Batch(*(ready_for(job.device, part) for part in batch))
+
+    return in_turn(drawn, steps, depth_for(job.device))
 
 
 def masked_loss(predicted: torch.Tensor, batch: Batch, norm_p: float) -> torch.Tensor:

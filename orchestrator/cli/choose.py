@@ -65,19 +65,18 @@ def compare(
     done = list(run_works(works, opened))
     page = target or opened.layout.compared(source.name, asked.preset)
     page.parent.mkdir(parents=True, exist_ok=True)
+    failed = {_title(one.work): one.error for one in done if one.error is not None}
     given = Compared(
         runs=[one.run for one in done if one.run is not None],
-        failures={title: error.message for title, error in refused.items()}
-        | {_title(one.work): one.error.message for one in done if one.error is not None},
+        failures={title: error.message for title, error in (refused | failed).items()},
         seeds=len(seeds),
         budget=asked.preset,
         regions=found,
     )
     click.echo(_written(given, page, opened))
-    for one in done:
-        if one.run is not None:
-            for name, _ in one.run.movies:
-                click.echo(f"Denoised by {_title(one.work)}: {one.run.folder.prediction(str(name))}")
+    for title, run in ((_title(one.work), one.run) for one in done if one.run is not None):
+        for name, _ in run.movies:
+            click.echo(f"Denoised by {title}: {run.folder.prediction(str(name))}")
     click.echo(f"Report: {page}")
 
 
