@@ -173,6 +173,16 @@ class RunFolder:
         return self.path / "checks.json"
 
     @property
+    def full_checks(self) -> Path:
+        """What further predictions and trainings say of it; there only where `--checks full` was asked for."""
+        return self.path / "checks-full.json"
+
+    @property
+    def trials(self) -> Path:
+        """Movies made for those, and the runs on them; gone when they are judged."""
+        return self.path / "trials"
+
+    @property
     def regions(self) -> Path:
         """Where a user wants the run to be looked at; there only where regions were given."""
         return self.path / "regions.json"

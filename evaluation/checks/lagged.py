@@ -15,6 +15,8 @@ from .places import traces
 from .sampling import stretches_of, without_trend
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from evaluation.metrics import Frames
 
     from .noise_law import NoiseLaw
@@ -94,6 +96,19 @@ def covariances(raw: Frames, denoised: Frames, places: Places, law: NoiseLaw) ->
     joined = {kind: _joined(found) for kind, found in parts.items()}
     quiet = joined["quiet"]
     return {kind: one.covariances(quiet, law) for kind, one in joined.items()}
+
+
+def noiseless(pairs: Iterable[tuple[Floats, Floats]]) -> Covariances:
+    """Return the covariances of signals that are known without noise and what a denoiser made of them.
+
+    Parameters
+    ----------
+    pairs : iterable of (ndarray, ndarray)
+        Signal and result of each stretch, each of shape (L, R).
+    """
+    joined = _joined([_part(signal, result) for signal, result in pairs])
+    zero = np.zeros_like(joined.mean)
+    return Covariances(raw=joined.raw, denoised=joined.denoised, cross=joined.cross, noise=zero, frames=joined.frames)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

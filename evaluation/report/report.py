@@ -106,7 +106,8 @@ def key_of(runs: Sequence[Run], containers: Path) -> str:
     """Return the digest of all that a page about runs depends on."""
     digest = hashlib.sha256()
     folders = [run.folder for run in runs]
-    own = [path for one in folders for path in (one.record, one.scores, one.study_scores, one.checks, one.regions)]
+    names = ("record", "scores", "study_scores", "checks", "full_checks", "regions")
+    own = [getattr(folder, name) for folder in folders for name in names]
     described = [path for name in ("algorithm", "experiments") for path in sorted(containers.rglob(f"{name}.yaml"))]
     code = sorted(path for path in _CODE.rglob("*") if path.suffix in {".py", ".html", ".css", ".js"})
     for path in (*own, *described, *code):
