@@ -33,6 +33,7 @@ setup: $(SETUP) ## Install calm into .venv from its lock
 $(SETUP): pyproject.toml requirements.lock
 	@test -n "$(PYTHON)" || { echo "Error: no Python 3.11 to 3.14 with its venv module was found; install one" \
 		"(Debian, Ubuntu: apt-get install python3-venv; macOS: brew install python), or name it: make PYTHON=..." >&2; exit 1; }
+	@echo "Installing calm into $(VENV) with $(PYTHON), once."
 	$(PYTHON) -m venv $(VENV)
 	$(INSTALL) --require-hashes -r requirements.lock
 	PYTHONWARNINGS=ignore $(INSTALL) --no-deps --no-build-isolation -e .

@@ -56,11 +56,12 @@ def create(  # noqa: PLR0913 - one argument for each option
     from orchestrator.bundle.create import Contents, chosen
     from orchestrator.bundle.create import create as create_bundle
     from orchestrator.bundle.lists import root_sentence
+    from orchestrator.cli.progress import TerminalProgress
     from orchestrator.paths import layout
 
     packed = chosen(algorithms(), [algorithm(name) for name in names], device)
     contents = Contents(algorithms=packed, variant=device, images=images, datasets=tuple(datasets), calm=with_calm)
-    create_bundle(target.absolute(), contents, layout(), _say)
+    create_bundle(target.absolute(), contents, layout(), _say, TerminalProgress())
     click.echo(target)
     click.echo(root_sentence(target.absolute()))
 

@@ -7,12 +7,16 @@ import shutil
 import sys
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from uv import find_uv_bin
 
 from orchestrator.engines import process
 from orchestrator.errors import AlgorithmFailed, BadInput, CalmError
 from orchestrator.paths import layout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 VERSION = "3.11"  # of every environment, so that one lock serves all engines
 VARIABLE = "CALM_PYTHON"
@@ -61,11 +65,11 @@ def _answer(path: Path) -> str:
         return error.message
 
 
-def uv(*arguments: str, cache: Path) -> str:
+def uv(*arguments: str, cache: Path, watch: Callable[[], None] | None = None) -> str:
     """Run uv without network and without what it is configured to; files of a cache on the same disk are linked."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("UV_")}
     options = ["--quiet", "--offline", "--no-config", "--cache-dir", str(cache)]
-    return process.run([find_uv_bin(), *arguments, *options], environment=environment)
+    return process.run([find_uv_bin(), *arguments, *options], environment=environment, watch=watch)
 
 
 def _managed() -> list[Path]:
