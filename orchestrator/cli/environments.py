@@ -71,9 +71,9 @@ def new(name: str) -> None:
         calm new median
     """  # noqa: D301
     from orchestrator.algorithms import new_algorithm
-    from orchestrator.paths import layout
+    from orchestrator.paths import checkout
 
-    folder = new_algorithm(layout().containers, name)
+    folder = new_algorithm(checkout().containers, name)
     click.echo(f"{folder}")
     click.echo("Edit algorithm.yaml and run.py there; docs/adding-an-algorithm.md goes through a whole example.")
     click.echo(f"Then: calm run {name} --preset smoke")
@@ -154,7 +154,9 @@ def lock(names: tuple[str, ...], *, elsewhere: bool, sizes: bool) -> None:
     from orchestrator.engines.locks import make_lock
     from orchestrator.engines.platforms import OTHERS, make_lock_elsewhere
     from orchestrator.engines.sizes import record_sizes
+    from orchestrator.paths import checkout
 
+    checkout()
     for name in names:
         found = algorithm(name)
         if elsewhere:
