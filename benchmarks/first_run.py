@@ -24,7 +24,7 @@ _POLL_S = 0.1
 STEPS = {
     "install calm": (".venv/complete",),
     "download wheels": (".calm/wheels/*/requirements.lock",),
-    "install environments": (".calm/environments/*/calm-complete", ".calm/environments/*.json"),
+    "install environments": (".calm/envs/*/calm-complete", ".calm/environments/*.json"),
     "simulate the demo": ("data/files/demo/**/*.tif", "data/files/demo/**/*.npz"),
     "train": ("outputs/n2v-*/*/train/result.json",),
     "predict": ("outputs/n2v-*/*/predict-*/result.json",),

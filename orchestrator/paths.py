@@ -59,6 +59,11 @@ class Layout:
         return self.home / "environments"
 
     @property
+    def pythons(self) -> Path:
+        """Pythons for environments that uv or a bundle brought, one folder for each."""
+        return self.home / "python"
+
+    @property
     def contexts(self) -> Path:
         """Image contexts, one folder for each image."""
         return self.home / "contexts"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from orchestrator.algorithms import in_environment
+from orchestrator.bundle.interpreter import pack_python
 from orchestrator.bundle.lists import PackedImage, write_list
 from orchestrator.domain import CURRENT
 from orchestrator.engines import answering_server, apptainer_engine
@@ -46,6 +47,8 @@ class Contents:
         Datasets whose files go in.
     calm : bool
         Whether the packages of calm itself go in, to install it offline.
+    python : Path or None
+        Folder or tar file of a Python for the environments that goes in.
     """
 
     algorithms: tuple[Algorithm, ...]
@@ -53,6 +56,7 @@ class Contents:
     images: Literal["none", "archive", "sif"]
     datasets: tuple[str, ...]
     calm: bool
+    python: Path | None = None
 
 
 def chosen(known: Mapping[str, Algorithm], named: Sequence[Algorithm], device: Device) -> tuple[Algorithm, ...]:
@@ -115,6 +119,8 @@ def create(
     with scratch(target.parent) as made:
         folder = made / "bundle"
         folder.mkdir()
+        if contents.python is not None:
+            pack_python(contents.python, folder)
         images = [_add_algorithm(folder, one, contents, layout, say, progress) for one in contents.algorithms]
         for name in contents.datasets:
             shutil.copytree(_existing(layout.data / name, f"calm data fetch {name}"), folder / "data" / name)
