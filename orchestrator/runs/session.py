@@ -133,9 +133,13 @@ class Session:
     def make_ready(self, plans: Sequence[Plan]) -> None:
         """Build what plans need that are not finished, so that no job runs for hours before another cannot start."""
         wanted = [plan for plan in plans if not plan.folder.record.exists()]
-        missing = [plan.image for plan in wanted if self.engine(plan.algorithm, plan.image).find(plan.image) is None]
+        missing = {
+            plan.image.wheelhouse: plan.image
+            for plan in wanted
+            if not plan.image.wheelhouse.exists() and self.engine(plan.algorithm, plan.image).find(plan.image) is None
+        }
         if len(missing) > 1:
-            self.say(f"Building {len(missing)} environments; {download_of(missing, self.layout)}.")
+            self.say(f"Packages of {len(missing)} locks are not here; {download_of(missing.values(), self.layout)}.")
         for plan in wanted:
             self._engine_for(plan)
 

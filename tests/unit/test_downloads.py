@@ -6,6 +6,7 @@ import json
 import os
 import zipfile
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,7 +19,8 @@ from orchestrator.engines.locks import read_lock
 from orchestrator.engines.sizes import NAME, read_sizes, record_sizes
 from orchestrator.engines.wheelhouse import fill_wheelhouse
 from orchestrator.errors import BadInput
-from orchestrator.paths import layout
+from orchestrator.paths import RunFolder, layout
+from orchestrator.runs.session import Session
 
 BYTES = 3_000_000
 
@@ -98,6 +100,7 @@ def test_sizes_are_said_and_what_is_not_known_is_called_unknown(counts, words):
     assert str(Download(packages=packages, bytes=size, unknown=unknown, python=python)) == f"to download: {words}"
 
 
+@pytest.mark.slow
 def test_what_lies_in_any_wheelhouse_is_not_counted_and_not_asked_for_again(tmp_path, index, monkeypatch):
     first, second = index("one"), index("two")
     filled = _image(tmp_path / "a", first)
@@ -114,6 +117,7 @@ def test_what_lies_in_any_wheelhouse_is_not_counted_and_not_asked_for_again(tmp_
     assert download_of([wanted], _where(tmp_path)).python
 
 
+@pytest.mark.slow
 def test_a_wheel_that_was_altered_is_downloaded_again(tmp_path, index):
     line = index("one")
     filled, wanted = _image(tmp_path / "a", line), _image(tmp_path / "b", line, index("two"))
@@ -124,6 +128,7 @@ def test_a_wheel_that_was_altered_is_downloaded_again(tmp_path, index):
     assert sha256(wanted.wheelhouse / altered.name) == read_lock(wanted.lock)[0].sha256
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sized", [True, False])
 def test_a_download_is_a_bar_of_megabytes_or_where_a_size_is_unknown_of_files(tmp_path, index, sized):
     image = _image(tmp_path / "a", index("one"), index("two"))
@@ -137,6 +142,7 @@ def test_a_download_is_a_bar_of_megabytes_or_where_a_size_is_unknown_of_files(tm
     assert noted.ended == 1
 
 
+@pytest.mark.slow
 def test_sizes_are_recorded_from_files_and_left_out_where_nobody_tells(tmp_path, index):
     here, gone = index("one", "1.0+cpu"), f"gone==1.0+cpu --hash=sha256:{'0' * 64}\n"
     image = _image(tmp_path / "a", gone, here)
@@ -158,3 +164,23 @@ def test_the_steps_of_an_image_build_are_told(said):
     noted = Noted()
     follow(iter([{"stream": said.format(1)}, {"stream": "Step one\n"}, {"stream": said.format(2)}]), "calm", noted)
     assert noted.events == [(0, 2), (1, 2)]
+
+
+def test_a_run_says_at_its_start_what_all_its_environments_will_download(tmp_path, index):
+    images = [_image(tmp_path / name, index(name)) for name in ("one", "two")]
+    said = []
+
+    class Bare(Session):
+        def engine(self, algorithm, image):  # noqa: ARG002 - as in the session
+            return SimpleNamespace(find=lambda _: None, unusable=())
+
+        def build(self, algorithm, image):
+            said.append(image.algorithm)
+            return self.engine(algorithm, image)
+
+    plans = [
+        SimpleNamespace(algorithm="any", image=image, folder=RunFolder(path=tmp_path / "run"), jobs=tuple)
+        for image in images
+    ]
+    Bare(layout=_where(tmp_path), engine_name="venv", progress=None, say=said.append).make_ready(plans)
+    assert said == ["Packages of 2 locks are not here; to download: 2 packages, 2 of unknown size.", "one", "two"]

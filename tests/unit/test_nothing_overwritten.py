@@ -59,9 +59,6 @@ class Lacking(Session):
 
     built: list = field(default_factory=list)
 
-    def engine(self, algorithm, image):  # noqa: ARG002 - as in the session
-        return SimpleNamespace(find=lambda _: "built")
-
     def build(self, algorithm, image):  # noqa: ARG002 - as in the session
         if algorithm == "control":
             message = "no image of the control"
@@ -75,8 +72,9 @@ def test_no_job_starts_before_the_environments_of_the_controls_are_there(monkeyp
     monkeypatch.setattr(module, "finished", lambda _: None)
     monkeypatch.setattr(module, "execute", lambda plan, *_: started.append(plan))
     session = Lacking(layout=None, engine_name="apptainer", progress=None, say=None)
+    wheels = SimpleNamespace(wheelhouse=tmp_path)
     plans = [
-        SimpleNamespace(algorithm=name, image=None, folder=RunFolder(path=tmp_path / name), jobs=tuple)
+        SimpleNamespace(algorithm=name, image=wheels, folder=RunFolder(path=tmp_path / name), jobs=tuple)
         for name in ("algorithm", "control")
     ]
     with pytest.raises(EngineMissing, match="no image of the control"):
