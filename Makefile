@@ -94,6 +94,10 @@ lock: $(SETUP) ## Resolve the locks of calm itself, for every Python and system 
 	echo "setuptools>=77" | $(LOCK) requirements.lock - pyproject.toml
 	echo "setuptools>=77" | $(LOCK) requirements-dev.lock --constraint requirements.lock --extra dev - pyproject.toml
 
+wheel: $(SETUP) ## Pack calm with its algorithms into build/wheel, to be installed without a checkout
+	rm -rf build/lib build/wheel
+	PYTHONWARNINGS=ignore $(VENV)/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w build/wheel .
+
 docs: $(TOOLS) ## Build the documentation as a site in build/site, without network
 	$(VENV)/bin/python docs/make_site.py
 
@@ -103,4 +107,4 @@ docs-commands: $(TOOLS) ## Write docs/commands.md from the commands themselves (
 clean: ## Delete environments, wheels and caches; runs and data stay
 	rm -rf $(VENV) .calm build *.egg-info
 
-.PHONY: help setup tools run denoise reproduce sif build doctor check test test-fast test-training test-engines debug bench lock docs docs-commands clean
+.PHONY: help setup tools run denoise reproduce sif build doctor check test test-fast test-training test-engines debug bench lock wheel docs docs-commands clean
