@@ -57,7 +57,7 @@ def _first_run(commit: str, where: Path | None) -> dict[str, float]:
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
         named = subprocess.run(["git", "rev-parse", commit], cwd=ROOT, check=True, capture_output=True, text=True)
         subprocess.run(["git", "checkout", "--quiet", named.stdout.strip()], cwd=clone, check=True)
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("CALM_", "VIRTUAL_ENV"))}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("CALM_", "PYTHON", "VIRTUAL_ENV"))}
         caches = {"PIP_CACHE_DIR": f"{made}/pip", "UV_CACHE_DIR": f"{made}/uv"}
         with (Path(made) / "log.txt").open("w+") as log:
             command = ["make", "run", "ALGO=n2v", "ENGINE=venv"]
