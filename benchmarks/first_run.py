@@ -1,8 +1,8 @@
 """Time `make run ALGO=n2v` from nothing, split by step, for commits side by side: all of them in one sitting.
 
-    .venv/bin/python benchmarks/first_run.py d159a6b HEAD
+    .venv/bin/python benchmarks/first_run.py d159a6b HEAD d159a6b HEAD
 
-Each commit is cloned to a temporary folder, with empty caches of calm, pip and uv. A step ends when the file appears
+Each commit, as often as it is named, is cloned to a temporary folder, with empty caches of calm, pip and uv. A step ends when the file appears
 that it leaves: the time since the last such file is its own. Downloads take as long as the network does.
 """
 
@@ -32,8 +32,8 @@ STEPS = {
     "scores": ("outputs/*/*/scores.json",),
     "checks": ("outputs/*/*/checks.json",),
 }
+_NOT_KEPT = ("CALM_", "PYTHON", "VIRTUAL_ENV")
 REST = "page, and whatever is left"
-NOT_DOWNLOAD = "all but the download"
 
 
 def main() -> None:
@@ -42,12 +42,12 @@ def main() -> None:
     parser.add_argument("commits", nargs="+")
     parser.add_argument("--where", type=Path, help="Folder for the clones.  [default: the temporary one]")
     asked = parser.parse_args()
-    measured = {}
+    runs = []
     for commit in asked.commits:
-        print(f"{commit}: load {os.getloadavg()[0]:.1f} before", file=sys.stderr)
-        measured[commit] = _first_run(commit, asked.where)
-        print(f"{commit}: load {os.getloadavg()[0]:.1f} after", file=sys.stderr)
-    print(_table(measured))
+        print(f"{commit}: load {os.getloadavg()[0]:.1f} before", file=sys.stderr, flush=True)
+        runs.append(_first_run(commit, asked.where))
+        print(f"{commit}: load {os.getloadavg()[0]:.1f} after", file=sys.stderr, flush=True)
+    print(_table(asked.commits, runs))
 
 
 def _first_run(commit: str, where: Path | None) -> dict[str, float]:
@@ -57,7 +57,7 @@ def _first_run(commit: str, where: Path | None) -> dict[str, float]:
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
         named = subprocess.run(["git", "rev-parse", commit], cwd=ROOT, check=True, capture_output=True, text=True)
         subprocess.run(["git", "checkout", "--quiet", named.stdout.strip()], cwd=clone, check=True)
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("CALM_", "PYTHON", "VIRTUAL_ENV"))}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_KEPT)}
         caches = {"PIP_CACHE_DIR": f"{made}/pip", "UV_CACHE_DIR": f"{made}/uv"}
         with (Path(made) / "log.txt").open("w+") as log:
             command = ["make", "run", "ALGO=n2v", "ENGINE=venv"]
@@ -88,14 +88,14 @@ def _watched(run: subprocess.Popen[bytes], clone: Path) -> dict[str, float]:
     return seconds
 
 
-def _table(measured: dict[str, dict[str, float]]) -> str:
-    rows = [[step, *(f"{seconds.get(step, 0):.0f}" for seconds in measured.values())] for step in (*STEPS, REST)]
-    totals = [sum(seconds.values()) for seconds in measured.values()]
-    downloads = [seconds.get("download wheels", 0) for seconds in measured.values()]
+def _table(commits: list[str], runs: list[dict[str, float]]) -> str:
+    rows = [[step, *(f"{seconds.get(step, 0):.0f}" for seconds in runs)] for step in (*STEPS, REST)]
+    totals = [sum(seconds.values()) for seconds in runs]
     rows.append(["all", *(f"{total:.0f}" for total in totals)])
-    rows.append([NOT_DOWNLOAD, *(f"{total - one:.0f}" for total, one in zip(totals, downloads, strict=True))])
-    head = ["step", *(f"{commit}, s" for commit in measured)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---", *["---:"] * len(measured)], *rows])
+    others = (total - seconds.get("download wheels", 0) for total, seconds in zip(totals, runs, strict=True))
+    rows.append(["all but the download", *(f"{other:.0f}" for other in others)])
+    head = ["step", *(f"{commit}, s" for commit in commits)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---", *["---:"] * len(runs)], *rows])
 
 
 if __name__ == "__main__":
