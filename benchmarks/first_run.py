@@ -2,8 +2,9 @@
 
     .venv/bin/python benchmarks/first_run.py d159a6b HEAD d159a6b HEAD
 
-Each commit, as often as it is named, is cloned to a temporary folder, with empty caches of calm, pip and uv. A step ends when the file appears
-that it leaves: the time since the last such file is its own. Downloads take as long as the network does.
+Each commit, as often as it is named, is cloned to a temporary folder, with empty caches of calm, pip and uv.
+A step ends when the file appears that it leaves: the time since the last such file is its own.
+Downloads take as long as the network does.
 """
 
 from __future__ import annotations
