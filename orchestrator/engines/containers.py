@@ -20,6 +20,7 @@ from orchestrator.engines.failures import diagnose_words, engine_gone, image_mis
 from orchestrator.engines.image import check_caches
 from orchestrator.engines.kernel import kernel_kills
 from orchestrator.engines.known import checked, remember
+from orchestrator.engines.progress import SILENT
 from orchestrator.engines.settings import LABEL, container_settings, promises_of
 from orchestrator.errors import AlgorithmFailed, BadInput, CalmError, EngineFailed, EngineMissing
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
     from orchestrator.domain import EngineName, Image, Launch
+    from orchestrator.engines.progress import Progress
     from orchestrator.engines.settings import Flavour
     from orchestrator.paths import Layout
 
@@ -112,7 +114,7 @@ class ContainerEngine:
                 return None
         return checked(self._known(image), found, self.name, tag_of(image))
 
-    def build(self, image: Image) -> str:
+    def build(self, image: Image, progress: Progress = SILENT) -> str:
         """Build from wheelhouse and context, with the network off, on the base image of this machine."""
         with _answering(self.server), tempfile.TemporaryFile() as archive:
             client = self.server.client()
@@ -132,7 +134,7 @@ class ContainerEngine:
                 pull=False,
                 decode=True,
             )
-            follow(messages, tag_of(image))
+            follow(messages, tag_of(image), progress)
             client.images.prune(filters=stages_to_delete(image))
             return remember(self._known(image), str(client.images.get(tag_of(image)).id))
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from orchestrator.domain import Exit, Launch
     from orchestrator.engines import Engine
+    from orchestrator.engines.progress import Progress
     from orchestrator.paths import RunFolder
-    from orchestrator.runs.job import Progress
     from orchestrator.runs.plan import Plan
 
 _MEMORY_SHARE = 0.9  # of the machine, where the user sets no limit: the machine itself must live on
