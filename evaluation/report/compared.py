@@ -75,8 +75,7 @@ def write_comparison(
     regions = given.regions or kept_regions(runs[0].folder)
     for run in runs:
         score_run(run, algorithms)
-        if regions is not None:
-            keep_regions(run.folder, regions)
+        keep_regions(run.folder, regions)
     entries = entries_of(runs, experiments, algorithms)
     comparison = _comparison(given, entries, regions)
     first = comparison.recommendation.title

@@ -65,8 +65,8 @@ def reproduce(  # noqa: PLR0913 - each is an option
         _list()
     else:
         asked = Asked(**options)
-        request = _request(names, seeds, preset, asked)
-        _run(request, session(asked.engine_name, asked.memory_gib), target, plan_only=plan_only)
+        opened = session(asked.engine_name, asked.memory_gib)
+        _run(_request(names, seeds, preset, asked), opened, target, plan_only=plan_only)
 
 
 def _list() -> None:

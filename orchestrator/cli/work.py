@@ -157,9 +157,8 @@ def with_targets(works: Sequence[Work], output: Path | None, written: Path) -> t
     from orchestrator.records import MovieName
 
     where = (output or Path("denoised")).absolute()
-    count = sum(len(work.source.movies) for work in works)
     is_file = where.suffix.lower() in STACKS and not where.is_dir()
-    _check_output(where, count, is_file=is_file)
+    _check_output(where, sum(len(work.source.movies) for work in works), is_file=is_file)
 
     def target(work: Work, noisy: Path) -> Path:
         name = f"{noisy.stem}-{work.label}{noisy.suffix}" if work.label else noisy.name
@@ -284,8 +283,7 @@ def _delivered(done: Done, opened: Session, regions: Regions | None, *, full: bo
     if done.run is None:
         yield from ([Path(name).name, label, "failed", "", "", "", ""] for name in done.work.targets)
         return
-    if regions is not None:
-        keep_regions(done.run.folder, regions)
+    keep_regions(done.run.folder, regions)
     if full:
         check_fully(done.work.plans[0], done.run, opened)
     report_runs([done.run], algorithms(), experiments, opened.layout.containers)

@@ -101,9 +101,7 @@ def _line(entry: Entry, attempts: tuple[Attempt, ...]) -> Line:
         state, reason = "finished", ""
     elif entry.refused:
         state, reason = "failed", entry.refused
-    progress, left_s = ("", None)
-    if state == "running" and last is not None:
-        progress, left_s = _progress(last)
+    progress, left_s = _progress(last) if state == "running" and last is not None else ("", None)
     return Line(
         task=name,
         state=state,
