@@ -29,6 +29,7 @@ from noise_models import save_noise_model
 from noise_report import noise_report
 from patch_source import PatchSource, Scale, scale_of
 from posterior import Posterior
+from sample_count import fit_count
 
 if TYPE_CHECKING:
     from contract.events import Events
@@ -83,8 +84,12 @@ def predict(job: Job, events: Events) -> None:
     extra = job.predictions.parent / "extra" / job.predictions.name  # two splits may have movies of the same name
     extra.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(job.checkpoint / "noise_model.json", extra / "noise_model.json")
+    share = (
+        None if job.params["differences"] == "spatial" else job.params["sampling_noise"]
+    )  # frames that do not follow
     for stack, prediction in predictions_of(job, events):
-        predict_movie(posterior, request, stack, prediction, extra, depth_for(job.device))
+        fitted = fit_count(posterior, request, stack, share, events.message)
+        predict_movie(posterior, fitted, stack, prediction, extra, depth_for(job.device))
     names = [path.name for path in job.inputs.noisy]
     write_figures(job, sample_figures(names, extra / "settling", job.folder))
 
