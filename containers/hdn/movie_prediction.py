@@ -170,6 +170,7 @@ class _Collecting:
 def predict_tile(
     posterior: Posterior, request: Request, pixels: np.ndarray, number: int, blocks: tuple[Block, Block]
 ) -> Callable[[], SampleMean]:
+    """Draw the samples of a tile of a frame; return a function that waits for what is collected of them."""
     row, column = blocks
     noisy = pixels[row.read_start : row.read_stop, column.read_start : column.read_stop].astype(np.float32)
     height, width = (-(-length // request.multiple) * request.multiple for length in pixels.shape)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from baseline import REPORTED, SETTLING, means_of
 from contract.device import autocast, torch_device
 from contract.errors import JobRefused
-from contract.evidence import document_of, judge
+from contract.evidence import Baseline, document_of, judge, tell_baseline
 from contract.figures import write_figures
 from contract.files import write_json
 from contract.pipeline import depth_for
@@ -32,8 +33,12 @@ from posterior import Posterior
 from sample_count import fit_count
 
 if TYPE_CHECKING:
+    from careamics.models.lvae.lvae import LadderVAE
+
     from contract.events import Events
     from contract.job import Job
+
+_OFFSET = "offset.json"
 
 
 def train(job: Job, events: Events) -> None:
@@ -58,6 +63,10 @@ def train(job: Job, events: Events) -> None:
         watched = cut(val) if val else source
         training = LadderTraining(job, choice.noise_model, scale, train=source, val=watched)
         training.run(events)
+        offset = _settled(job, training.network, source, scale)
+        noisy, predicted = means_of(training.network, watched, scale, job.seed, REPORTED)
+        on = "validation movies" if val else "training frames"
+        tell_baseline(Baseline(noisy=noisy, predicted=predicted + offset, on=on), job, events)
         evidence = gather_evidence(
             training.network,
             watched,
@@ -71,6 +80,15 @@ def train(job: Job, events: Events) -> None:
     judge(evidence, events)
 
 
+def _settled(job: Job, network: LadderVAE, source: PatchSource, scale: Scale) -> float:
+    """Find what has to be added to predictions so that they have the mean of the movie, and keep it."""
+    if not job.params["settle"]:
+        return 0.0
+    noisy, predicted = means_of(network, source, scale, job.seed, SETTLING)
+    write_json(job.checkpoint / _OFFSET, {"offset": noisy - predicted})
+    return noisy - predicted
+
+
 def predict(job: Job, events: Events) -> None:
     """Write the mean of samples of every frame; spread, single samples and figures go to the folder `extra/<split>`."""
     device = torch_device(job)
@@ -79,7 +97,10 @@ def predict(job: Job, events: Events) -> None:
     network.load_state_dict(state["parts"]["network"])
     scale = Scale(**json.loads((job.checkpoint / "scale.json").read_text()))
     precision = partial(autocast, job)
-    posterior = Posterior(network, scale, seed=job.seed, device=job.device, precision=precision, tell=events.message)
+    settled = job.checkpoint / _OFFSET
+    offset = json.loads(settled.read_text())["offset"] if settled.exists() else 0.0
+    seeing = {"seed": job.seed, "device": job.device, "precision": precision, "tell": events.message}
+    posterior = Posterior(network, scale, offset=offset, **seeing)
     request = _request(job, multiple_of(state["job"]["params"]))
     extra = job.predictions.parent / "extra" / job.predictions.name  # two splits may have movies of the same name
     extra.mkdir(parents=True, exist_ok=True)

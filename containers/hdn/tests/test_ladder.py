@@ -169,7 +169,7 @@ class _Noisy:
     def __init__(self, result, samples):
         self.result, self.spread = result, samples
 
-    def samples(self, pixels, window, frame, count):
+    def samples(self, pixels, _, frame, count):
         mean = 100 + self.result * np.random.default_rng(frame).normal(size=pixels.shape)
         for number in range(count):
             noise = np.random.default_rng((frame, number + 1)).normal(size=pixels.shape)
@@ -219,7 +219,7 @@ def test_samples_that_are_to_be_written_are_drawn():
 def test_a_report_says_how_many_samples_were_used(tmp_path):
     stack = _Frames(np.zeros((40, 32, 40), np.float32))
     posterior = _Noisy(result=9, samples=1)
-    predict_movie(posterior, fit_count(posterior, REQUEST, stack, 0.25, list().append), stack, stack, tmp_path)
+    predict_movie(posterior, fit_count(posterior, REQUEST, stack, 0.25, [].append), stack, stack, tmp_path)
     assert json.loads((tmp_path / "settling" / "movie.tif.json").read_text())["samples"] == [1, 2, 4, 8]
 
 

@@ -115,7 +115,9 @@ def test_stacks_of_different_sizes_train_together_with_validation_stacks(tmp_pat
         write_stack(tmp_path / f"{rows}.tif", noisy_movie(clean_movie((5, rows, 24)), seed=rows)) for rows in (20, 33)
     ]
     job = train(train_job(tmp_path, stacks[:1], val=(stacks[1],), **TINY))
-    assert {"denoiser.json", "network.pt", "state.pt"} == {path.name for path in job.checkpoint.iterdir()}
+    assert {"baseline.json", "denoiser.json", "network.pt", "state.pt"} == {
+        path.name for path in job.checkpoint.iterdir()
+    }
     both = train(train_job(tmp_path / "both", stacks, **TINY))
     assert sha256(job.checkpoint / "network.pt") != sha256(both.checkpoint / "network.pt")
 
