@@ -27,7 +27,7 @@ ALLOWED_DB = 0.3
 
 
 def denoised(path: Path, algorithm: str, seed: int, preset: str) -> np.ndarray:
-    """Run an algorithm on a movie, or find its run, and return its prediction; ChildProcessError where there is none."""
+    """Run an algorithm on a movie, or find its run; return its prediction, or raise ChildProcessError."""
     options = ["--preset", preset, "--seed", str(seed), "--engine", "venv", "--threads", "1"]
     command = [*CALM, "run", algorithm, "--input", str(path), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
