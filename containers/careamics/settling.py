@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from unet_denoiser import Denoiser, Example, Recipe
 
 _BATCHES = 32  # of training, in pixels; the mean of 512 patches of 64 x 64 pixels is known to 0.1 %
-_LEAST_PIXELS, _LEAST = 2**17, 4  # of all windows, and windows, after a training of a few steps
+_LEAST_PIXELS, _LEAST = 2**16, 4  # of all windows, and windows, after a training of a few steps
 _SETTLING, _JUDGED = 0x5E77, 0x1D6ED  # keep these random numbers apart from those of training
 
 

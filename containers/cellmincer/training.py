@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from settings import Fitting, Settings
 
 _BATCH_PURPOSE, _SAMPLER_PURPOSE = 0xBA7C, 0x5A3B
-_VALIDATIONS, _WATCHED_WINDOWS = 5, 8
+_VALIDATIONS, _WATCHED_WINDOWS, _SETTLING_WINDOWS = 5, 8, 16
 _HINT = "more n_iters or a larger lr_max may help; convergence: reported ends well all the same"
 
 
@@ -96,7 +96,8 @@ def fit(job: Job, events: Events, settings: Settings, movies: list[Prepared], wa
     )
     evidence = settle(network, evaluation, events, settings)
     if settings.settle:
-        _move_to_the_mean(network, HeldOut([(movie, movie.frames) for movie in movies], settings, occlusion, job))
+        anywhere = [(movie, movie.frames) for movie in movies]
+        _move_to_the_mean(network, HeldOut(anywhere, settings, occlusion, job, _SETTLING_WINDOWS))
         evidence = evaluation.evidence(network)
     tell_baseline(evaluation.baseline(network, "held-out frames"), job, events)
     save(job.checkpoint, network, occlusion, _record(evidence, occlusion, movies))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from patch_source import PatchSource, Scale
 
-_BATCHES, _BATCH = 16, 8  # the mean of 128 patches of 64 x 64 pixels is known to 0.1 %
+_BATCHES, _BATCH = 8, 8  # the mean of 64 patches of 64 x 64 pixels is known to 0.1 %
 SETTLING, REPORTED = 0xBA5E, 0xBA5F  # keep these random numbers apart from those of training
 
 
