@@ -96,8 +96,7 @@ def fit(job: Job, events: Events, settings: Settings, movies: list[Prepared], wa
     )
     evidence = settle(network, evaluation, events, settings)
     if settings.settle:
-        anywhere = [(movie, movie.frames) for movie in movies]
-        _move_to_the_mean(network, HeldOut(anywhere, settings, occlusion, job, _SETTLING_WINDOWS))
+        _move_to_the_mean(network, job, settings, movies, occlusion)
         evidence = evaluation.evidence(network)
     tell_baseline(evaluation.baseline(network, "held-out frames"), job, events)
     save(job.checkpoint, network, occlusion, _record(evidence, occlusion, movies))
@@ -225,8 +224,12 @@ def settle(network: CellMincer, evaluation: HeldOut, events: Events, settings: S
     return evidence
 
 
-def _move_to_the_mean(network: CellMincer, windows: HeldOut) -> None:
+def _move_to_the_mean(
+    network: CellMincer, job: Job, settings: Settings, movies: list[Prepared], occlusion: Occlusion
+) -> None:
     """Set the last bias so that the mean of a movie comes back: steps leave it where their batches drew it."""
+    anywhere = [(movie, movie.frames) for movie in movies]
+    windows = HeldOut(anywhere, settings, occlusion, job, _SETTLING_WINDOWS)
     with torch.no_grad():
         network.temporal_denoiser.dense_block[-1].bias += windows.residual(network)
 
