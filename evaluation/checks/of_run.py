@@ -5,6 +5,7 @@ What further predictions and trainings say (`--checks full`) lies in checks-full
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from orchestrator.paths import RunFolder
     from orchestrator.run import Run
 
-CHECKS_VERSION = 2  # a change checks every run again
+CHECKS_VERSION = 3  # a change checks every run again
 _LEAST_FRAMES = 2
 _HINT = "Delete it; `calm report RUN` checks the run again."
 _FULL_HINT = "Delete it; the same command with --checks full makes it again."
@@ -67,10 +68,14 @@ class FullChecks(Sealed, frozen=True, kw_only=True):
 
 
 class Checks(Sealed, frozen=True, kw_only=True):
-    """checks.json: by the name of the movie; single images, which have no time, are left out."""
+    """checks.json: by the name of the movie; single images, which have no time, are left out.
+
+    `raw` is what `calm inspect` says of the raw movies, in words.
+    """
 
     basis: ChecksBasis
     movies: dict[str, Verdict]
+    raw: dict[str, tuple[str, ...]]
 
 
 def check_run(run: Run) -> dict[str, Verdict]:
@@ -100,13 +105,21 @@ def check_run(run: Run) -> dict[str, Verdict]:
         return _with_added(known.movies, run)
     regions = kept_regions(run.folder)
     middles = None if regions is None else regions.middles
-    verdicts = {
-        name: _verdict(movie.noisy, run.folder.prediction(name), middles)
+    found = {
+        name: _looked_at(movie.noisy, run.folder.prediction(name), middles)
         for name, movie in sorted(run.record.movies.items())
         if movie.shape[0] >= _LEAST_FRAMES
     }
-    write_sealed(run.folder.checks, Checks(basis=basis, movies=verdicts))
+    verdicts = {name: verdict for name, (verdict, _) in found.items()}
+    raw = {name: lines for name, (_, lines) in found.items()}
+    write_sealed(run.folder.checks, Checks(basis=basis, movies=verdicts, raw=raw))
     return _with_added(verdicts, run)
+
+
+def raw_movies(run: Run) -> Mapping[str, tuple[str, ...]]:
+    """Return what `calm inspect` says of the raw movies of a checked run, in words, by SPLIT/NAME."""
+    known = read_checks(run.folder)
+    return {} if known is None else known.raw
 
 
 def read_checks(folder: RunFolder) -> Checks | None:
@@ -142,8 +155,18 @@ def _basis(run: Run) -> ChecksBasis:
     )
 
 
-def _verdict(raw: Path, prediction: Path, middles: NDArray[np.int64] | None) -> Verdict:
-    from evaluation.checks.battery import check_movie  # noqa: PLC0415 - a checked run needs no SciPy
+def _looked_at(raw: Path, prediction: Path, middles: NDArray[np.int64] | None) -> tuple[Verdict, tuple[str, ...]]:
+    """Check a prediction, and say what the raw movie is like."""
+    from contract.detector import find_faults  # noqa: PLC0415 - a checked run needs no SciPy
+    from evaluation.checks.advice import raw_movie_text  # noqa: PLC0415
+    from evaluation.checks.battery import verdict_of  # noqa: PLC0415
+    from evaluation.checks.evidence import gather  # noqa: PLC0415
+    from evaluation.checks.raw_movie import look_at  # noqa: PLC0415
 
+    began_s = time.perf_counter()
     with open_stack(raw) as before, open_stack(prediction) as after:
-        return check_movie(StackFrames(before), StackFrames(after), middles)
+        frames = StackFrames(before)
+        evidence = gather(frames, StackFrames(after), middles)
+        found = look_at(frames, evidence if middles is None else None)
+        lines = raw_movie_text(found, find_faults(before, gaps=True))
+        return replace(verdict_of(evidence), seconds=time.perf_counter() - began_s), lines
