@@ -132,17 +132,13 @@ def _scorer(experiment: Experiment | None) -> Callable[[Run], object]:
 def _show_plan(planned: Sequence[Planned], planner: Planner, opened: Session) -> None:
     from orchestrator.cli.forecast import text_of
     from orchestrator.runs.past import Past
-    from orchestrator.sweep.plan import forecast_of
+    from orchestrator.sweep.plan import forecast_of, gpu_hours_of
 
     past = Past(opened.layout.outputs)
     found = forecast_of(planned, planner, past)
     click.echo(text_of(found, opened.layout))
-    gpu = {one.task.name for one in planned if one.task.device == "cuda"}
-    hours = [one.seconds[1] / 3600 for one in found.runs if one.experiment in gpu and one.seconds and one.jobs]
-    unknown = sum(1 for one in found.runs if one.experiment in gpu and one.jobs and not one.seconds)
-    click.echo(
-        f"GPU hours: at most {sum(hours):.1f}" + (f", and those of {unknown} runs, not known" if unknown else "")
-    )
+    hours, unknown = gpu_hours_of(planned, found)
+    click.echo(f"GPU hours: at most {hours:.1f}" + (f", and those of {unknown} runs, not known" if unknown else ""))
     click.echo(f"{len(planned)} runs: {sum(one.run is not None for one in planned)} finished")
 
 
