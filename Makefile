@@ -14,6 +14,9 @@ TOOLS := $(VENV)/tools-complete
 LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -o
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile
 
+# Tests start hundreds of programs, and each would compile every package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 ALGO ?= n2v
 PRESET ?= quick
 ENGINE ?= auto

@@ -1,6 +1,7 @@
-"""Two promises that every algorithm folder makes, held to in the folder's own environment.
+"""Promises that every algorithm folder makes, held to in the folder's own environment.
 
-A training that is killed resumes to the same bytes, and memory of predict does not grow with the number of frames.
+A second run and a training that is killed end with the same bytes, and memory of predict does not grow with the number
+of frames.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ import hashlib
 import json
 import os
 import subprocess
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tifffile
@@ -20,14 +23,26 @@ from orchestrator.engines import engine_named
 from orchestrator.engines.image import image_of, prepare
 from orchestrator.paths import layout
 
-# What an image starts, with a change to the contract package before it.
-_START = """
-import os, signal, sys
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# What an image starts, with a change to the contract package before it. Jobs are children of a process that has
+# imported what they need and computed nothing: torch alone takes seconds.
+_SERVE = """
+import json, os, signal, sys
 sys.path.insert(0, sys.argv[1])
 os.environ["ALGORITHM_DIR"] = sys.argv[1] + "/algorithm"
-{change}
-from contract.__main__ import main
-sys.exit(main(sys.argv[2:]))
+from contract.__main__ import _load_run, main
+_load_run()
+for line in sys.stdin:
+    change, command, job = json.loads(line)
+    child = os.fork()
+    if not child:
+        os.chdir(os.path.dirname(job))
+        os.environ["HOME"] = os.getcwd()
+        exec(change)
+        sys.exit(main([command, job]))
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 # A state is saved after every step instead of every ten seconds, and the kill comes half-way, before that of its step.
 _KILL_HALF_WAY = """
@@ -66,37 +81,31 @@ _MOVIE_SHARE = 0.6  # growth that is allowed, of the bytes that the long movie h
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """The environment of a folder, built.
+    """The environment of a folder at work: a process that has imported the folder's code, and waits for jobs."""
 
-    Parameters
-    ----------
-    python : Path
-        Its Python.
-    context : Path
-        What its image holds: `contract/` and `algorithm/`.
-    """
-
-    python: Path
-    context: Path
+    server: subprocess.Popen[str]
 
     def run(self, command, job, change=""):
         """Run a job as the image does, in a process of its own, and return the exit code."""
-        code = _START.format(change=change)
-        variables = {"PATH": os.defpath, "HOME": str(job.parent), "PYTHONDONTWRITEBYTECODE": "1", **_SMALL_HEAP}
-        variables |= {name: os.environ[name] for name in _INSTRUCTIONS if name in os.environ}
-        return subprocess.run(
-            [self.python, "-I", "-c", code, self.context, command, job], check=False, env=variables, cwd=job.parent
-        ).returncode
+        print(json.dumps([change, command, str(job)]), file=self.server.stdin, flush=True)
+        return int(self.server.stdout.readline())
 
 
-def environment_of(algorithm):
-    """Return the environment of an algorithm folder on the CPU, built where it is not there yet."""
+@contextmanager
+def environment_of(algorithm) -> Iterator[Environment]:
+    """Yield the environment of an algorithm folder on the CPU, built where it is not there yet."""
     image = image_of(algorithm, "cpu", layout())
     engine = engine_named("venv", layout())
     if engine.find(image) is None:
         prepare(algorithm, image, layout())
         engine.build(image)
-    return Environment(python=Path(engine.find(image)) / "bin" / "python", context=image.context)
+    python = Path(engine.find(image)) / "bin" / "python"
+    variables = {"PATH": os.defpath, **_SMALL_HEAP}
+    variables |= {name: os.environ[name] for name in _INSTRUCTIONS if name in os.environ}
+    command = [python, "-I", "-B", "-c", _SERVE, image.context]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=variables, **pipes) as server:
+        yield Environment(server=server)
 
 
 def job_like(record, folder, checkpoint, params=None, **inputs):
@@ -110,8 +119,8 @@ def job_like(record, folder, checkpoint, params=None, **inputs):
     return folder / "job.json"
 
 
-def check_resuming(environment, run, folder):
-    """Kill a training half-way, start it again, and compare its prediction with that of the finished run.
+def check_same_bytes(environment, run, folder, change=""):
+    """Train and predict again, with a change to the contract, and compare the prediction with that of a finished run.
 
     Parameters
     ----------
@@ -121,13 +130,16 @@ def check_resuming(environment, run, folder):
         A finished run, whose jobs are done again.
     folder : Path
         For the jobs; empty.
+    change : str
+        Python that kills the training, which is then started again; none where it is not to be killed.
     """
     checkpoint = folder / "checkpoint"
     job = job_like(run / "train" / "job.json", folder / "train", checkpoint)
-    assert environment.run("train", job, _KILL_HALF_WAY) == -9
+    if change:
+        assert environment.run("train", job, change) == -9
     assert environment.run("train", job) == 0, _message(job)
     steps = [event["step"] for event in _events(job) if "step" in event]
-    assert len(steps) == 1 or steps[0] > 1, "the training began anew"
+    assert not change or len(steps) == 1 or steps[0] > 1, "the training began anew"
 
     job = job_like(run / "predict-train" / "job.json", folder / "predict", checkpoint)
     assert environment.run("predict", job) == 0, _message(job)
@@ -135,7 +147,12 @@ def check_resuming(environment, run, folder):
         {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(where.glob("*.tif"))}
         for where in (folder / "predict" / "predictions" / "train", run / "predictions" / "train")
     )
-    assert ours == theirs, "the resumed training predicts other bytes"
+    assert ours == theirs, f"the {'resumed' if change else 'second'} training predicts other bytes"
+
+
+def check_resuming(environment, run, folder):
+    """Kill a training half-way, start it again, and compare its prediction with that of the finished run."""
+    check_same_bytes(environment, run, folder, _KILL_HALF_WAY)
 
 
 def check_memory(environment, algorithm, run, folder):
