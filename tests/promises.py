@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import tifffile
+from warm import Warm, warm
 
 from orchestrator.engines import engine_named
 from orchestrator.engines.image import image_of, prepare
@@ -26,24 +26,6 @@ from orchestrator.paths import layout
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# What an image starts, with a change to the contract package before it. Jobs are children of a process that has
-# imported what they need and computed nothing: torch alone takes seconds.
-_SERVE = """
-import json, os, signal, sys
-sys.path.insert(0, sys.argv[1])
-os.environ["ALGORITHM_DIR"] = sys.argv[1] + "/algorithm"
-from contract.__main__ import _load_run, main
-_load_run()
-for line in sys.stdin:
-    change, command, job = json.loads(line)
-    child = os.fork()
-    if not child:
-        os.chdir(os.path.dirname(job))
-        os.environ["HOME"] = os.getcwd()
-        exec(change)
-        sys.exit(main([command, job]))
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
 # A state is saved after every step instead of every ten seconds, and the kill comes half-way, before that of its step.
 _KILL_HALF_WAY = """
 import contract.training as training
@@ -81,14 +63,13 @@ _MOVIE_SHARE = 0.6  # growth that is allowed, of the bytes that the long movie h
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """The environment of a folder at work: a process that has imported the folder's code, and waits for jobs."""
+    """The environment of a folder at work."""
 
-    server: subprocess.Popen[str]
+    warm: Warm
 
     def run(self, command, job, change=""):
-        """Run a job as the image does, in a process of its own, and return the exit code."""
-        print(json.dumps([change, command, str(job)]), file=self.server.stdin, flush=True)
-        return int(self.server.stdout.readline())
+        """Run a job as the image does, with a change to the contract package before it, and return the exit code."""
+        return self.warm.run(command, job, variables={"HOME": str(job.parent)}, change=change)
 
 
 @contextmanager
@@ -99,13 +80,9 @@ def environment_of(algorithm) -> Iterator[Environment]:
     if engine.find(image) is None:
         prepare(algorithm, image, layout())
         engine.build(image)
-    python = Path(engine.find(image)) / "bin" / "python"
-    variables = {"PATH": os.defpath, **_SMALL_HEAP}
-    variables |= {name: os.environ[name] for name in _INSTRUCTIONS if name in os.environ}
-    command = [python, "-I", "-B", "-c", _SERVE, image.context]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, env=variables, **pipes) as server:
-        yield Environment(server=server)
+    variables = {name: os.environ[name] for name in _INSTRUCTIONS if name in os.environ}
+    with warm(Path(engine.find(image)) / "bin" / "python", image.context, **_SMALL_HEAP, **variables) as started:
+        yield Environment(warm=started)
 
 
 def job_like(record, folder, checkpoint, params=None, **inputs):
