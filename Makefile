@@ -70,7 +70,7 @@ check: $(TOOLS) ## Lint, types, layers
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-test: $(TOOLS) ## Every test that needs no container engine (JOBS at once)
+test: $(TOOLS) ## Every test that needs no container engine, but test-training (JOBS at once)
 	$(VENV)/bin/pytest -m "not engine" --numprocesses $(JOBS) --no-loadscope-reorder $(ARGS)
 
 test-fast: $(TOOLS) ## Those of them that take less than a minute together
