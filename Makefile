@@ -77,7 +77,7 @@ test-fast: $(TOOLS) ## Those of them that take less than a minute together
 	$(VENV)/bin/pytest -m "not engine and not slow" --numprocesses $(JOBS) --no-loadscope-reorder tests/unit tests/data $(ARGS)
 
 test-training: $(TOOLS) ## What trainings reach, on one thread and with the instructions of an older processor
-	export ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=1; \
+	export ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE; \
 	for folder in $$(grep -rl mark.training containers/*/tests | cut -d/ -f2 | sort -u); do \
 		taskset --cpu-list 0 $(VENV)/bin/python tests/folder_environment.py $$folder \
 			-m pytest -q -p no:cacheprovider -m training containers/$$folder/tests $(ARGS); \

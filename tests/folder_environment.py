@@ -17,6 +17,8 @@ from orchestrator.algorithms import load_algorithm
 from orchestrator.paths import layout
 
 CONTAINERS = Path(__file__).parents[1] / "containers"
+# Tests write nothing into the environment, and two threads of one on a single core do not wait for each other at work.
+FOR_TESTS = {"PYTHONDONTWRITEBYTECODE": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
 
 def python_of(built):

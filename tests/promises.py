@@ -39,7 +39,9 @@ Events.step = step
 # Notes the most anonymous memory there was when frames had been read or were written: what a job holds, and not what
 # its layers need for a moment, which varies with the sizes that a library has seen before.
 _WATCH_MEMORY = """
-import atexit
+import atexit, ctypes
+for parameter, value in ((-8, 1), (-3, 65536), (-1, 65536)):  # of mallopt(3): arenas, size of a mapping, trimming
+    ctypes.CDLL(None).mallopt(parameter, value)  # large arrays go back at once, so that what is resident is held
 from contract.predictions import Prediction
 from contract.stacks import Stack
 most = [0]
@@ -53,9 +55,6 @@ def watched(method):
 Prediction.write, Stack.frames = watched(Prediction.write), watched(Stack.frames)
 atexit.register(lambda: open("held_bytes", "w").write(str(most[0])))
 """
-_SMALL_HEAP = {  # mallopt(3): large arrays go back to the system at once, so that what is resident is held
-    "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536",
-}  # fmt: skip
 _INSTRUCTIONS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA")  # that a processor may use; runs are given them too
 _LENGTHS, _SIDE = (48, 192, 624, 768), 64  # frames of the movies, and pixels of a side; deepcad holds 8 tiles
 _MOVIE_SHARE = 0.6  # growth that is allowed, of the bytes that the long movie has more; holding it would take 1 or more
@@ -81,7 +80,7 @@ def environment_of(algorithm) -> Iterator[Environment]:
         prepare(algorithm, image, layout())
         engine.build(image)
     variables = {name: os.environ[name] for name in _INSTRUCTIONS if name in os.environ}
-    with warm(Path(engine.find(image)) / "bin" / "python", image.context, **_SMALL_HEAP, **variables) as started:
+    with warm(Path(engine.find(image)) / "bin" / "python", image.context, **variables) as started:
         yield Environment(warm=started)
 
 

@@ -21,11 +21,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _SERVE = """
-import json, os, signal, sys
-sys.path.insert(0, sys.argv[1])
-os.environ["ALGORITHM_DIR"] = sys.argv[1] + "/algorithm"
-from contract.__main__ import _load_run, main
-_load_run()
+import importlib, json, os, signal, sys
+from pathlib import Path
+folder = Path(sys.argv[1]) / "algorithm"
+sys.path[:0] = [str(folder.parent), str(folder)]
+os.environ["ALGORITHM_DIR"] = str(folder)
+from contract.__main__ import main
+names = [path.stem for path in sorted(folder.glob("*.py"))]
+for name in [*names, *(["torch._dynamo"] if "torch" in sys.modules else [])]:  # which an optimiser imports
+    importlib.import_module(name)
 for line in sys.stdin:
     arguments, variables, change = json.loads(line)
     child = os.fork()

@@ -13,7 +13,7 @@ import mini
 import numpy as np
 import pytest
 import tifffile
-from folder_environment import CONTAINERS, python_of, search_path
+from folder_environment import CONTAINERS, FOR_TESTS, python_of, search_path
 from promises import check_memory, check_resuming, check_same_bytes, environment_of
 
 from orchestrator.algorithms import load_algorithm
@@ -151,7 +151,7 @@ def test_the_tests_of_a_folder_pass_in_its_own_environment(shared_calm, tmp_path
         text=True,
         check=False,
         cwd=tmp_path,
-        env=shared_calm.environment(PYTHONPATH=search_path(name, python), PYTHONDONTWRITEBYTECODE="1"),
+        env=shared_calm.environment(PYTHONPATH=search_path(name, python), **FOR_TESTS),
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
 

@@ -9,7 +9,7 @@ import subprocess
 import numpy as np
 import pytest
 import tifffile
-from folder_environment import CONTAINERS, python_of, search_path
+from folder_environment import CONTAINERS, FOR_TESTS, python_of, search_path
 
 from orchestrator.algorithms import in_environment, load_algorithm, load_algorithms
 from orchestrator.engines.image import image_of
@@ -92,7 +92,7 @@ def test_the_tests_of_an_environment_pass_in_it(shared_calm, tmp_path, algorithm
     built = shared_calm("build", algorithm.full_name, "--engine", "venv")
     assert built.returncode == 0, built.stderr
     python = python_of(built.stdout)
-    environment = shared_calm.environment(PYTHONPATH=search_path(algorithm.name, python), PYTHONDONTWRITEBYTECODE="1")
+    environment = shared_calm.environment(PYTHONPATH=search_path(algorithm.name, python), **FOR_TESTS)
     done = subprocess.run(
         [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests],
         capture_output=True, text=True, check=False, cwd=tmp_path, env=environment,

@@ -49,7 +49,7 @@ def run_job(folder: Path, command: str, settings: dict[str, object], **inputs: l
         "contract": 1, "job": "test", "command": command, "axes": "TYX", "frame_rate_hz": 30.0,
         "inputs": {name: [str(path) for path in inputs.get(name, [])] for name in ("train", "val", "noisy", "prior")},
         "checkpoint": str(folder.parent / "checkpoint"), "predictions": str(folder / "predictions"), "params": settings,
-        "seed": 1, "device": "cpu", "threads": 2, "precision": "float32", "output_dtype": "float32",
+        "seed": 1, "device": "cpu", "threads": 1, "precision": "float32", "output_dtype": "float32",
     }  # fmt: skip
     (folder / "job.json").write_text(json.dumps(job))
     code = ended(begin(folder / "job.json", command, {"ALGORITHM_DIR": str(home)}))

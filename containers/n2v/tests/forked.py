@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["run"])
+_SERVER.set_forkserver_preload(["run", "careamics_unet", "torch._dynamo"])  # those that there are
 
 
 def begin(job: Path, command: str, environment: dict[str, str], before: str = "") -> ForkServerProcess:
