@@ -14,6 +14,7 @@ from pathlib import Path
 import mini
 import pytest
 import yaml
+from warm import warm_venv
 
 from evaluation.report.gather import page_of
 from evaluation.report.page import write_page
@@ -112,6 +113,13 @@ def where(tmp_path_factory):
         data=root / "data",
         manifest=mini.write_manifest(root / "manifest"),
     )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _warm():
+    """Let jobs of one algorithm, of which there are three for each experiment, import torch once."""
+    with warm_venv():
+        yield
 
 
 @pytest.fixture(scope="module")
