@@ -176,7 +176,7 @@ def _seen(parts: Sequence[_Part], injection: Injection) -> Check:
         resting = without_trend(part.before)
         noise = _MAD * np.median(np.abs(resting - np.median(resting, axis=0)), axis=0)
         risen = part.after - (part.before - resting) - np.median(resting, axis=0)
-        for patch in np.flatnonzero(injection.snrs == _STRONG).tolist():
+        for patch in np.flatnonzero((injection.snrs == _STRONG) & (injection.peaks > 0)).tolist():
             least = max(_SEEN_SD * noise[patch], _SEEN_HEIGHT * injection.peaks[patch])
             onsets = injection.onsets[patch]
             whole = onsets[(onsets >= part.start) & (onsets <= part.stop - _PEAK_FRAMES)] - part.start

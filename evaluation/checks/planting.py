@@ -51,6 +51,8 @@ class Ground:
     places : Places
     quiet_sd : ndarray of shape (R,)
         Noise of the mean of each quiet patch, grey levels.
+    highest : float
+        Grey level above which the detector cannot count; infinite for floating point.
     """
 
     mean: Floats
@@ -58,6 +60,15 @@ class Ground:
     law: NoiseLaw
     places: Places
     quiet_sd: Floats
+    highest: float
+
+    def room(self) -> Floats:
+        """Return how far each quiet patch is from the highest grey level, less four times the noise: shape (R,)."""
+        reach, factor = self.places.side // 2, self.places.factor
+        corners = (self.places.quiet - reach) * factor
+        side = self.places.side * factor
+        patches = [(slice(y, y + side), slice(x, x + side)) for y, x in corners.tolist()]
+        return np.array([self.highest - float(np.max(self.mean[one] + 4 * self.noise_sd[one])) for one in patches])
 
     @property
     def gain(self) -> float | None:
@@ -86,12 +97,14 @@ def ground_of(raw: Frames, middles: NDArray[np.int64] | None = None) -> Ground |
     law = noise_law(maps.raw, maps.jump_raw)
     places = find_places(raw, raw, middles)
     quiet = covariances(raw, raw, places, law)["quiet"]
+    dtype = np.asarray(raw[0]).dtype
     return Ground(
         mean=maps.raw,
         noise_sd=np.sqrt(uniform_filter(maps.jump_raw, _SMOOTH)),
         law=law,
         places=places,
         quiet_sd=np.sqrt(quiet.noise),
+        highest=float(np.iinfo(dtype).max) if dtype.kind in "iu" else math.inf,
     )
 
 
@@ -102,7 +115,8 @@ class Injection:
     Attributes
     ----------
     snrs, peaks, decays : ndarray of shape (R,)
-        Height over the noise of the patch; the same in grey levels, of the mean of the patch; decay, frames.
+        Height over the noise of the patch; the same in grey levels, of the mean of the patch, 0 where the detector
+        would saturate; decay, frames.
     onsets : tuple of ndarray
         Frames in which the transients of each patch begin.
     footprint : ndarray of shape (side, side)
@@ -148,12 +162,14 @@ def injection_for(ground: Ground, frames: int, frame_rate_hz: float | None) -> I
     told = _DECAYS_FRAMES if frame_rate_hz is None else tuple(one * frame_rate_hz for one in _DECAYS_S)
     decays = np.clip(np.array(told), _SHORTEST, _LONGEST)[(np.arange(count) // len(SNRS)) % len(told)]
     snrs = np.array(SNRS)[np.arange(count) % len(SNRS)]
+    footprint = _footprint(ground.places.side * ground.places.factor)
+    peaks = snrs * ground.quiet_sd
     return Injection(
         snrs=snrs,
-        peaks=snrs * ground.quiet_sd,
+        peaks=np.where(peaks * footprint.max() < ground.room(), peaks, 0.0),
         decays=decays,
         onsets=tuple(_onsets(patch, decay, frames) for patch, decay in enumerate(decays)),
-        footprint=_footprint(ground.places.side * ground.places.factor),
+        footprint=footprint,
     )
 
 

@@ -237,6 +237,19 @@ def test_halves_of_the_truth_agree_and_invented_ones_do_not():
     assert found.light in BAD, found
 
 
+def test_nothing_is_added_where_the_detector_would_saturate():
+    light = np.full((60, 48, 48), 20.0)
+    light[:, :, 24:] = 240
+    raw = np.minimum(np.random.default_rng(0).poisson(light), 255).astype(np.uint8)
+    ground = ground_of(raw)
+    injection = injection_for(ground, len(raw), None)
+    right = ground.places.quiet[:, 1] > 24
+    assert (injection.peaks[right] == 0).all()
+    assert (injection.peaks[ground.places.quiet[:, 1] < 20] > 0).all()
+    planted_raw = np.stack(list(injected(raw, ground, injection)))
+    assert judge_injected(raw, planted_raw, ground, injection)[0].light is Light.PASS
+
+
 def test_a_short_movie_is_no_ground():
     assert ground_of(np.ones((20, 40, 40), np.uint16)) is None
 
