@@ -96,7 +96,7 @@ def ground_of(raw: Frames, middles: NDArray[np.int64] | None = None) -> Ground |
     maps, _ = read_pair(raw, raw)
     law = noise_law(maps.raw, maps.jump_raw)
     places = find_places(raw, raw, middles)
-    quiet = covariances(raw, raw, places, law)["quiet"]
+    quiet = covariances(raw, raw, places, law).quiet
     dtype = np.asarray(raw[0]).dtype
     return Ground(
         mean=maps.raw,

@@ -99,9 +99,11 @@ def check_fully(plan: Plan, run: Run, opened: Session) -> None:
     trials = _Trials(plan=plan, run=run, opened=opened, subjects=subjects)
     tried = {what: trials.attempt(what) for what in (*_PREDICTED, "seeds", "even", "odd")} if subjects else {}
     notes = [note for _, note in tried.values() if note]
-    movies = {what: found for what, (found, _) in tried.items()}
+    made = {
+        name: _Tried(**{what: tuple(found.get(name, ())) for what, (found, _) in tried.items()}) for name in subjects
+    }
     seconds = (time.monotonic() - began_s) / max(len(subjects), 1)
-    keep_full_checks(run, {name: _judged(name, subject, movies, notes, seconds) for name, subject in subjects.items()})
+    keep_full_checks(run, {name: _judged(one, made[name], notes, seconds) for name, one in subjects.items()})
     shutil.rmtree(run.folder.trials, ignore_errors=True)
 
 
@@ -109,9 +111,7 @@ def _cost(plan: Plan, run: Run) -> str:
     """Say what the trials will take, by what the run itself took."""
     from evaluation.report.numbers import duration
 
-    took = {name: job.seconds for name, job in run.record.jobs.items()}
-    training_s = took.get("train", 0.0)
-    prediction_s = sum(seconds for name, seconds in took.items() if name != "train")
+    training_s, prediction_s = run.record.training.seconds, run.record.predicting_s
     trains = _trains(plan)
     seconds = len(_PREDICTED) * prediction_s
     if trains:
@@ -141,6 +141,18 @@ def _subjects(run: Run) -> dict[str, _Subject]:
                 raw=movie.noisy, denoised=run.folder.prediction(name), ground=ground, injection=injection
             )
     return found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Tried:
+    """Predictions of one movie, or of movies made from it, by trial; those of noise with that noise beside them."""
+
+    injected: tuple[Path, ...] = ()
+    noise: tuple[Path, ...] = ()
+    shuffled: tuple[Path, ...] = ()
+    seeds: tuple[Path, ...] = ()
+    even: tuple[Path, ...] = ()
+    odd: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -245,9 +257,7 @@ def _frames(path: Path) -> Iterator[StackFrames]:
         yield StackFrames(stack)
 
 
-def _judged(
-    name: str, subject: _Subject, movies: Mapping[str, Mapping[str, list[Path]]], notes: list[str], seconds: float
-) -> Added:
+def _judged(subject: _Subject, tried: _Tried, notes: list[str], seconds: float) -> Added:
     """Judge what the trials gave for a movie."""
     from evaluation.checks.injected import judge_injected
     from evaluation.checks.noise_alone import judge_noise
@@ -255,24 +265,27 @@ def _judged(
     from evaluation.checks.shuffled import temporal_context
     from evaluation.checks.trained_again import judge_halves, judge_seeds
 
-    ground, places = subject.ground, subject.ground.places
+    checks: list[Check] = []
+    said = None
+    places = subject.ground.places
     with ExitStack() as held:
-        opened = {
-            what: [held.enter_context(_frames(path)) for path in by_movie[name]]
-            for what, by_movie in movies.items()
-            if name in by_movie
-        }
-        raw, denoised = (held.enter_context(_frames(path)) for path in (subject.raw, subject.denoised))
-        checks: list[Check] = []
-        if "injected" in opened:
-            checks += judge_injected(denoised, opened["injected"][0], ground, subject.injection)
-        if "noise" in opened:
-            after, before = opened["noise"]
+
+        def opened(*paths: Path) -> list[StackFrames]:
+            return [held.enter_context(_frames(path)) for path in paths]
+
+        raw, denoised = opened(subject.raw, subject.denoised)
+        if tried.injected:
+            planted, _ = opened(*tried.injected)
+            checks += judge_injected(denoised, planted, subject.ground, subject.injection)
+        if tried.noise:
+            after, before = opened(*tried.noise)
             checks.append(judge_noise(before, after, places))
-        if "seeds" in opened:
-            checks.append(judge_seeds([denoised, *opened["seeds"]], places))
-        if "even" in opened and "odd" in opened:
-            checks.append(judge_halves(raw, opened["odd"][0], opened["even"][0], places))
-        context = temporal_context(denoised, opened["shuffled"][0], places) if "shuffled" in opened else None
-    said = [context] if context else []
-    return Added(checks=tuple(checks), notes=(*said, *notes), seconds=seconds)
+        if tried.seeds:
+            checks.append(judge_seeds([denoised, *opened(*tried.seeds)], places))
+        if tried.even and tried.odd:
+            even, odd = opened(*tried.even, *tried.odd)
+            checks.append(judge_halves(raw, odd, even, places))
+        if tried.shuffled:
+            unordered, _ = opened(*tried.shuffled)
+            said = temporal_context(denoised, unordered, places)
+    return Added(checks=tuple(checks), notes=(*([said] if said else []), *notes), seconds=seconds)

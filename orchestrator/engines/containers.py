@@ -12,6 +12,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
+from msgspec import Struct, field
+
+from orchestrator.documents import convert
 from orchestrator.domain import Exit
 from orchestrator.engines.base import base_image
 from orchestrator.engines.build import follow, pack
@@ -44,6 +47,13 @@ _PINGS = 10  # signs of life asked of a server that may be going away
 _PING_PAUSE_S = 0.3
 _KILLED = 137  # exit code of a container that was killed
 _STOPPED = (130, 137, 143)  # those of a container that somebody stopped, perhaps its own server
+
+
+class _State(Struct, frozen=True):
+    """How a container ended, as the daemon says."""
+
+    exit_code: int = field(name="ExitCode")
+    out_of_memory: bool = field(name="OOMKilled", default=False)
 
 
 class Server(Protocol):
@@ -174,9 +184,9 @@ class ContainerEngine:
                 time.sleep(_POLL_S)
                 watch()
                 container.reload()
-            state = container.attrs["State"]
+            state = convert(container.attrs["State"], _State, f"{self.name} inspect")
             output = container.logs(tail=_TAIL_LINES).decode(errors="replace")
-            code, limit_hit = int(state["ExitCode"]), bool(state["OOMKilled"])
+            code, limit_hit = state.exit_code, state.out_of_memory
             if code in _STOPPED and not limit_hit:
                 _check_alive(self.server)
         killed = kernel_kills() > kills

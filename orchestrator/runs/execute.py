@@ -170,7 +170,7 @@ def _adopt(trained: Run, folder: RunFolder) -> None:
         When a file of that checkpoint is missing or has other bytes than when it was made.
     """
     theirs = trained.folder
-    for file in trained.record.jobs["train"].files:
+    for file in trained.record.training.files:
         path = theirs.path / file.path
         if not path.is_file() or sha256(path) != file.sha256:
             message = f"{path}: expected the checkpoint as its training left it, got {found_at(path)}"
