@@ -38,16 +38,16 @@ from evaluation.checks.places import Places, find_places
 from evaluation.checks.standing import PatchTraces, curve_of, patch_traces, standing
 from evaluation.metrics import psnr, summarise, trace_scores
 from evaluation.scores.score import StackFrames
-from orchestrator.algorithms import load_algorithms
+from orchestrator.algorithms.folders import load_algorithms
 from orchestrator.data.simulator.noise import TwoPhoton
 from orchestrator.paths import layout
-from orchestrator.regions import read_regions
-from orchestrator.run import read_run
+from orchestrator.records.regions import read_regions
+from orchestrator.records.run import read_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from orchestrator.run import Run
+    from orchestrator.records.run import Run
 
 CALM = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
 ALGORITHMS = ("identity", "mean", "svd", "n2v", "n2n", "hdn", "deepcad", "cellmincer")

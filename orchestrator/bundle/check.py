@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from contract.files import sha256
-from orchestrator.algorithms import in_environment, load_algorithms
+from orchestrator.algorithms.folders import in_environment, load_algorithms
 from orchestrator.bundle.lists import differences, read_list
 from orchestrator.engines.code import check_archive
 from orchestrator.engines.image import image_of

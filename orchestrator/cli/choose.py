@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from orchestrator.cli.work import Done, Work
     from orchestrator.data.movies import Source
     from orchestrator.domain import Algorithm
-    from orchestrator.regions import Regions
+    from orchestrator.records.regions import Regions
     from orchestrator.runs.session import Session
 
 
@@ -110,7 +110,7 @@ def _written(given: Compared, page: Path, opened: Session) -> str:
 
 def _check_fully(done: Sequence[Done], opened: Session, where: Regions | None) -> None:
     """Judge every run by further predictions and trainings, in the regions that the page will show."""
-    from orchestrator.regions import keep_regions
+    from orchestrator.records.regions import keep_regions
 
     for one in done:
         if one.run is not None:

@@ -17,7 +17,7 @@ from orchestrator.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orchestrator.experiments import Experiment
+    from orchestrator.algorithms.experiments import Experiment
     from orchestrator.reproduce.attempts import Request
     from orchestrator.reproduce.reproduce import Reproduction
     from orchestrator.runs.session import Session

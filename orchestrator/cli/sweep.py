@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from orchestrator.experiments import Experiment
+    from orchestrator.algorithms.experiments import Experiment
     from orchestrator.paths import SweepFolder
-    from orchestrator.run import Run
+    from orchestrator.records.run import Run
     from orchestrator.runs.session import Session
     from orchestrator.sweep.conduct import Conductor
     from orchestrator.sweep.executors import Executor
@@ -263,7 +263,7 @@ def _write_page(paths: Sequence[Path], folder: SweepFolder, opened: Session) -> 
     from contract.files import atomic
     from evaluation.report.report import report_runs
     from orchestrator.documents import digest_of
-    from orchestrator.run import read_run
+    from orchestrator.records.run import read_run
 
     key = digest_of(sorted(map(str, paths)))
     if _shows(folder.reported, key) and folder.report.exists():

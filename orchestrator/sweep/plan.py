@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from orchestrator.algorithms import algorithm_named
+from orchestrator.algorithms.folders import algorithm_named
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.manifest import load_manifest
 from orchestrator.data.movies import Source, dataset_source, input_source
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from orchestrator.algorithms.experiments import Experiment
     from orchestrator.data.fetch import Progress
     from orchestrator.domain import Algorithm, Image
-    from orchestrator.experiments import Experiment
+    from orchestrator.records.run import Run
     from orchestrator.reproduce.forecast import Estimate
-    from orchestrator.run import Run
     from orchestrator.runs.past import Past
     from orchestrator.runs.plan import Plan
     from orchestrator.runs.session import Session

@@ -12,7 +12,7 @@ from msgspec import structs
 from orchestrator.documents import parse_json, read_json, write_record
 from orchestrator.errors import BadInput
 from orchestrator.paths import RunFolder
-from orchestrator.records import Event
+from orchestrator.records.record import Event
 from orchestrator.sweep.records import Attempt, Status
 
 if TYPE_CHECKING:

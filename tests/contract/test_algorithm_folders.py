@@ -16,7 +16,7 @@ import tifffile
 from folder_environment import CONTAINERS, FOR_TESTS, python_of, search_path
 from promises import check_memory, check_resuming, check_same_bytes, environment_of
 
-from orchestrator.algorithms import load_algorithm
+from orchestrator.algorithms.folders import load_algorithm
 from orchestrator.engines.locks import read_lock
 from orchestrator.paths import layout
 

@@ -12,13 +12,13 @@ from typing import ClassVar
 
 import pytest
 
-from orchestrator.algorithms import load_algorithm
+from orchestrator.algorithms.folders import load_algorithm
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.movies import input_source
 from orchestrator.engines import apptainer_engine, engine_named
 from orchestrator.engines.image import image_of, prepare
 from orchestrator.paths import layout
-from orchestrator.records import Choice
+from orchestrator.records.record import Choice
 from orchestrator.runs.execute import execute
 from orchestrator.runs.plan import make_plan
 from orchestrator.runs.settings import Settings

@@ -13,7 +13,7 @@ from dataclasses import replace
 import pytest
 
 from contract.files import sha256
-from orchestrator.algorithms import in_environment, load_algorithms
+from orchestrator.algorithms.folders import in_environment, load_algorithms
 from orchestrator.bundle.check import checked
 from orchestrator.bundle.create import Contents, chosen, create
 from orchestrator.bundle.lists import PackedImage, differences, read_list, write_list
