@@ -31,6 +31,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import tifffile
+from checks import badness
+from scipy.stats import spearmanr
 
 from contract.stacks import open_stack
 from evaluation.checks.battery import check_movie
@@ -38,19 +40,20 @@ from evaluation.checks.places import Places, find_places
 from evaluation.checks.standing import PatchTraces, curve_of, patch_traces, standing
 from evaluation.metrics import psnr, summarise, trace_scores
 from evaluation.scores.score import StackFrames
-from orchestrator.algorithms import load_algorithms
+from orchestrator.algorithms.folders import load_algorithms
 from orchestrator.data.simulator.noise import TwoPhoton
 from orchestrator.paths import layout
-from orchestrator.regions import read_regions
-from orchestrator.run import read_run
+from orchestrator.records.regions import read_regions
+from orchestrator.records.run import read_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from orchestrator.run import Run
+    from orchestrator.records.run import Run
 
 CALM = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
 ALGORITHMS = ("identity", "mean", "svd", "n2v", "n2n", "hdn", "deepcad", "cellmincer")
+_GAIN, _TIMES = "gain, dB", "times averaging"
 COLUMNS = (
     "SNR",
     "height",
@@ -58,10 +61,11 @@ COLUMNS = (
     "correlation",
     "delay, frames",
     "mean shift, %",
-    "gain, dB",
+    _GAIN,
     "seconds",
-    "times averaging",
+    _TIMES,
 )
+_BADNESS = "how bad the lights are"
 DETECTOR = TwoPhoton(  # of the demo, but for the photons that arrive late
     gain_adu_per_photon=100.0,
     gain_cv=0.48,
@@ -152,7 +156,8 @@ def figures(scene: Scene, path: Path, seconds: float) -> dict[str, float]:
         true = scene.raw if scene.truth is None else patch_traces(scene.truth, scene.places)
         found = standing(scene.raw, after)
         traces = trace_scores(*(np.concatenate([active for active, _ in one.stretches]) for one in (true, after)))
-        checks = {check.name: check.value for check in check_movie(scene.noisy, denoised, scene.middles).checks}
+        verdict = check_movie(scene.noisy, denoised, scene.middles)
+        checks = {check.name: check.value for check in verdict.checks}
         means = [math.fsum(float(frame.mean(dtype=np.float64)) for frame in movie) for movie in (scene.noisy, denoised)]
         gain = math.nan if scene.truth is None else _psnr(scene.truth, denoised) - _psnr(scene.truth, scene.noisy)
     delay = checks["delay"]
@@ -163,9 +168,10 @@ def figures(scene: Scene, path: Path, seconds: float) -> dict[str, float]:
         "correlation": summarise(traces.correlation).mean,
         "delay, frames": math.nan if delay is None else delay,
         "mean shift, %": 100 * (means[1] / means[0] - 1),
-        "gain, dB": gain,
+        _GAIN: gain,
         "seconds": seconds,
-        "times averaging": math.nan if found is None else found.times.value,
+        _TIMES: math.nan if found is None else found.times.value,
+        _BADNESS: badness(verdict),
     }
 
 
@@ -178,7 +184,7 @@ def table(movie: Movie, chosen: argparse.Namespace) -> None:
     """Print the rows of one movie as they are found."""
     declared = load_algorithms(layout().containers)
     print(f"\n## {movie.title}\n", flush=True)
-    header = True
+    header, judged = True, []
     for algorithm in chosen.algorithms:
         rows: dict[str, list[dict[str, float]]] = {}
         for seed in chosen.seeds if declared[algorithm].needs_training else chosen.seeds[:1]:
@@ -194,6 +200,7 @@ def table(movie: Movie, chosen: argparse.Namespace) -> None:
                 seconds = math.fsum(job.seconds for job in made.record.jobs.values())
                 for title, path in predictions(made, name, declared[algorithm].controls).items():
                     rows.setdefault(title, []).append(figures(scene, path, seconds))
+        judged += [one for found in rows.values() for one in found]
         for title, found in rows.items():
             print(
                 f"| {title} | {len(found)} | "
@@ -201,6 +208,16 @@ def table(movie: Movie, chosen: argparse.Namespace) -> None:
                 + " |",
                 flush=True,
             )
+    if all(math.isfinite(one[_GAIN]) for one in judged):
+        print(f"\nRank correlation of the order by lights and trace SNR with the true error: {_agreement(judged):.2f}")
+
+
+def _agreement(judged: Sequence[Mapping[str, float]]) -> float:
+    """Rank movies by their lights, and those of equal lights by how far they stand above averaging, beside the gain."""
+    known = (one[_TIMES] if math.isfinite(one[_TIMES]) else -math.inf for one in judged)
+    places = [(one[_BADNESS], -times) for one, times in zip(judged, known, strict=True)]
+    order = sorted(set(places))
+    return float(spearmanr([order.index(place) for place in places], [-one[_GAIN] for one in judged]).statistic)
 
 
 def _opened(movie: Movie, made: Run, opened: ExitStack) -> tuple[Scene, str]:

@@ -18,6 +18,7 @@ from contract.errors import JobRefused
 from contract.events import Events
 from contract.files import sha256
 from contract.seeding import seed_everything
+from n2v.tests.forked import ended
 from n2v.tests.n2v_jobs import (
     THREADS,
     clean_movie,
@@ -164,12 +165,12 @@ def test_a_killed_training_resumes_to_the_same_bytes(tmp_path):
     killed = train_job(tmp_path / "killed", [stack], **changes)
     process = start(killed, often)
     while not (killed.checkpoint / "state.pt").exists():
-        assert process.poll() is None
+        assert process.is_alive()
         time.sleep(0.002)
     process.kill()
-    process.wait()
+    ended(process)
     assert not (killed.folder / "result.json").exists()
-    assert start(killed).wait() == 0
+    assert ended(start(killed)) == 0
     assert "resuming after step" in (killed.folder / "events.jsonl").read_text()
     assert sha256(killed.checkpoint / "network.pt") == sha256(whole.checkpoint / "network.pt")
     assert (killed.folder / "history.json").read_bytes() == (whole.folder / "history.json").read_bytes()
