@@ -148,7 +148,7 @@ def test_an_install_is_a_bar_that_ends_full(tmp_path, index):
     image = _image(tmp_path / "a", index("one"), index("two"))
     fill_wheelhouse(image.lock, image.wheelhouse)
     noted = Noted()
-    VenvEngine(_where(tmp_path)).build(image, noted)
+    VenvEngine(_where(tmp_path)).build(replace(image, context=tmp_path / "none"), noted)
     assert noted.titles == ["installing 2 packages"]
     assert noted.events[-1][0] == noted.events[-1][1]
     assert noted.ended == 1
