@@ -14,6 +14,9 @@ TOOLS := $(VENV)/tools-complete
 LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -o
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile
 
+# Tests start hundreds of programs, and each would compile every package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 ALGO ?= n2v
 PRESET ?= quick
 ENGINE ?= auto
@@ -68,14 +71,14 @@ check: $(TOOLS) ## Lint, types, layers
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-test: $(TOOLS) ## Every test that needs no container engine (JOBS at once)
+test: $(TOOLS) ## Every test that needs no container engine, but test-training (JOBS at once)
 	$(VENV)/bin/pytest -m "not engine" --numprocesses $(JOBS) --no-loadscope-reorder $(ARGS)
 
 test-fast: $(TOOLS) ## Those of them that take less than a minute together
 	$(VENV)/bin/pytest -m "not engine and not slow" --numprocesses $(JOBS) --no-loadscope-reorder tests/unit tests/data $(ARGS)
 
 test-training: $(TOOLS) ## What trainings reach, on one thread and with the instructions of an older processor
-	export ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=1; \
+	export ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE; \
 	for folder in $$(grep -rl mark.training containers/*/tests | cut -d/ -f2 | sort -u); do \
 		taskset --cpu-list 0 $(VENV)/bin/python tests/folder_environment.py $$folder \
 			-m pytest -q -p no:cacheprovider -m training containers/$$folder/tests $(ARGS); \

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from filelock import FileLock
 
 import contract  # noqa: F401 - before tests/ is on the path, where a folder of this name would be found first
 from orchestrator.engines import engine_named
@@ -25,7 +26,7 @@ from command import Calm  # noqa: E402 - it lies there
 TEST_DATA = Path(os.environ.get("CALM_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
-STARTS_PROGRAMS = {"browser", "calm", "reference", "shared_calm"}  # fixtures
+STARTS_PROGRAMS = {"browser", "calm", "demo_calm", "reference", "shared_calm"}  # fixtures
 QUIET_S = 0.15  # what `_calibration_s` takes on one quiet core of the machine that the limits were set on
 
 
@@ -122,10 +123,21 @@ def calm(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def shared_calm(tmp_path_factory):
-    """Return a command whose outputs all tests of a session share, for runs that take long."""
-    folder = tmp_path_factory.mktemp("calm")
+def shared_calm(tmp_path_factory, pytestconfig):
+    """Return a command whose outputs all tests of a session share, those of other workers too."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if hasattr(pytestconfig, "workerinput") else own) / "calm"
     return Calm(outputs=folder / "outputs", data=folder / "data")
+
+
+@pytest.fixture(scope="session")
+def demo_calm(shared_calm):
+    """Return the same command with the demo there, simulated once for all workers."""
+    shared_calm.data.mkdir(parents=True, exist_ok=True)
+    with FileLock(shared_calm.data.with_suffix(".lock")):
+        fetched = shared_calm("data", "fetch", "demo")
+    assert fetched.returncode == 0, fetched.stderr
+    return shared_calm
 
 
 @pytest.fixture
@@ -147,3 +159,19 @@ def real_movie():
         return path
 
     return find
+
+
+@pytest.fixture
+def short_movie(real_movie, shared_calm):
+    """Return a function that cuts a real test movie to its first frames, for what does not depend on its length."""
+
+    def cut(name, frames=64):
+        path = shared_calm.data / f"first-{frames}" / name
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_name(f"{os.getpid()}-{name}")
+            tifffile.imwrite(part, tifffile.imread(real_movie(name))[:frames], photometric="minisblack")
+            part.replace(path)
+        return path
+
+    return cut

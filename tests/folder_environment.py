@@ -13,10 +13,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from orchestrator.algorithms import load_algorithm
+from orchestrator.algorithms.folders import load_algorithm
 from orchestrator.paths import layout
 
 CONTAINERS = Path(__file__).parents[1] / "containers"
+# Nothing is written into the environment, which would count as changed; threads that share a core wait at rest.
+FOR_TESTS = {"PYTHONDONTWRITEBYTECODE": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
 
 def python_of(built):
@@ -45,7 +47,8 @@ def main(name, *command):
     build = [sys.executable, "-c", "from orchestrator.cli import main; main()", "build", name, "--engine", "venv"]
     built = subprocess.run(build, stdout=subprocess.PIPE, text=True, check=True)
     python = python_of(built.stdout)
-    os.execve(python, [python, *command], os.environ | {"PYTHONPATH": search_path(name, python)})  # noqa: S606 - no shell is wanted
+    own = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": search_path(name, python)}
+    os.execve(python, [python, *command], os.environ | own)  # noqa: S606 - no shell is wanted
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""Two promises that every algorithm folder makes, held to in the folder's own environment.
+"""Promises that every algorithm folder makes, held to in the folder's own environment.
 
-A training that is killed resumes to the same bytes, and memory of predict does not grow with the number of frames.
+A second run and a training that is killed end with the same bytes, and memory of predict does not grow with the number
+of frames.
 """
 
 from __future__ import annotations
@@ -8,27 +9,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tifffile
+from warm import Warm, warm
 
 from orchestrator.engines import engine_named
 from orchestrator.engines.image import image_of, prepare
 from orchestrator.paths import layout
 
-# What an image starts, with a change to the contract package before it.
-_START = """
-import os, signal, sys
-sys.path.insert(0, sys.argv[1])
-os.environ["ALGORITHM_DIR"] = sys.argv[1] + "/algorithm"
-{change}
-from contract.__main__ import main
-sys.exit(main(sys.argv[2:]))
-"""
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 # A state is saved after every step instead of every ten seconds, and the kill comes half-way, before that of its step.
 _KILL_HALF_WAY = """
 import contract.training as training
@@ -42,7 +39,9 @@ Events.step = step
 # Notes the most anonymous memory there was when frames had been read or were written: what a job holds, and not what
 # its layers need for a moment, which varies with the sizes that a library has seen before.
 _WATCH_MEMORY = """
-import atexit
+import atexit, ctypes
+for parameter, value in ((-8, 1), (-3, 65536), (-1, 65536)):  # of mallopt(3): arenas, size of a mapping, trimming
+    ctypes.CDLL(None).mallopt(parameter, value)  # large arrays go back at once, so that what is resident is held
 from contract.predictions import Prediction
 from contract.stacks import Stack
 most = [0]
@@ -56,9 +55,6 @@ def watched(method):
 Prediction.write, Stack.frames = watched(Prediction.write), watched(Stack.frames)
 atexit.register(lambda: open("held_bytes", "w").write(str(most[0])))
 """
-_SMALL_HEAP = {  # mallopt(3): large arrays go back to the system at once, so that what is resident is held
-    "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536",
-}  # fmt: skip
 _INSTRUCTIONS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA")  # that a processor may use; runs are given them too
 _LENGTHS, _SIDE = (48, 192, 624, 768), 64  # frames of the movies, and pixels of a side; deepcad holds 8 tiles
 _MOVIE_SHARE = 0.6  # growth that is allowed, of the bytes that the long movie has more; holding it would take 1 or more
@@ -66,37 +62,26 @@ _MOVIE_SHARE = 0.6  # growth that is allowed, of the bytes that the long movie h
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """The environment of a folder, built.
+    """The environment of a folder at work."""
 
-    Parameters
-    ----------
-    python : Path
-        Its Python.
-    context : Path
-        What its image holds: `contract/` and `algorithm/`.
-    """
-
-    python: Path
-    context: Path
+    warm: Warm
 
     def run(self, command, job, change=""):
-        """Run a job as the image does, in a process of its own, and return the exit code."""
-        code = _START.format(change=change)
-        variables = {"PATH": os.defpath, "HOME": str(job.parent), "PYTHONDONTWRITEBYTECODE": "1", **_SMALL_HEAP}
-        variables |= {name: os.environ[name] for name in _INSTRUCTIONS if name in os.environ}
-        return subprocess.run(
-            [self.python, "-I", "-c", code, self.context, command, job], check=False, env=variables, cwd=job.parent
-        ).returncode
+        """Run a job as the image does, with a change to the contract package before it, and return the exit code."""
+        return self.warm.run(command, job, variables={"HOME": str(job.parent)}, change=change)
 
 
-def environment_of(algorithm):
-    """Return the environment of an algorithm folder on the CPU, built where it is not there yet."""
+@contextmanager
+def environment_of(algorithm) -> Iterator[Environment]:
+    """Yield the environment of an algorithm folder on the CPU, built where it is not there yet."""
     image = image_of(algorithm, "cpu", layout())
     engine = engine_named("venv", layout())
     if engine.find(image) is None:
         prepare(algorithm, image, layout())
         engine.build(image)
-    return Environment(python=Path(engine.find(image)) / "bin" / "python", context=image.context)
+    variables = {name: os.environ[name] for name in _INSTRUCTIONS if name in os.environ}
+    with warm(Path(engine.find(image)) / "bin" / "python", image.context, **variables) as started:
+        yield Environment(warm=started)
 
 
 def job_like(record, folder, checkpoint, params=None, **inputs):
@@ -110,8 +95,8 @@ def job_like(record, folder, checkpoint, params=None, **inputs):
     return folder / "job.json"
 
 
-def check_resuming(environment, run, folder):
-    """Kill a training half-way, start it again, and compare its prediction with that of the finished run.
+def check_same_bytes(environment, run, folder, change=""):
+    """Train and predict again, with a change to the contract, and compare the prediction with that of a finished run.
 
     Parameters
     ----------
@@ -121,13 +106,16 @@ def check_resuming(environment, run, folder):
         A finished run, whose jobs are done again.
     folder : Path
         For the jobs; empty.
+    change : str
+        Python that kills the training, which is then started again; none where it is not to be killed.
     """
     checkpoint = folder / "checkpoint"
     job = job_like(run / "train" / "job.json", folder / "train", checkpoint)
-    assert environment.run("train", job, _KILL_HALF_WAY) == -9
+    if change:
+        assert environment.run("train", job, change) == -9
     assert environment.run("train", job) == 0, _message(job)
     steps = [event["step"] for event in _events(job) if "step" in event]
-    assert len(steps) == 1 or steps[0] > 1, "the training began anew"
+    assert not change or len(steps) == 1 or steps[0] > 1, "the training began anew"
 
     job = job_like(run / "predict-train" / "job.json", folder / "predict", checkpoint)
     assert environment.run("predict", job) == 0, _message(job)
@@ -135,7 +123,12 @@ def check_resuming(environment, run, folder):
         {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(where.glob("*.tif"))}
         for where in (folder / "predict" / "predictions" / "train", run / "predictions" / "train")
     )
-    assert ours == theirs, "the resumed training predicts other bytes"
+    assert ours == theirs, f"the {'resumed' if change else 'second'} training predicts other bytes"
+
+
+def check_resuming(environment, run, folder):
+    """Kill a training half-way, start it again, and compare its prediction with that of the finished run."""
+    check_same_bytes(environment, run, folder, _KILL_HALF_WAY)
 
 
 def check_memory(environment, algorithm, run, folder):

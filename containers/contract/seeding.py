@@ -28,7 +28,9 @@ def seed_everything(seed: int, threads: int) -> None:
         return
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)  # MaxPool3d backward on CUDA has no such version
+    # MaxPool3d backward on CUDA has no such version. As use_deterministic_algorithms(True, warn_only=True), which takes
+    # two seconds longer, as it imports the compiler, too.
+    torch.set_deterministic_debug_mode("warn")
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -32,11 +33,17 @@ class State(msgspec.Struct, frozen=True, array_like=True):
 
 def files_below(folder: Path) -> dict[str, Path]:
     """Return every file and link below a folder by its name within it."""
-    return {
-        str(path.relative_to(folder)): path
-        for path in sorted(folder.rglob("*"))
-        if path.is_symlink() or not path.is_dir()
-    }
+    return {name: folder / name for name in sorted(_names_below(str(folder), ""))}
+
+
+def _names_below(folder: str, before: str) -> Iterator[str]:
+    """Yield the names of files and links; environments have tens of thousands, so none becomes a Path here."""
+    with suppress(FileNotFoundError, PermissionError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _names_below(entry.path, f"{before}{entry.name}/")
+            else:
+                yield before + entry.name
 
 
 def read_stamp(stamp: Path) -> dict[str, State] | None:

@@ -57,7 +57,7 @@ def _start(command, checkout, calm):
 
 
 @pytest.fixture(scope="module")
-def printed(checkout, shared_calm):
+def printed(checkout, demo_calm):
     """Do what the page says, from the top to its debugger, and return what each command printed."""
     steps = PAGE.partition("## When it fails")[0]
     done = {}
@@ -67,7 +67,7 @@ def printed(checkout, shared_calm):
             path.parent.mkdir(exist_ok=True)
             path.write_text(step["text"])
         for command in (step["commands"] or "").splitlines():
-            ended = _start(command, checkout, shared_calm)
+            ended = _start(command, checkout, demo_calm)
             expected = (
                 1 if command.startswith("calm reproduce") else 0
             )  # numbers that nobody published, as the page says

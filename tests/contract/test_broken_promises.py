@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import ExitStack
 
+import numpy as np
 import pytest
+import tifffile
 from folder_environment import CONTAINERS
 from promises import check_memory, check_resuming, environment_of
 
-from orchestrator.algorithms import load_algorithm
+from orchestrator.algorithms.folders import load_algorithm
 
 READS_ALL = '''
 
@@ -51,12 +54,23 @@ BEGINS_ANEW = TRAIN.format(kept="at the end", steps=STEPS, weight="step", save=f
 FORGETS = TRAIN.format(kept="after every step", steps=STEPS, weight="step * (step - done)", save="")
 
 
-@pytest.fixture
-def run(calm, movie):
-    """Return a finished run of the control identity, whose jobs are the template of those here."""
-    done = calm("run", "identity", "--input", movie, "--preset", "smoke", "--engine", "venv", "--threads", 1)
+@pytest.fixture(scope="module")
+def finished(shared_calm, tmp_path_factory):
+    """Return a finished run of the control identity."""
+    path = tmp_path_factory.mktemp("movies") / "promised.tif"
+    tifffile.imwrite(path, np.random.default_rng(0).poisson(100, (20, 32, 40)).astype(np.uint16))
+    done = shared_calm("run", "identity", "--input", path, "--preset", "smoke", "--engine", "venv", "--threads", 1)
     assert done.returncode == 0, done.stderr
-    return calm.run_folder("identity-movie-smoke")
+    return shared_calm.run_folder("identity-promised-smoke")
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    """Return a copy of that run, whose jobs are the template of those here."""
+    run = shutil.copytree(finished, tmp_path / "run")
+    for path in run.glob("*/job.json"):
+        path.write_text(path.read_text().replace(str(finished), str(run)))
+    return run
 
 
 @pytest.fixture
@@ -75,27 +89,29 @@ def folder_with(tmp_path):
 @pytest.mark.parametrize("code", [READS_ALL, KEEPS_ALL], ids=["reads", "keeps"])
 def test_a_folder_that_holds_the_whole_movie_is_found(run, folder_with, tmp_path, code):
     algorithm = folder_with(code)
-    with pytest.raises(AssertionError, match="memory grows by"):
-        check_memory(environment_of(algorithm), algorithm, run, tmp_path)
+    with environment_of(algorithm) as environment, pytest.raises(AssertionError, match="memory grows by"):
+        check_memory(environment, algorithm, run, tmp_path)
 
 
 def test_a_folder_that_reads_block_by_block_passes(run, folder_with, tmp_path):
     algorithm = folder_with("")
-    check_memory(environment_of(algorithm), algorithm, run, tmp_path)
+    with environment_of(algorithm) as environment:
+        check_memory(environment, algorithm, run, tmp_path)
 
 
 @pytest.fixture
 def trained(run, folder_with):
     """Return a function that does the jobs of the run with other code: what a training without a kill gives."""
+    with ExitStack() as stack:
 
-    def do(code):
-        environment = environment_of(folder_with(code))
-        for command, job in (("train", "train"), ("predict", "predict-train")):
-            shutil.rmtree(run / "predictions", ignore_errors=True)
-            assert environment.run(command, run / job / "job.json") == 0
-        return environment
+        def do(code):
+            environment = stack.enter_context(environment_of(folder_with(code)))
+            for command, job in (("train", "train"), ("predict", "predict-train")):
+                shutil.rmtree(run / "predictions", ignore_errors=True)
+                assert environment.run(command, run / job / "job.json") == 0
+            return environment
 
-    return do
+        yield do
 
 
 def test_a_training_that_resumes_passes(run, trained, tmp_path):

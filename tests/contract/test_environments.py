@@ -9,9 +9,9 @@ import subprocess
 import numpy as np
 import pytest
 import tifffile
-from folder_environment import CONTAINERS, python_of, search_path
+from folder_environment import CONTAINERS, FOR_TESTS, python_of, search_path
 
-from orchestrator.algorithms import in_environment, load_algorithm, load_algorithms
+from orchestrator.algorithms.folders import in_environment, load_algorithm, load_algorithms
 from orchestrator.engines.image import image_of
 from orchestrator.engines.locks import read_lock
 from orchestrator.errors import BadInput
@@ -23,25 +23,14 @@ NAMES = [one.full_name for one in OTHERS]
 PARAMETERS = {"current": 333_729, "study": 509_217}  # of the 2D networks of careamics 0.3.5 and 0.0.5
 
 
-@pytest.fixture(scope="module")
-def movie(tmp_path_factory):
-    """Return 16 frames of 64 x 66 pixels: a pattern that drifts, with photon noise."""
-    frames, rows, columns = np.meshgrid(np.arange(16), np.arange(64), np.arange(66), indexing="ij")
-    clean = 400 + 150 * np.sin(rows / 5 + frames / 20) * np.cos(columns / 7)
-    path = tmp_path_factory.mktemp("movies") / "small.tif"
-    noisy = np.random.default_rng(3).poisson(clean).astype(np.uint16)
-    tifffile.imwrite(path, noisy, imagej=True, metadata={"axes": "TYX"})
-    return path
-
-
 def _run(calm, name, movie, engine="venv"):
     done = calm("run", name, "--input", movie, "--preset", "smoke", "--engine", engine, "--threads", 1, "--seed", 7)
     assert done.returncode == 0, done.stderr
-    return calm.run_folder(f"{name.replace('@', '-')}-small-smoke", seed=7)
+    return calm.run_folder(f"{name.replace('@', '-')}-tiny-smoke", seed=7)
 
 
 def _sha256(folder):
-    return hashlib.sha256((folder / "predictions" / "train" / "small.tif").read_bytes()).hexdigest()
+    return hashlib.sha256((folder / "predictions" / "train" / "tiny.tif").read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("algorithm", OTHERS, ids=NAMES)
@@ -71,18 +60,18 @@ def test_an_environment_that_there_is_not_is_refused_with_those_there_are(calm):
 
 
 @pytest.mark.parametrize("algorithm", OTHERS, ids=NAMES)
-def test_a_run_in_each_environment_differs_in_network_and_version_and_diff_says_so(shared_calm, movie, algorithm):
-    theirs = _run(shared_calm, algorithm.full_name, movie)
-    ours = _run(shared_calm, algorithm.name, movie)
+def test_a_run_in_each_environment_differs_in_network_and_version_and_diff_says_so(shared_calm, tiny_movie, algorithm):
+    theirs = _run(shared_calm, algorithm.full_name, tiny_movie)
+    ours = _run(shared_calm, algorithm.name, tiny_movie)
     for folder, environment in ((theirs, algorithm.environment), (ours, "current")):
         record = json.loads((folder / "run.json").read_text())
         assert record["environment"] == environment
         assert record["network_parameters"] == PARAMETERS[environment]
         assert record["versions"]["careamics"] == record["upstream"]["version"]
-    prediction = tifffile.imread(theirs / "predictions" / "train" / "small.tif")
-    assert prediction.shape == (16, 64, 66)
+    prediction = tifffile.imread(theirs / "predictions" / "train" / "tiny.tif")
+    assert prediction.shape == (48, 64, 66)
     assert prediction.dtype == np.float32
-    assert abs(prediction.mean() - tifffile.imread(movie).mean()) < 40  # intensity units of the input
+    assert abs(prediction.mean() - tifffile.imread(tiny_movie).mean()) < 40  # intensity units of the input
     said = shared_calm("diff", ours, theirs).stdout
     assert "network_parameters: 333729 | 509217" in said
     assert "upstream.version: 0.3.5 | 0.0.5" in said
@@ -90,8 +79,8 @@ def test_a_run_in_each_environment_differs_in_network_and_version_and_diff_says_
 
 
 @pytest.mark.engine("docker")
-def test_the_same_dockerfile_builds_the_environment_of_the_study_with_the_same_bytes(shared_calm, calm, movie):
-    assert _sha256(_run(shared_calm, "n2v@study", movie)) == _sha256(_run(calm, "n2v@study", movie, "docker"))
+def test_the_same_dockerfile_builds_the_environment_of_the_study_with_the_same_bytes(shared_calm, calm, tiny_movie):
+    assert _sha256(_run(shared_calm, "n2v@study", tiny_movie)) == _sha256(_run(calm, "n2v@study", tiny_movie, "docker"))
 
 
 @pytest.mark.parametrize("algorithm", OTHERS, ids=NAMES)
@@ -103,7 +92,7 @@ def test_the_tests_of_an_environment_pass_in_it(shared_calm, tmp_path, algorithm
     built = shared_calm("build", algorithm.full_name, "--engine", "venv")
     assert built.returncode == 0, built.stderr
     python = python_of(built.stdout)
-    environment = shared_calm.environment(PYTHONPATH=search_path(algorithm.name, python), PYTHONDONTWRITEBYTECODE="1")
+    environment = shared_calm.environment(PYTHONPATH=search_path(algorithm.name, python), **FOR_TESTS)
     done = subprocess.run(
         [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests],
         capture_output=True, text=True, check=False, cwd=tmp_path, env=environment,

@@ -12,11 +12,11 @@ GAIN_DB = 4.5  # measured: mean 5.83 dB on train and 6.02 dB on val, sd below 0.
 
 
 @pytest.fixture(scope="module")
-def demo(shared_calm):
+def demo(demo_calm):
     """Return the run folder of the quick preset on the demo, and what the command printed."""
-    done = shared_calm("run", "care", "--data", "demo", "--preset", "quick", "--engine", "venv")
+    done = demo_calm("run", "care", "--data", "demo", "--preset", "quick", "--engine", "venv")
     assert done.returncode == 0, done.stderr
-    return shared_calm.run_folder("care-demo-quick"), done.stdout + done.stderr
+    return demo_calm.run_folder("care-demo-quick"), done.stdout + done.stderr
 
 
 def _scores(folder, split):
@@ -25,16 +25,16 @@ def _scores(folder, split):
 
 @pytest.mark.training
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_care_gains_over_noisy(demo, shared_calm, split, record_property):
-    noisy = _scores(shared_calm.run_folder("identity-demo-default"), split)
+def test_care_gains_over_noisy(demo, demo_calm, split, record_property):
+    noisy = _scores(demo_calm.run_folder("identity-demo-default"), split)
     gain_db = _scores(demo[0], split)["si_psnr"]["mean"] - noisy["si_psnr"]["mean"]
     record_property("gain_db", gain_db)
     assert gain_db >= GAIN_DB
 
 
-def test_care_keeps_the_units_of_the_noisy_movie(demo, shared_calm):
+def test_care_keeps_the_units_of_the_noisy_movie(demo, demo_calm):
     (prediction,) = (demo[0] / "predictions" / "val").glob("*.tif")
-    noisy = shared_calm.run_folder("identity-demo-default") / "predictions" / "val" / prediction.name
+    noisy = demo_calm.run_folder("identity-demo-default") / "predictions" / "val" / prediction.name
     means = [np.mean(tifffile.imread(path), dtype=np.float64) for path in (prediction, noisy)]
     assert means[0] == pytest.approx(means[1], rel=0.05)
 

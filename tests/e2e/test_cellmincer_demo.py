@@ -15,11 +15,11 @@ GAIN_OVER_TREND_DB = 3.5
 
 
 @pytest.fixture(scope="module")
-def demo(shared_calm):
+def demo(demo_calm):
     """Return the run folder of the quick preset on the demo."""
-    done = shared_calm("run", "cellmincer", "--data", "demo", "--preset", "quick", "--engine", "venv")
+    done = demo_calm("run", "cellmincer", "--data", "demo", "--preset", "quick", "--engine", "venv")
     assert done.returncode == 0, done.stderr
-    return shared_calm.run_folder("cellmincer-demo-quick")
+    return demo_calm.run_folder("cellmincer-demo-quick")
 
 
 def _si_psnr_db(folder, split):
@@ -33,9 +33,9 @@ def _trend_si_psnr_db(folder, split):
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_cellmincer_gains_over_noisy_and_over_the_trend_alone(demo, shared_calm, split):
+def test_cellmincer_gains_over_noisy_and_over_the_trend_alone(demo, demo_calm, split):
     """The trend alone, a still picture but for bleaching, gains 2.4 dB and 2.1 dB."""
-    noisy = _si_psnr_db(shared_calm.run_folder("identity-demo-default"), split)
+    noisy = _si_psnr_db(demo_calm.run_folder("identity-demo-default"), split)
     found = _si_psnr_db(demo, split)
     assert found - noisy >= GAIN_DB
     assert found - _trend_si_psnr_db(demo, split) >= GAIN_OVER_TREND_DB
@@ -59,11 +59,11 @@ def test_the_report_shows_the_trend_alone_beside_the_prediction(demo):
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_transients_stay(demo, shared_calm, split):
+def test_transients_stay(demo, demo_calm, split):
     """Correlation with the clean movie over time at each pixel: noisy 0.26 and 0.25, measured 0.73 and 0.53."""
     noisy, found = (
         json.loads((folder / "scores.json").read_text())["splits"][split]["temporal_correlation"]["mean"]
-        for folder in (shared_calm.run_folder("identity-demo-default"), demo)
+        for folder in (demo_calm.run_folder("identity-demo-default"), demo)
     )
     assert found > noisy + 0.15
 

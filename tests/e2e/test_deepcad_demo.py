@@ -14,11 +14,11 @@ GAIN_OVER_MEAN_DB = 3.0
 
 
 @pytest.fixture(scope="module")
-def demo(shared_calm):
+def demo(demo_calm):
     """Return the run folder of the quick preset on the demo."""
-    done = shared_calm("run", "deepcad", "--data", "demo", "--preset", "quick", "--engine", "venv")
+    done = demo_calm("run", "deepcad", "--data", "demo", "--preset", "quick", "--engine", "venv")
     assert done.returncode == 0, done.stderr
-    return shared_calm.run_folder("deepcad-demo-quick")
+    return demo_calm.run_folder("deepcad-demo-quick")
 
 
 def _si_psnr_db(folder, split):
@@ -27,14 +27,14 @@ def _si_psnr_db(folder, split):
 
 @pytest.mark.parametrize("split", ["train", "val"])
 @pytest.mark.parametrize(("control", "gain_db"), [("identity", GAIN_OVER_NOISY_DB), ("mean", GAIN_OVER_MEAN_DB)])
-def test_deepcad_gains_over_both_controls(demo, shared_calm, split, control, gain_db):
-    theirs = _si_psnr_db(shared_calm.run_folder(f"{control}-demo-default"), split)
+def test_deepcad_gains_over_both_controls(demo, demo_calm, split, control, gain_db):
+    theirs = _si_psnr_db(demo_calm.run_folder(f"{control}-demo-default"), split)
     assert _si_psnr_db(demo, split) >= theirs + gain_db
 
 
-def test_deepcad_runs_on_a_real_movie_and_keeps_its_brightness(shared_calm, real_movie):
+def test_deepcad_runs_on_a_real_movie_and_keeps_its_brightness(shared_calm, short_movie):
     """Every frame is predicted; the square root in upstream's gain takes back half of what ten steps lose, 6 % here."""
-    path = real_movie("ca2p_neurofinder_test.tif")
+    path = short_movie("ca2p_neurofinder_test.tif")
     done = shared_calm("run", "deepcad", "--input", path, "--preset", "smoke", "--engine", "venv")
     assert done.returncode == 0, done.stderr
     folder = shared_calm.run_folder(f"deepcad-{path.stem}-smoke")

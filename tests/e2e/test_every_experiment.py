@@ -14,6 +14,7 @@ from pathlib import Path
 import mini
 import pytest
 import yaml
+from warm import warm_venv
 
 from evaluation.report.gather import page_of
 from evaluation.report.page import write_page
@@ -21,7 +22,7 @@ from evaluation.report.runs import entries_of_attempts
 from evaluation.report.text import reasons, text_of
 from evaluation.study.judge import deviates, judged, passed
 from evaluation.study.protocol import score_experiment
-from orchestrator.algorithms import load_algorithms
+from orchestrator.algorithms.folders import load_algorithms
 from orchestrator.errors import AlgorithmFailed, DidNotConverge
 from orchestrator.paths import Layout, layout
 from orchestrator.reproduce.attempts import Request, with_anchors
@@ -112,6 +113,13 @@ def where(tmp_path_factory):
         data=root / "data",
         manifest=mini.write_manifest(root / "manifest"),
     )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _warm():
+    """Let jobs of one algorithm, of which there are three for each experiment, import torch once."""
+    with warm_venv():
+        yield
 
 
 @pytest.fixture(scope="module")

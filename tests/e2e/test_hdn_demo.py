@@ -23,16 +23,16 @@ def _gain(folder, noisy, split):
 
 
 @pytest.fixture(scope="module")
-def demo(shared_calm):
+def demo(demo_calm):
     """Return the run folder of the quick preset on the demo."""
-    done = shared_calm("run", "hdn", "--data", "demo", "--preset", "quick", "--engine", "venv")
+    done = demo_calm("run", "hdn", "--data", "demo", "--preset", "quick", "--engine", "venv")
     assert done.returncode == 0, done.stderr
-    return shared_calm.run_folder("hdn-demo-quick")
+    return demo_calm.run_folder("hdn-demo-quick")
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_hdn_gains_at_least_4_db_over_noisy(demo, shared_calm, split):
-    assert _gain(demo, shared_calm.run_folder("identity-demo-default"), split) >= GAIN_DB
+def test_hdn_gains_at_least_4_db_over_noisy(demo, demo_calm, split):
+    assert _gain(demo, demo_calm.run_folder("identity-demo-default"), split) >= GAIN_DB
 
 
 def test_the_report_shows_the_noise_model_and_what_samples_are_worth(demo):
@@ -64,11 +64,11 @@ def test_hdn_gains_on_widefield_pairs(shared_calm, real_movie):
 
 
 @pytest.fixture
-def run_real(shared_calm, real_movie):
+def run_real(shared_calm, short_movie):
     """Return a function that trains shortly on a real movie: the movie, the run folder and what the user was told."""
 
     def run(*options):
-        path = real_movie("ca2p_neurofinder_test.tif")
+        path = short_movie("ca2p_neurofinder_test.tif")
         done = shared_calm("run", "hdn", "--input", path, "--preset", "smoke", *options, "--engine", "venv")
         assert done.returncode == 0, done.stderr
         return path, Path(done.stdout.split(": ", 1)[1].splitlines()[0]), done.stderr  # Finished: or Found:
@@ -83,7 +83,7 @@ def test_a_real_movie_gets_the_spread_and_single_samples_beside_its_prediction(r
         tifffile.imread(place / path.name)
         for place in (folder / "predictions" / "train", extra / "sd", extra / "sample_01", extra / "sample_02")
     )
-    assert mean.shape == sd.shape == (256, 128, 128)
+    assert mean.shape == sd.shape == (64, 128, 128)
     assert {image.dtype for image in (mean, sd, *samples)} == {np.dtype(np.float32)}
     np.testing.assert_allclose(np.mean(samples, axis=0), mean, rtol=1e-5)  # preset smoke averages two samples
     np.testing.assert_allclose(np.abs(samples[0] - samples[1]) / np.sqrt(2), sd, rtol=1e-3, atol=0.01)

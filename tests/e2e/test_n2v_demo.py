@@ -71,10 +71,10 @@ def test_the_report_stands_in_the_run_folder_and_its_table_was_printed(demo):
 
 
 @pytest.mark.parametrize("name", ["ca2p_neurofinder_test.tif", "ca1p_miniscope_wireless.tif"])
-def test_n2v_runs_on_real_movies_with_simple_scores(fresh_calm, real_movie, name):
-    path = real_movie(name)
-    done = fresh_calm("run", "n2v", "--input", path, "--preset", "smoke", "--engine", "venv")
+def test_n2v_runs_on_real_movies_with_simple_scores(shared_calm, short_movie, name):
+    path = short_movie(name)
+    done = shared_calm("run", "n2v", "--input", path, "--preset", "smoke", "--engine", "venv")
     assert done.returncode == 0, done.stderr
     assert "Removed, sd" in done.stdout
-    scores = _scores(fresh_calm.run_folder(f"n2v-{path.stem}-smoke"), "train")
+    scores = _scores(shared_calm.run_folder(f"n2v-{path.stem}-smoke"), "train")
     assert scores["residual_sd"]["mean"] > 0  # something was removed

@@ -7,6 +7,9 @@ import json
 import numpy as np
 import pytest
 import tifffile
+from command import Calm
+
+OPTIONS = ("--preset", "smoke", "--engine", "venv", "--threads", 1)
 
 
 @pytest.fixture(scope="module")
@@ -19,38 +22,39 @@ def movies(tmp_path_factory):
     return folder
 
 
-@pytest.mark.timeout(300)
-def test_a_training_predicts_another_movie_as_its_own_run_did_and_a_changed_checkpoint_is_refused(calm, movies):
-    a, b = (movies / "a.tif", movies / "b.tif")
-    options = ("--preset", "smoke", "--engine", "venv", "--threads", 1)
-    done = calm("run", "n2v", "--input", a, "--input", b, *options)
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory):
+    """Return the command with outputs of its own."""
+    folder = tmp_path_factory.mktemp("calm")
+    return Calm(outputs=folder / "outputs", data=folder / "data")
+
+
+@pytest.fixture(scope="module")
+def run(calm, movies):
+    """Return a finished run on both movies."""
+    done = calm("run", "n2v", "--input", movies / "a.tif", "--input", movies / "b.tif", *OPTIONS)
     assert done.returncode == 0, done.stderr
-    run = calm.run_folder("n2v-a-smoke")
+    return calm.run_folder("n2v-a-smoke")
+
+
+def test_a_training_predicts_another_movie_as_its_own_run_did(calm, run, movies):
     target = calm.outputs / "denoised.tif"
-    done = calm("predict", run, b, "-o", target, "--engine", "venv")
+    done = calm("predict", run, movies / "b.tif", "-o", target, "--engine", "venv")
     assert done.returncode == 0, done.stderr
     assert target.read_bytes() == (run / "predictions" / "train" / "b.tif").read_bytes()
     predicted = json.loads((calm.run_folder("n2v-b-smoke") / "run.json").read_text())
     assert predicted["trained"] == str(run)
-    (run / "checkpoint" / "network.pt").write_bytes(b"other")
-    done = calm("predict", run, a, "-o", calm.outputs / "other.tif", "--engine", "venv")
-    assert done.returncode == 2
-    assert f"Error: {run / 'checkpoint' / 'network.pt'}: expected " in done.stderr
-    assert not (calm.outputs / "other.tif").exists()
 
 
-@pytest.mark.timeout(300)
-def test_a_parameter_of_prediction_alone_takes_the_training_that_is_there(calm, movies):
-    options = ("--input", movies / "a.tif", "--preset", "smoke", "--engine", "venv", "--threads", 1)
-    assert calm("run", "n2v", *options).returncode == 0
-    first = calm.run_folder("n2v-a-smoke")
-    done = calm("run", "n2v", *options, "--param", "predict_tiling=study")
+def test_a_parameter_of_prediction_alone_takes_the_training_that_is_there(calm, run, movies):
+    tiles = ("--param", "predict_tiling=study", "--param", "tile_overlap=0.25")
+    done = calm("run", "n2v", "--input", movies / "a.tif", "--input", movies / "b.tif", *OPTIONS, *tiles)
     assert done.returncode == 0, done.stderr
-    (other,) = [path.parent for path in calm.outputs.glob("n2v-a-smoke/*/run.json") if path.parent != first]
+    (other,) = [path.parent for path in calm.outputs.glob("n2v-a-smoke/*/run.json") if path.parent != run]
     record = json.loads((other / "run.json").read_text())
-    assert record["training_of"] == str(first)
-    assert record["jobs"]["train"]["files"] == json.loads((first / "run.json").read_text())["jobs"]["train"]["files"]
-    assert (other / "predictions/train/a.tif").read_bytes() != (first / "predictions/train/a.tif").read_bytes()
+    assert record["training_of"] == str(run)
+    assert record["jobs"]["train"]["files"] == json.loads((run / "run.json").read_text())["jobs"]["train"]["files"]
+    assert (other / "predictions/train/a.tif").read_bytes() != (run / "predictions/train/a.tif").read_bytes()
     verified = calm("verify", other, "--engines", "venv")  # trains anew, and must come to the same bytes
     assert (verified.returncode, "the same predictions, byte for byte" in verified.stdout) == (0, True), verified.stderr
 
@@ -74,3 +78,14 @@ def test_full_checks_train_with_other_seeds_and_on_halves(calm, tmp_path):
     assert any("works on each frame by itself" in note for note in kept["notes"])  # n2v in 2D
     seeds = [json.loads(path.read_text())["seed"] for path in calm.outputs.glob("n2v-cells-smoke/*/run.json")]
     assert sorted(seeds) == [42, 43, 44]
+
+
+def test_a_changed_checkpoint_is_refused(calm, run, movies, tmp_path):
+    network = run / "checkpoint" / "network.pt"
+    made = network.read_bytes()
+    network.write_bytes(b"other")
+    done = calm("predict", run, movies / "a.tif", "-o", tmp_path / "other.tif", "--engine", "venv")
+    network.write_bytes(made)
+    assert done.returncode == 2
+    assert f"Error: {network}: expected " in done.stderr
+    assert not (tmp_path / "other.tif").exists()

@@ -12,6 +12,7 @@ import mini
 import numpy as np
 import pytest
 import tifffile
+from command import Calm
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,7 +24,7 @@ NIDDL = "NIDDL_LOWSNR"
 class World:
     """A command, its data folder and its manifest."""
 
-    calm: object
+    calm: Calm
     manifest: Path
 
     def __call__(self, *arguments, **environment):
@@ -35,11 +36,13 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(shared_calm):
+def world(tmp_path_factory):
     """Return a command with MOUSENEU_LP and NIDDL laid out as the study has them, names, pairs and dtypes included."""
-    mini.write_mouseneu_lp(shared_calm.data)
-    mini.write_niddl(shared_calm.data)
-    return World(calm=shared_calm, manifest=mini.write_manifest(shared_calm.data.parent / "manifest"))
+    folder = tmp_path_factory.mktemp("world")
+    calm = Calm(outputs=folder / "outputs", data=folder / "data")
+    mini.write_mouseneu_lp(calm.data)
+    mini.write_niddl(calm.data)
+    return World(calm=calm, manifest=mini.write_manifest(folder / "manifest"))
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 
+import mini
 import numpy as np
 import pytest
 import tifffile
@@ -13,7 +14,7 @@ from contract.files import sha256
 from orchestrator import errors
 from orchestrator.engines import engine_named
 from orchestrator.paths import layout
-from orchestrator.run import read_run
+from orchestrator.records.run import read_run
 from orchestrator.runs.execute import execute
 from orchestrator.runs.repeat import plan_of
 
@@ -26,15 +27,18 @@ ALGORITHMS = ("identity", "mean", "n2v", "care")  # the others: tests/contract c
 def runs(shared_calm, tmp_path_factory):
     """Return a finished run of each algorithm, made by the venv engine on a movie that no other test names.
 
-    CARE, the one on TensorFlow, needs targets and takes the demo.
+    CARE, the one on TensorFlow, needs targets and takes tiny pairs.
     """
-    movie = tmp_path_factory.mktemp("movies") / "verified.tif"
+    folder = tmp_path_factory.mktemp("movies")
+    movie = folder / "verified.tif"
     tifffile.imwrite(movie, np.random.default_rng(5).poisson(100, (20, 32, 40)).astype(np.uint16))
     options = ["--engine", "venv", "--threads", 1, "--seed", 7]
-    for name, given in (("n2v", ("--input", movie)), ("care", ("--data", "demo"))):
-        done = shared_calm("run", name, *given, "--preset", "smoke", *options)
+    mini.write_mouseneu_lp(folder)
+    pairs = {"CALM_DATA": str(folder), "CALM_MANIFEST": str(mini.write_manifest(folder / "manifest"))}
+    for name, given in (("n2v", ("--input", movie)), ("care", ("--data", "mouseneu_lp"))):
+        done = shared_calm("run", name, *given, "--preset", "smoke", *options, **pairs)
         assert done.returncode == 0, done.stderr
-    experiments = {"n2v": "n2v-verified-smoke", "care": "care-demo-smoke"}
+    experiments = {"n2v": "n2v-verified-smoke", "care": "care-mouseneu_lp-smoke"}
     return {
         name: shared_calm.run_folder(experiments.get(name, f"{name}-verified-default"), seed=7) for name in ALGORITHMS
     }

@@ -10,7 +10,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from command import Calm, CalmHere
+from command import CalmHere
 
 from orchestrator.cli.work import Work, run_works
 from orchestrator.errors import BadInput
@@ -20,14 +20,8 @@ ENGINE = ("--engine", "venv", "--threads", 1)
 
 
 @pytest.fixture
-def calm(tmp_path):
-    """Return the command as a process of its own, with outputs and data of its own."""
-    return Calm(outputs=tmp_path / "outputs", data=tmp_path / "data")
-
-
-@pytest.fixture
 def here(tmp_path):
-    """Return the command in this process, for what starts no job."""
+    """Return the command for what starts no job, so that it is not called slow."""
     return CalmHere(outputs=tmp_path / "outputs", data=tmp_path / "data")
 
 
@@ -216,7 +210,7 @@ def mean_run(tmp_path_factory):
     """Return a finished run of control mean on FRAMES, with identity beside it."""
     folder = tmp_path_factory.mktemp("mean")
     tifffile.imwrite(folder / "movie.tif", FRAMES)
-    calm = Calm(outputs=folder / "outputs", data=folder / "data")
+    calm = CalmHere(outputs=folder / "outputs", data=folder / "data")
     done = calm("run", "mean", "--input", folder / "movie.tif", "--frame-rate", 10, *ENGINE)
     assert done.returncode == 0, done.stderr
     return calm.run_folder("mean-movie-default")

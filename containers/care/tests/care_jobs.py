@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ import yaml
 
 from contract.files import write_json
 from contract.job import Inputs, Job, to_document
+from n2v.tests.forked import begin, ended
 
 CARE = Path(__file__).parents[1]
 TEST_DATA = Path(os.environ.get("CALM_TEST_DATA", CARE.parents[2] / "shared" / "data"))
@@ -85,21 +84,20 @@ def make_job(folder, command, preset, *, inputs, algorithm=CARE, **overrides):
     return job
 
 
-def environment(job, algorithm=CARE):
-    """Return the environment of a job, with the algorithm's folder as an image has it."""
+def start(job, algorithm=CARE, before=""):
+    """Start a job as an image does, in a process of its own; `before` is Python to run first."""
     image, declared = job.folder.parent / "algorithm", declaration(algorithm)
     image.mkdir(exist_ok=True)
     for path in [*algorithm.glob("*.py"), *((algorithm / share).resolve() for share in declared["shares"])]:
         if not (image / path.name).exists():
             (image / path.name).symlink_to(path)
     write_json(image / "algorithm.json", declared)
-    return os.environ | {"ALGORITHM_DIR": str(image), "PYTHONDONTWRITEBYTECODE": "1"}
+    return begin(job.path, job.command, {"ALGORITHM_DIR": str(image)}, before)
 
 
 def run_job(job, algorithm=CARE):
     """Run a job as an image does, and return its result.json."""
-    command = [sys.executable, "-m", "contract", job.command, str(job.path)]
-    subprocess.run(command, check=False, env=environment(job, algorithm))
+    ended(start(job, algorithm))
     return json.loads((job.folder / "result.json").read_text())
 
 

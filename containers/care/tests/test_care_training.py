@@ -2,7 +2,6 @@
 
 import json
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -14,17 +13,18 @@ import pytest
 import tifffile
 from care_jobs import (
     clean_movie,
-    environment,
     make_job,
     noisy_movie,
     run_job,
     si_psnr,
+    start,
     train_and_predict,
     write_movie,
 )
 
 from contract.stacks import open_stack
 from keras_prediction import load_denoiser
+from n2v.tests.forked import ended
 
 SMALL = {
     "patch_size": 32, "unet_kern_size": 3, "unet_n_first": 16, "train_epochs": 3, "train_steps_per_epoch": 25,
@@ -70,22 +70,23 @@ def test_no_line_of_tensorflow_is_among_the_progress(run):
         assert events[-1]["step"] == events[-1]["steps"]
 
 
-def test_a_killed_training_resumes_to_the_same_bits(run, inputs, tmp_path):
-    """The run of the other tests was never interrupted; this one gets SIGKILL half-way, saving after every step."""
-    job = make_job(tmp_path / "train", "train", "quick", inputs=inputs, **SMALL)
-    code = (
-        "import sys, contract.training as training; training._SAVE_EVERY_S = training._SAVE_SHARE = 0;"
-        "from contract.__main__ import main; main(['train', sys.argv[1]])"
+def test_a_killed_training_resumes_to_the_same_bits(inputs, tmp_path):
+    """One gets SIGKILL within its two epochs, saving after every step; the other is never interrupted."""
+    short = SMALL | {"train_epochs": 2, "train_steps_per_epoch": 5}
+    whole, killed = (
+        make_job(tmp_path / name / "train", "train", "quick", inputs=inputs, **short) for name in ("whole", "killed")
     )
-    process = subprocess.Popen([sys.executable, "-c", code, str(job.path)], env=environment(job))
-    while process.poll() is None and not (job.checkpoint / "state.keras").exists():
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    assert run_job(job)["status"] == "ok"
-    assert "resuming after step" in (job.folder / "events.jsonl").read_text()
+    assert run_job(whole)["status"] == "ok"
+    often = "import contract.training as training; training._SAVE_EVERY_S = training._SAVE_SHARE = 0"
+    process = start(killed, before=often)
+    while process.is_alive() and not (killed.checkpoint / "state.keras").exists():
+        time.sleep(0.01)
+    process.kill()
+    assert ended(process) == -signal.SIGKILL
+    assert run_job(killed)["status"] == "ok"
+    assert "resuming after step" in (killed.folder / "events.jsonl").read_text()
     for name in ("network.keras", "state.keras"):  # the state holds the moments of the optimiser, too
-        assert (tmp_path / "checkpoint" / name).read_bytes() == (run / "checkpoint" / name).read_bytes()
+        assert (killed.checkpoint / name).read_bytes() == (whole.checkpoint / name).read_bytes()
 
 
 def test_the_state_of_another_job_is_refused(run, inputs, tmp_path):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import tifffile
 import yaml
+
+from n2v.tests.forked import begin, ended
 
 FOLDER = Path(__file__).resolve().parents[1]
 
@@ -50,17 +49,10 @@ def run_job(folder: Path, command: str, settings: dict[str, object], **inputs: l
         "contract": 1, "job": "test", "command": command, "axes": "TYX", "frame_rate_hz": 30.0,
         "inputs": {name: [str(path) for path in inputs.get(name, [])] for name in ("train", "val", "noisy", "prior")},
         "checkpoint": str(folder.parent / "checkpoint"), "predictions": str(folder / "predictions"), "params": settings,
-        "seed": 1, "device": "cpu", "threads": 2, "precision": "float32", "output_dtype": "float32",
+        "seed": 1, "device": "cpu", "threads": 1, "precision": "float32", "output_dtype": "float32",
     }  # fmt: skip
     (folder / "job.json").write_text(json.dumps(job))
-    environment = os.environ | {
-        "ALGORITHM_DIR": str(home),
-        "PYTHONPATH": os.pathsep.join((str(FOLDER), str(FOLDER.parent))),
-        "OMP_WAIT_POLICY": "passive",
-    }
-    code = subprocess.run(
-        [sys.executable, "-m", "contract", command, str(folder / "job.json")], env=environment, check=False
-    ).returncode
+    code = ended(begin(folder / "job.json", command, {"ALGORITHM_DIR": str(home)}))
     return json.loads((folder / "result.json").read_text()) | {"exit_code": code}
 
 

@@ -79,6 +79,7 @@ def test_correlated_noise_does_not_pass_where_the_estimated_radius_is_hidden(
     assert "leakage" not in events
 
 
+@pytest.mark.training
 def test_correlated_noise_is_copied_with_radius_0_and_that_is_said(tmp_path, recorded, correlated):
     """Measured with 100 steps already: correlation of error and noise 0.89, 0.9 dB worse than the noisy movie."""
     settings = params(n_iters=STEPS * 3 // 4, occlusion_radius=0)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -19,6 +17,10 @@ import yaml
 
 from contract.files import write_json
 from contract.job import Inputs, to_document
+from n2v.tests.forked import begin, ended
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerProcess
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -37,15 +39,13 @@ def algorithm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def start(algorithm: Path, folder: Path, command: str, *movies: Path, **fields: object) -> subprocess.Popen:
+def start(algorithm: Path, folder: Path, command: str, *movies: Path, **fields: object) -> ForkServerProcess:
     """Start a job; HOME is not set and the working folder is not writable for anybody but root."""
     params = fields.pop("params", {})
     job = make_job(folder, command, list(movies), params, **fields)
     write_json(job.path, to_document(job))
-    environment = {"PATH": os.environ["PATH"], "ALGORITHM_DIR": str(algorithm), "PYTHONPATH": str(FOLDER.parent)}
-    return subprocess.Popen(
-        [sys.executable, "-m", "contract", command, str(job.path)], env=environment | {"OMP_NUM_THREADS": "1"}, cwd="/"
-    )
+    before = "os.environ.pop('HOME', None)\nos.chdir('/')"
+    return begin(job.path, command, {"ALGORITHM_DIR": str(algorithm)}, before)
 
 
 def result(folder: Path) -> dict:
@@ -61,14 +61,14 @@ def test_a_training_killed_and_started_again_predicts_from_its_checkpoint_alone(
 ) -> None:
     movie = write(tmp_path / "m.tif", noisy_movie(clean_movie((33, 28, 30))))
     params = {"n_epochs": 6}
-    assert start(algorithm, tmp_path / "whole" / "train", "train", movie, params=params).wait() == 0
+    assert ended(start(algorithm, tmp_path / "whole" / "train", "train", movie, params=params)) == 0
     killed = tmp_path / "killed" / "train"
     process = start(algorithm, killed, "train", movie, params=params)
-    while not list(killed.parent.glob("checkpoint/E_02*.pth")) and process.poll() is None:
+    while not list(killed.parent.glob("checkpoint/E_02*.pth")) and process.is_alive():
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert start(algorithm, killed, "train", movie, params=params).wait() == 0
+    process.kill()
+    ended(process)
+    assert ended(start(algorithm, killed, "train", movie, params=params)) == 0
     assert "resuming after epoch" in (killed / "events.jsonl").read_text()
     assert digests(killed.parent / "checkpoint") == digests(tmp_path / "whole" / "checkpoint")
     assert result(killed)["upstream"] == UPSTREAM
@@ -76,8 +76,7 @@ def test_a_training_killed_and_started_again_predicts_from_its_checkpoint_alone(
     moved = (tmp_path / "killed" / "checkpoint").rename(tmp_path / "elsewhere")
     shutil.rmtree(tmp_path / "killed")
     inputs = Inputs(noisy=(movie, write(tmp_path / "n.tif", tifffile.imread(movie)[::-1])))
-    predicting = start(algorithm, tmp_path / "p", "predict", inputs=inputs, checkpoint=moved)
-    assert predicting.wait() == 0
+    assert ended(start(algorithm, tmp_path / "p", "predict", inputs=inputs, checkpoint=moved)) == 0
     assert sorted(path.name for path in (tmp_path / "p" / "predictions").iterdir()) == ["m.tif", "n.tif"]
 
 
@@ -93,7 +92,7 @@ def test_a_job_that_cannot_work_ends_with_its_reason(
     tmp_path: Path, algorithm: Path, fields: dict, ending: tuple[int, str], message: str
 ) -> None:
     movie = write(tmp_path / "m.tif", noisy_movie(clean_movie((33, 28, 30))))
-    code = start(algorithm, tmp_path / "train", "train", movie, **fields).wait()
+    code = ended(start(algorithm, tmp_path / "train", "train", movie, **fields))
     found = result(tmp_path / "train")
     assert (code, found["status"]) == ending
     assert message in found["error"]["message"]
@@ -101,5 +100,5 @@ def test_a_job_that_cannot_work_ends_with_its_reason(
 
 def test_prediction_without_a_finished_training_is_refused(tmp_path: Path, algorithm: Path) -> None:
     movie = write(tmp_path / "m.tif", np.zeros((9, 9, 9), np.uint16))
-    assert start(algorithm, tmp_path / "p", "predict", movie, checkpoint=tmp_path / "nothing").wait() == 2
+    assert ended(start(algorithm, tmp_path / "p", "predict", movie, checkpoint=tmp_path / "nothing")) == 2
     assert "expected a finished training" in result(tmp_path / "p")["error"]["message"]

@@ -68,18 +68,25 @@ def test_weights_equal_upstreams_with_batches_and_fewer_frames(tmp_path: Path) -
     assert_same(found, oracle.train(tmp_path / "movies", PARAMS | params, 3, 1, tmp_path / "upstream"))
 
 
-@pytest.mark.parametrize("dtype", ["uint16", "uint8", "int16", "float32"])
+@pytest.fixture(scope="module", params=["uint16", "uint8", "int16", "float32"])
+def learned(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, Path]:
+    """Return a dtype, a folder of one movie of it, and what was learned from that in one epoch."""
+    folder = tmp_path_factory.mktemp(request.param)
+    checkpoint = trained(folder, [as_dtype(noisy_movie(clean_movie(SHAPE)), request.param)], {"n_epochs": 1})
+    return request.param, folder / "movies", checkpoint
+
+
 @pytest.mark.parametrize(("patch", "overlap"), [(16, 0.6), (24, 0.33), (20, 0.25)])
-def test_prediction_equals_upstreams_grey_levels(tmp_path: Path, dtype: str, patch: int, overlap: float) -> None:
+def test_prediction_equals_upstreams_grey_levels(
+    tmp_path: Path, learned: tuple[str, Path, Path], patch: int, overlap: float
+) -> None:
     """16 at 0.6, 24 at 0.33 and 20 at 0.25 give cuts of 5, 4 and 2.5 pixels; stock upstream loads our weights."""
-    movie = as_dtype(noisy_movie(clean_movie(SHAPE)), dtype)
-    checkpoint = trained(tmp_path, [movie], {"n_epochs": 1})
+    dtype, movies, checkpoint = learned
     tiles = {"test_overlap_factor": overlap, "patch_t": patch, "patch_y": patch, "patch_x": patch}
-    job = make_job(tmp_path / "predict", "predict", [tmp_path / "movies" / "m0.tif"], tiles)
+    job = make_job(tmp_path / "predict", "predict", [movies / "m0.tif"], tiles, checkpoint=checkpoint)
     do(job)
     found = tifffile.imread(job.predictions / "m0.tif")
-    weights = max(checkpoint.glob("*.pth"))
-    (expected,) = oracle.predict(tmp_path / "movies", weights, job.params, 1, tmp_path / "upstream")
+    (expected,) = oracle.predict(movies, max(checkpoint.glob("*.pth")), job.params, 1, tmp_path / "upstream")
     assert found.dtype == np.float32
     assert expected.dtype == ("int32" if dtype == "float32" else dtype)
     np.testing.assert_array_equal(found, expected.astype(np.float64))

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ import yaml
 
 from contract.files import write_json
 from contract.job import Inputs, Job, to_document
+from n2v.tests.forked import begin, ended
 
 FOLDER = Path(__file__).parents[1]
 SEED = int(os.environ.get("CALM_TEST_SEED", "1"))  # benchmarks/spread.py trains with others
@@ -81,16 +80,14 @@ def make_job(folder, command, preset, *, inputs, seed=SEED, **overrides):
 
 
 def run_job(job):
-    """Run a job as an image does, and return its result.json."""
+    """Run a job as an image does, in a process of its own, and return its result.json."""
     algorithm = job.folder.parent / "algorithm"
     algorithm.mkdir(exist_ok=True)
     for path in FOLDER.glob("*.py"):  # what other folders share is on PYTHONPATH
         if not (algorithm / path.name).exists():
             (algorithm / path.name).symlink_to(path)
     write_json(algorithm / "algorithm.json", yaml.safe_load((FOLDER / "algorithm.yaml").read_text()))
-    environment = os.environ | {"ALGORITHM_DIR": str(algorithm), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "contract", job.command, str(job.path)]
-    subprocess.run(command, check=False, env=environment)
+    ended(begin(job.path, job.command, {"ALGORITHM_DIR": str(algorithm)}))
     return json.loads((job.folder / "result.json").read_text())
 
 

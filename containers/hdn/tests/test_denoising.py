@@ -1,11 +1,7 @@
 """Whole runs on small movies with known truth: they gain, and end the same however they got there."""
 
 import json
-import os
-import signal
-import subprocess
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -91,31 +87,6 @@ def test_what_a_report_needs_is_there(run, movie):
     assert evidence["restored"] < evidence["identity"]
 
 
-def test_a_killed_training_resumes_to_the_same_bits(run, movie, tmp_path):
-    """The run of the other tests was never interrupted; this one gets SIGKILL half-way, saving after every step."""
-    job = make_job(tmp_path / "train", "train", "quick", inputs={"train": [movie]}, **SMALL)
-    code = (
-        "import sys, contract.training as training; training._SAVE_EVERY_S = training._SAVE_SHARE = 0;"
-        "from contract.__main__ import main; main(['train', sys.argv[1]])"
-    )
-    environment = os.environ | {"ALGORITHM_DIR": str(run / "algorithm"), "PYTHONDONTWRITEBYTECODE": "1"}
-    process = subprocess.Popen([sys.executable, "-c", code, str(job.path)], env=environment)
-    events = job.folder / "events.jsonl"
-    while process.poll() is None and not (events.exists() and '"step": 5' in events.read_text()):
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    assert run_job(job)["status"] == "ok"
-    assert "resuming after step" in events.read_text()
-    names = ("noise_model.npz", "evidence.json", "scale.json")
-    for name in names:
-        assert (tmp_path / "checkpoint" / name).read_bytes() == (run / "checkpoint" / name).read_bytes(), name
-    again = make_job(tmp_path / "predict", "predict", "quick", inputs={"noisy": [movie]}, **SMALL)
-    assert run_job(again)["status"] == "ok"
-    one, two = (folder / "predictions" / movie.name for folder in (run, tmp_path))
-    assert one.read_bytes() == two.read_bytes()
-
-
 def test_a_prediction_that_goes_on_plots_the_movies_it_had_finished_before(run, movie, tmp_path):
     other = write_movie(tmp_path / "other.tif", tifffile.imread(movie)[:9])
     (tmp_path / "checkpoint").symlink_to(run / "checkpoint")
@@ -191,13 +162,3 @@ def test_a_network_whose_latents_say_nothing_ends_as_not_converged(tmp_path):
     assert "posterior collapse" in result["error"]["message"]
     evidence = json.loads((tmp_path / "checkpoint" / "evidence.json").read_text())
     assert evidence["restored"] < evidence["identity"]  # so no other check would have found it
-
-
-def test_memory_does_not_grow_with_the_frames(run, movie, tmp_path):
-    peaks = []
-    for frames in (32, 640):
-        path = write_movie(tmp_path / str(frames) / "long.tif", np.resize(tifffile.imread(movie), (frames, 64, 64)))
-        job = make_job(tmp_path / str(frames) / "predict", "predict", "quick", inputs={"noisy": [path]}, mmse_count=1)
-        (tmp_path / str(frames) / "checkpoint").symlink_to(run / "checkpoint")
-        peaks.append(run_job(job)["peak_memory_bytes"])
-    assert peaks[1] - peaks[0] < 10e6  # bytes; the frames alone are 10 MB more as float32

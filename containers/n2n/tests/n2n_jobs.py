@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ import yaml
 
 from contract.files import write_json
 from contract.job import Inputs, Job, to_document
+from n2v.tests.forked import begin, ended
 
 FOLDER = Path(__file__).parents[1]
 SEED = int(os.environ.get("CALM_TEST_SEED", "1"))  # benchmarks/spread.py trains with others
@@ -78,21 +77,20 @@ def make_job(folder, command, preset, *, inputs, **overrides):
     return job
 
 
-def environment(job):
-    """Return the environment of a job, with the algorithm's folder as an image has it."""
+def start(job, before=""):
+    """Start a job as an image does, in a process of its own; `before` is Python to run first."""
     algorithm = job.folder.parent / "algorithm"
     algorithm.mkdir(exist_ok=True)
     for path in FOLDER.glob("*.py"):  # what other folders share is on PYTHONPATH
         if not (algorithm / path.name).exists():
             (algorithm / path.name).symlink_to(path)
     write_json(algorithm / "algorithm.json", ALGORITHM)
-    return os.environ | {"ALGORITHM_DIR": str(algorithm), "PYTHONDONTWRITEBYTECODE": "1"}
+    return begin(job.path, job.command, {"ALGORITHM_DIR": str(algorithm)}, before)
 
 
 def run_job(job):
     """Run a job as an image does, and return its result.json."""
-    command = [sys.executable, "-m", "contract", job.command, str(job.path)]
-    subprocess.run(command, check=False, env=environment(job))
+    ended(start(job))
     return json.loads((job.folder / "result.json").read_text())
 
 

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -15,18 +14,19 @@ import tifffile
 import torch
 from n2n_jobs import (
     clean_movie,
-    environment,
     make_job,
     messages,
     noisy_movie,
     run_job,
     si_psnr,
+    start,
     train_and_predict,
     write_movie,
 )
 
 from contract.events import Events
 from half_rate import on_both_halves, predict_volumes
+from n2v.tests.forked import ended
 from unet_denoiser import load_denoiser
 
 torch.set_num_threads(1)
@@ -93,21 +93,22 @@ def test_a_network_worse_than_no_denoising_ends_as_not_converged_unless_that_is_
         assert f"of the noisy frames themselves {evidence['identity']:.4g}" in " ".join(messages(folder / "train"))
 
 
-def test_a_killed_training_resumes_to_the_same_bits(run, movie, tmp_path):
-    """The run of the other tests was never interrupted; this one gets SIGKILL half-way, saving after every step."""
-    job = make_job(tmp_path / "train", "train", "quick", inputs={"train": [movie]}, **SMALL)
-    code = (
-        "import sys, contract.training as training; training._SAVE_EVERY_S = training._SAVE_SHARE = 0;"
-        "from contract.__main__ import main; main(['train', sys.argv[1]])"
+def test_a_killed_training_resumes_to_the_same_bits(movie, tmp_path):
+    """One gets SIGKILL within its first of two epochs, saving after every step; the other is never interrupted."""
+    short = SMALL | {"num_epochs": 2, "num_steps": 6}
+    whole, killed = (
+        make_job(tmp_path / name / "train", "train", "quick", inputs={"train": [movie]}, **short)
+        for name in ("whole", "killed")
     )
-    process = subprocess.Popen([sys.executable, "-c", code, str(job.path)], env=environment(job))
-    while process.poll() is None and not (job.checkpoint / "state.pt").exists():
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    assert run_job(job)["status"] == "ok"
-    assert "resuming after step" in (job.folder / "events.jsonl").read_text()
-    one, two = (torch.load(folder / "checkpoint" / "network.pt", weights_only=True) for folder in (run, tmp_path))
+    assert run_job(whole)["status"] == "ok"
+    process = start(killed, "import contract.training as training; training._SAVE_EVERY_S = training._SAVE_SHARE = 0")
+    while process.is_alive() and not (killed.checkpoint / "state.pt").exists():
+        time.sleep(0.01)
+    process.kill()
+    assert ended(process) == -signal.SIGKILL
+    assert run_job(killed)["status"] == "ok"
+    assert "resuming after step" in (killed.folder / "events.jsonl").read_text()
+    one, two = (torch.load(job.checkpoint / "network.pt", weights_only=True) for job in (whole, killed))
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 

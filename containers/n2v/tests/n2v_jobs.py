@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tifffile
@@ -14,6 +13,10 @@ import yaml
 
 from contract.files import write_json
 from contract.job import Inputs, Job, to_document
+from n2v.tests.forked import begin
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerProcess
 
 FOLDER = Path(__file__).parent.parent
 ALGORITHM = yaml.safe_load((FOLDER / "algorithm.yaml").read_text())
@@ -101,7 +104,7 @@ def write_stack(path: Path, movie: np.ndarray) -> Path:
     return path
 
 
-def start(job: Job, before: str = "") -> subprocess.Popen:
+def start(job: Job, before: str = "") -> ForkServerProcess:
     """Start the command of an image on a job, in a process of its own; `before` is Python to run first."""
     folder = job.folder / "algorithm"
     folder.mkdir(exist_ok=True)
@@ -110,7 +113,4 @@ def start(job: Job, before: str = "") -> subprocess.Popen:
         (folder / module.name).unlink(missing_ok=True)
         (folder / module.name).symlink_to(module)
     write_json(job.path, to_document(job))
-    code = f"import sys\n{before}\nfrom contract.__main__ import main\nsys.exit(main(sys.argv[1:]))"
-    path = f"{FOLDER.parent}{os.pathsep}{FOLDER.parent / 'careamics'}"
-    environment = os.environ | {"ALGORITHM_DIR": str(folder), "PYTHONPATH": path}
-    return subprocess.Popen([sys.executable, "-c", code, job.command, str(job.path)], env=environment)
+    return begin(job.path, job.command, {"ALGORITHM_DIR": str(folder)}, before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from contextlib import closing
@@ -17,6 +18,7 @@ from contract.errors import JobRefused
 from contract.events import Events
 from contract.files import sha256
 from contract.seeding import seed_everything
+from n2v.tests.forked import ended
 from n2v.tests.n2v_jobs import (
     THREADS,
     clean_movie,
@@ -115,7 +117,9 @@ def test_stacks_of_different_sizes_train_together_with_validation_stacks(tmp_pat
         write_stack(tmp_path / f"{rows}.tif", noisy_movie(clean_movie((5, rows, 24)), seed=rows)) for rows in (20, 33)
     ]
     job = train(train_job(tmp_path, stacks[:1], val=(stacks[1],), **TINY))
-    assert {"denoiser.json", "network.pt", "state.pt"} == {path.name for path in job.checkpoint.iterdir()}
+    assert {"baseline.json", "denoiser.json", "network.pt", "state.pt"} == {
+        path.name for path in job.checkpoint.iterdir()
+    }
     both = train(train_job(tmp_path / "both", stacks, **TINY))
     assert sha256(job.checkpoint / "network.pt") != sha256(both.checkpoint / "network.pt")
 
@@ -128,6 +132,30 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path, changes):
     assert predicted(first, stack).tobytes() == predicted(second, stack).tobytes()
 
 
+@pytest.mark.parametrize(
+    ("changes", "on"),
+    [({}, "held-out frames"), ({"patch_size_z": 8}, "training frames")],  # too few frames to hold any out in 3D
+    ids=["2d", "3d"],
+)
+def test_the_mean_of_the_movie_comes_back_even_after_a_few_steps(tmp_path, changes, on):
+    """Half a per cent is what the check of the baseline allows; patches are smaller than the network sees."""
+    movie = noisy_movie(clean_movie((24, 46, 41)))
+    stack = write_stack(tmp_path / "movie.tif", movie)
+    job = train(train_job(tmp_path, [stack], **TINY, **changes))
+    assert predicted(job, stack).mean() == pytest.approx(movie.mean(), rel=0.005)
+    told = json.loads((job.checkpoint / "baseline.json").read_text())
+    assert told["on"] == on
+    assert told["noisy"] == pytest.approx(movie.mean(), rel=0.05)
+
+
+def test_a_network_that_is_not_to_be_settled_is_the_trained_one(tmp_path):
+    stack = write_stack(tmp_path / "movie.tif", noisy_movie(clean_movie((12, 32, 32))))
+    job = train(train_job(tmp_path, [stack], **TINY, settle=False))
+    kept = torch.load(job.checkpoint / "network.pt", weights_only=True)
+    trained = torch.load(job.checkpoint / "state.pt", weights_only=True)["parts"]["network"]
+    assert all(torch.equal(kept[name], trained[name]) for name in trained)
+
+
 def test_a_killed_training_resumes_to_the_same_bytes(tmp_path):
     # The command saves a state every ten seconds; here it does so after every step, so that the kill comes in between.
     stack = write_stack(tmp_path / "movie.tif", noisy_movie(clean_movie((12, 32, 32))))
@@ -137,12 +165,12 @@ def test_a_killed_training_resumes_to_the_same_bytes(tmp_path):
     killed = train_job(tmp_path / "killed", [stack], **changes)
     process = start(killed, often)
     while not (killed.checkpoint / "state.pt").exists():
-        assert process.poll() is None
+        assert process.is_alive()
         time.sleep(0.002)
     process.kill()
-    process.wait()
+    ended(process)
     assert not (killed.folder / "result.json").exists()
-    assert start(killed).wait() == 0
+    assert ended(start(killed)) == 0
     assert "resuming after step" in (killed.folder / "events.jsonl").read_text()
     assert sha256(killed.checkpoint / "network.pt") == sha256(whole.checkpoint / "network.pt")
     assert (killed.folder / "history.json").read_bytes() == (whole.folder / "history.json").read_bytes()

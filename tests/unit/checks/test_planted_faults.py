@@ -61,10 +61,22 @@ def outcomes(verdict):
     return {check.name: (check.value, check.error, check.light.value) for check in verdict.checks}
 
 
-CASES = [(fault, scene) for fault in TOUCHES for scene in planted.SCENES if scene in BRIGHT or fault in EVERYWHERE]
+def of_scene(scene, *values, name=""):
+    """Return a case; that of any scene but the first is slow."""
+    marks = () if scene == BRIGHT[0] else pytest.mark.slow
+    return pytest.param(*values, scene, id=f"{name}{scene}", marks=marks)
 
 
-@pytest.mark.parametrize(("fault", "scene"), CASES, ids=[f"{fault.__name__}-{scene}" for fault, scene in CASES])
+CASES = [
+    of_scene(scene, fault, name=f"{fault.__name__}-")
+    for fault in TOUCHES
+    for scene in planted.SCENES
+    if scene in BRIGHT or fault in EVERYWHERE
+]
+SCENES = [of_scene(scene) for scene in planted.SCENES]
+
+
+@pytest.mark.parametrize(("fault", "scene"), CASES)
 def test_a_planted_fault_turns_its_lights_and_leaves_the_others(fault, scene):
     turned, left = TOUCHES[fault]
     verdict = verdict_of(fault, scene)
@@ -98,13 +110,13 @@ def test_each_check_fails_for_the_fault_that_it_is_made_for(fault, check):
     assert outcomes(verdict_of(fault, BRIGHT[0]))[check][2] == "fail"
 
 
-@pytest.mark.parametrize("scene", planted.SCENES)
+@pytest.mark.parametrize("scene", SCENES)
 def test_the_raw_movie_is_said_not_to_be_denoised(scene):
     (sentence,) = verdict_of(planted.identity, scene).plain
     assert sentence.startswith("It did not denoise")
 
 
-@pytest.mark.parametrize("scene", planted.SCENES)
+@pytest.mark.parametrize("scene", SCENES)
 def test_a_still_picture_is_called_one(scene):
     (sentence,) = verdict_of(planted.still, scene).plain
     assert sentence.startswith("It is a still picture")
@@ -124,6 +136,7 @@ def test_amplitudes_and_delays_come_out_as_planted():
     )  # brighter is above 0
 
 
+@pytest.mark.slow
 def test_whole_grey_levels_of_a_movie_with_five_are_doubted():
     verdict = verdict_of(planted.rounded, "five grey levels")
     assert outcomes(verdict)["grey levels"][2] == "doubt"
@@ -145,6 +158,7 @@ def test_invented_cells_are_seen_where_the_raw_movie_has_no_activity_at_all():
     assert outcomes(check_movie(raw, denoised))["unsupported activity"][2] == "fail"
 
 
+@pytest.mark.slow
 def test_false_alarms_stay_below_one_in_twenty():
     lights = []
     for seed in range(20):
