@@ -36,6 +36,7 @@ setup: $(SETUP) ## Install calm into .venv from its lock
 $(SETUP): pyproject.toml requirements.lock
 	@test -n "$(PYTHON)" || { echo "Error: no Python 3.11 to 3.14 with its venv module was found; install one" \
 		"(Debian, Ubuntu: apt-get install python3-venv; macOS: brew install python), or name it: make PYTHON=..." >&2; exit 1; }
+	@echo "Installing calm into $(VENV) with $(PYTHON), once."
 	$(PYTHON) -m venv $(VENV)
 	$(INSTALL) --require-hashes -r requirements.lock
 	PYTHONWARNINGS=ignore $(INSTALL) --no-deps --no-build-isolation -e .
@@ -96,6 +97,10 @@ lock: $(SETUP) ## Resolve the locks of calm itself, for every Python and system 
 	echo "setuptools>=77" | $(LOCK) requirements.lock - pyproject.toml
 	echo "setuptools>=77" | $(LOCK) requirements-dev.lock --constraint requirements.lock --extra dev - pyproject.toml
 
+wheel: $(SETUP) ## Pack calm with its algorithms into build/wheel, to be installed without a checkout
+	rm -rf build/lib build/wheel
+	PYTHONWARNINGS=ignore $(VENV)/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w build/wheel .
+
 docs: $(TOOLS) ## Build the documentation as a site in build/site, without network
 	$(VENV)/bin/python docs/make_site.py
 
@@ -105,4 +110,4 @@ docs-commands: $(TOOLS) ## Write docs/commands.md from the commands themselves (
 clean: ## Delete environments, wheels and caches; runs and data stay
 	rm -rf $(VENV) .calm build *.egg-info
 
-.PHONY: help setup tools run denoise reproduce sif build doctor check test test-fast test-training test-engines debug bench lock docs docs-commands clean
+.PHONY: help setup tools run denoise reproduce sif build doctor check test test-fast test-training test-engines debug bench lock wheel docs docs-commands clean

@@ -15,17 +15,18 @@ from orchestrator.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+CARRIED = "calm_files"  # the package of a wheel that holds what is read of a checkout
 _PROBE_BYTES = 2**20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
-    """Folders of a checkout.
+    """Folders of a checkout, or of a calm that was installed without one.
 
     Parameters
     ----------
     root : Path
-        The checkout.
+        The checkout, or the copy of what is read of it, which a wheel carries.
     home : Path
         Cache: wheels, environments, image contexts, checksums. May be deleted at any time.
     outputs : Path
@@ -56,6 +57,11 @@ class Layout:
     def envs(self) -> Path:
         """Virtual environments, one folder and one list of its files for each lock."""
         return self.home / "environments"
+
+    @property
+    def pythons(self) -> Path:
+        """Pythons for environments that uv or a bundle brought, one folder for each."""
+        return self.home / "python"
 
     @property
     def contexts(self) -> Path:
@@ -95,7 +101,7 @@ class Layout:
     @property
     def workflow(self) -> Path:
         """Snakefile, profiles and lock of the workflow that brings sweeps to clusters."""
-        return self.root / "orchestrator" / "sweep" / "workflow"
+        return Path(__file__).parent / "sweep" / "workflow"
 
     @property
     def gpus(self) -> Path:
@@ -171,6 +177,16 @@ class RunFolder:
     def checks(self) -> Path:
         """What can be believed of each prediction: the outcome of every check."""
         return self.path / "checks.json"
+
+    @property
+    def full_checks(self) -> Path:
+        """What further predictions and trainings say of it; there only where `--checks full` was asked for."""
+        return self.path / "checks-full.json"
+
+    @property
+    def trials(self) -> Path:
+        """Movies made for those, and the runs on them; gone when they are judged."""
+        return self.path / "trials"
 
     @property
     def regions(self) -> Path:
@@ -306,6 +322,21 @@ def existing_parent(path: Path) -> Path:
     return next(one for one in (path, *path.parents) if one.exists())
 
 
+def checkout() -> Layout:
+    """Return the folders of this checkout, for what changes its files.
+
+    Raises
+    ------
+    BadInput
+        Where calm was installed without one.
+    """
+    found = layout()
+    if found.root.name == CARRIED:
+        message = f"expected a checkout of calm, got one installed in {found.root.parent}"
+        raise BadInput(message, "Clone the repository and use the calm of its `make setup`; see the README.")
+    return found
+
+
 @contextmanager
 def folder_for(path: Path) -> Iterator[None]:
     """Make the folder of a path for a block; where the block fails, folders that were made and are empty go again."""
@@ -355,7 +386,7 @@ def check_writable(folder: Path) -> None:
 
 
 def layout() -> Layout:
-    """Return the folders of this checkout.
+    """Return the folders of this checkout; without one, caches and data lie in the user's folders, runs below this one.
 
     CALM_HOME, CALM_OUTPUTS and CALM_DATA move those that grow; CALM_MANIFEST names a manifest of your own datasets.
 
@@ -365,6 +396,12 @@ def layout() -> Layout:
         When one of them is empty.
     """
     root = Path(__file__).resolve().parents[1]
+    home, outputs, data = root / ".calm", root / "outputs", root / "data" / "files"
+    if (root / CARRIED).exists():
+        from platformdirs import user_cache_path, user_data_path  # noqa: PLC0415 - not in a checkout
+
+        root = root / CARRIED
+        home, outputs, data = user_cache_path("calm"), Path("outputs"), user_data_path("calm") / "data"
 
     def folder(variable: str, default: Path) -> Path:
         given = os.environ.get(variable)
@@ -375,8 +412,8 @@ def layout() -> Layout:
 
     return Layout(
         root=root,
-        home=folder("CALM_HOME", root / ".calm"),
-        outputs=folder("CALM_OUTPUTS", root / "outputs"),
-        data=folder("CALM_DATA", root / "data" / "files"),
+        home=folder("CALM_HOME", home),
+        outputs=folder("CALM_OUTPUTS", outputs),
+        data=folder("CALM_DATA", data),
         manifest=folder("CALM_MANIFEST", root / "data" / "manifest.yaml"),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self
 
@@ -232,6 +233,16 @@ class Record(Sealed, frozen=True, kw_only=True):
     training_of: Path | UnsetType = UNSET  # the run whose equal training was taken over, checkpoint and all
     upstream: Upstream
     versions: dict[str, str]
+
+    @property
+    def training(self) -> JobRecord:
+        """The job that trained, or took over a training."""
+        return self.jobs["train"]
+
+    @property
+    def predicting_s(self) -> float:
+        """Seconds of all other jobs."""
+        return math.fsum(job.seconds for name, job in self.jobs.items() if name != "train")
 
     @property
     def full_name(self) -> str:

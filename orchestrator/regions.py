@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-import json
 import pickle
 import zipfile
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from contract.stacks import open_stack
@@ -153,9 +153,19 @@ def _told_apart(names: list[str]) -> tuple[str, ...]:
     return tuple(name if names.index(name) == index else f"{name} ({index + 1})" for index, name in enumerate(names))
 
 
+class _Neuron(msgspec.Struct, frozen=True):
+    """A region as Neurofinder writes it; whatever else it says is passed over."""
+
+    coordinates: list[Any]
+    id: Any = None
+
+
 def _neurofinder(path: Path, _: tuple[int, ...]) -> list[_Named]:
-    document = json.loads(path.read_text(encoding="utf-8"))
-    return [(str(one.get("id", index)), _pixels(one["coordinates"])) for index, one in enumerate(document, start=1)]
+    document = msgspec.json.decode(path.read_bytes(), type=list[_Neuron])
+    return [
+        (str(index if one.id is None else one.id), _pixels(one.coordinates))
+        for index, one in enumerate(document, start=1)
+    ]
 
 
 def _suite2p(path: Path, _: tuple[int, ...]) -> list[_Named]:

@@ -1,8 +1,13 @@
-"""Memory that was freed, given back to the system."""
+"""Memory that is not needed any more, given back to the system."""
 
 from __future__ import annotations
 
 import ctypes
+import mmap
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def give_back() -> None:
@@ -15,3 +20,16 @@ def give_back() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+def release(movie: np.ndarray) -> None:
+    """Give back the memory of the pages of a mapped movie that were read; they are read again where they are needed.
+
+    Parameters
+    ----------
+    movie : ndarray
+        As `Stack.memmap` returns it; of any other array nothing happens.
+    """
+    mapped = getattr(movie, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from contract.memory import release
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -120,6 +122,7 @@ def _of_a_strip(
         for number, (_, columns) in enumerate(strip):
             flat = frames[:, :, columns].reshape(len(frames), -1)
             covariances[number] += flat.T @ flat
+        release(movie)  # else all that was read counts as memory of this process
     for (_, columns), covariance in zip(strip, covariances, strict=True):
         shape = (height, columns.stop - columns.start)
         yield Block(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from contract.detector import Faults
+
     from .raw_movie import RawMovie
 
 _INDEPENDENT = 0.02  # correlation of neighbours up to which their noise is independent
@@ -19,7 +21,13 @@ _MOVED_PX = 0.5
 _BLEACHED = 0.2
 
 
-def facts(movie: RawMovie) -> Iterator[str]:
+def raw_movie_text(movie: RawMovie, faults: Faults) -> tuple[str, ...]:
+    """Return what a raw movie is like and what follows, one line each; the faults are those of its detector."""
+    detector = f"Detector: {faults.sentence() or 'no faults found'}."
+    return (*_facts(movie), detector, *(f"- {sentence}" for sentence in advice(movie)))
+
+
+def _facts(movie: RawMovie) -> Iterator[str]:
     """Yield what a raw movie is like, one line each."""
     frames, height, width = movie.shape
     yield f"{frames} frames of {height} x {width} pixels, {movie.levels} grey levels in use."

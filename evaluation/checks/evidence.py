@@ -117,15 +117,15 @@ def gather(raw: Frames, denoised: Frames, middles: NDArray[np.int64] | None = No
     maps, figures = read_pair(raw, denoised)
     law = noise_law(maps.raw, maps.jump_raw)
     places = find_places(raw, denoised, middles)
-    found = covariances(raw, denoised, places, law) if len(raw) >= LEAST_FRAMES else {}
+    found = covariances(raw, denoised, places, law) if len(raw) >= LEAST_FRAMES else None
     return Evidence(
         maps=maps,
         figures=figures,
         law=law,
         places=places,
-        active=found.get("active"),
-        quiet=found.get("quiet"),
-        lively=found.get("lively"),
+        active=found and found.active,
+        quiet=found and found.quiet,
+        lively=found and found.lively,
     )
 
 

@@ -7,7 +7,7 @@ covariance with itself some frames later. What a denoiser copied of the noise sh
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from .places import traces
 from .sampling import stretches_of, without_trend
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from evaluation.metrics import Frames
 
     from .noise_law import NoiseLaw
@@ -69,7 +71,15 @@ class Covariances:
         return self.raw - (later + earlier) / amplitude + self.denoised / amplitude**2
 
 
-def covariances(raw: Frames, denoised: Frames, places: Places, law: NoiseLaw) -> dict[str, Covariances]:
+class ByKind(NamedTuple):
+    """Covariances of the active, the quiet and the lively patches."""
+
+    active: Covariances
+    quiet: Covariances
+    lively: Covariances
+
+
+def covariances(raw: Frames, denoised: Frames, places: Places, law: NoiseLaw) -> ByKind:
     """Read the traces of all patches once and return their covariances.
 
     Parameters
@@ -83,17 +93,28 @@ def covariances(raw: Frames, denoised: Frames, places: Places, law: NoiseLaw) ->
 
     Returns
     -------
-    dict of str to Covariances
-        For "active", "quiet" and "lively" patches.
+    ByKind
     """
-    kinds = {"active": places.active, "quiet": places.quiet, "lively": places.lively}
-    parts: dict[str, list[_Part]] = {kind: [] for kind in kinds}
+    kinds = (places.active, places.quiet, places.lively)
+    parts: tuple[list[_Part], ...] = ([], [], [])
     for before, after in stretches_of(raw, denoised, places.factor):
-        for kind, middles in kinds.items():
-            parts[kind].append(_part(traces(before, middles, places.side), traces(after, middles, places.side)))
-    joined = {kind: _joined(found) for kind, found in parts.items()}
-    quiet = joined["quiet"]
-    return {kind: one.covariances(quiet, law) for kind, one in joined.items()}
+        for found, middles in zip(parts, kinds, strict=True):
+            found.append(_part(traces(before, middles, places.side), traces(after, middles, places.side)))
+    active, quiet, lively = map(_joined, parts)
+    return ByKind(*(one.covariances(quiet, law) for one in (active, quiet, lively)))
+
+
+def noiseless(pairs: Iterable[tuple[Floats, Floats]]) -> Covariances:
+    """Return the covariances of signals that are known without noise and what a denoiser made of them.
+
+    Parameters
+    ----------
+    pairs : iterable of (ndarray, ndarray)
+        Signal and result of each stretch, each of shape (L, R).
+    """
+    joined = _joined([_part(signal, result) for signal, result in pairs])
+    zero = np.zeros_like(joined.mean)
+    return Covariances(raw=joined.raw, denoised=joined.denoised, cross=joined.cross, noise=zero, frames=joined.frames)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -153,11 +153,14 @@ class Verdict:
         Sentences that come before every light: it did not denoise, it is a still picture.
     seconds : float
         What the checks cost.
+    notes : tuple of str
+        Sentences that no light depends on.
     """
 
     checks: tuple[Check, ...]
     plain: tuple[str, ...]
     seconds: float
+    notes: tuple[str, ...] = ()
 
     def light(self, topic: Topic) -> Light:
         """Return the light of a topic, the worst of its checks; without its main check it cannot pass."""

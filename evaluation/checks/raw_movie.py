@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .frame_walk import Walk, walk
-from .lagged import covariances
-from .noise_law import NoiseLaw, noise_law
-from .pair_pass import PairMaps, read_pair
-from .places import find_places
+from .evidence import gather
+from .frame_walk import walk
 from .sampling import LEAST_FRAMES
 
 if TYPE_CHECKING:
     from evaluation.metrics import Frames
 
-    from .sampling import Floats
+    from .evidence import Evidence
+    from .frame_walk import Walk
+    from .lagged import Covariances
+    from .noise_law import NoiseLaw
+    from .pair_pass import PairMaps
 
 _LEAST_ACTIVE = 3  # active patches from which the length of activity is told
 
@@ -77,24 +78,25 @@ class RawMovie:
     planes: bool
 
 
-def look_at(raw: Frames) -> RawMovie:
-    """Look at a raw movie; reads it twice, memory does not grow with its length.
+def look_at(raw: Frames, evidence: Evidence | None = None) -> RawMovie:
+    """Look at a raw movie; memory does not grow with its length.
 
     Parameters
     ----------
     raw : Frames
         Of shape (T, Y, X), T at least 2, grey levels.
+    evidence : Evidence, optional
+        Of this movie and a denoised one, whose active places were looked for; without it the movie is read once more.
 
     Raises
     ------
     ValueError
         If the movie has fewer than two frames.
     """
-    maps, _ = read_pair(raw, raw)
-    law = noise_law(maps.raw, maps.jump_raw)
+    seen = gather(raw, raw) if evidence is None else evidence
+    maps, law = seen.maps, seen.law
     found = walk(raw)
     along_x, along_y = _neighbours(maps)
-    active, lasts = _activity(raw, law)
     height, width = maps.raw.shape
     return RawMovie(
         shape=(len(raw), height, width),
@@ -109,8 +111,8 @@ def look_at(raw: Frames) -> RawMovie:
         repeated_frames=found.repeated,
         shift_px=found.shift_px,
         bleached=_bleached(found, law, maps),
-        active=active,
-        lasts_frames=lasts,
+        active=len(seen.places.active) if len(raw) >= LEAST_FRAMES else 0,
+        lasts_frames=_lasts(seen.active),
         planes=found.planes,
     )
 
@@ -131,18 +133,11 @@ def _bleached(found: Walk, law: NoiseLaw, maps: PairMaps) -> float:
     return 1 - (found.last_light - black) / first if first > 0 else 0.0
 
 
-def _activity(raw: Frames, law: NoiseLaw) -> tuple[int, float | None]:
-    """Return the number of active patches and the frames in which the covariance of their signal falls to 1/e."""
-    if len(raw) < LEAST_FRAMES:
-        return 0, None
-    places = find_places(raw, raw)
-    if len(places.active) < _LEAST_ACTIVE:
-        return len(places.active), None
-    return len(places.active), _lasts(covariances(raw, raw, places, law)["active"].signal().sum(axis=0))
-
-
-def _lasts(signal: Floats) -> float | None:
-    """Return where a covariance falls to 1/e of its peak, between frames by a straight line."""
+def _lasts(active: Covariances | None) -> float | None:
+    """Return where the covariance of the signal falls to 1/e of its peak, between frames by a straight line."""
+    if active is None or len(active.raw) < _LEAST_ACTIVE:
+        return None
+    signal = active.signal().sum(axis=0)
     half = signal[len(signal) // 2 :] / signal[len(signal) // 2]
     below = np.flatnonzero(half < math.exp(-1))
     if not below.size or not np.isfinite(half).all():

@@ -70,7 +70,7 @@ def transients(evidence: Evidence) -> Transients:
         return _UNKNOWN
     signal = active.signal()
     cross = active.cross - evidence.copied_noise(active)
-    amplitude = jackknife(patches, lambda some: _amplitude(signal[some].sum(axis=0), cross[some].sum(axis=0)))
+    amplitude = jackknife(patches, lambda some: amplitude_of(signal[some].sum(axis=0), cross[some].sum(axis=0)))
     still = float(active.denoised[patches, 0].sum()) < _STILL * float(signal[patches, active.lags].sum())
     slow = jackknife(patches, lambda some: _slow(evidence, some))
     if still or not amplitude.value > _STILL:
@@ -80,7 +80,7 @@ def transients(evidence: Evidence) -> Transients:
     return Transients(
         amplitude=amplitude,
         delay_frames=_at_least(
-            jackknife(patches, lambda some: _delay(signal[some].sum(axis=0), cross[some].sum(axis=0))), _STEP / 2
+            jackknife(patches, lambda some: delay_of(signal[some].sum(axis=0), cross[some].sum(axis=0))), _STEP / 2
         ),
         width=jackknife(patches, lambda some: _width(signal[some].sum(axis=0), cross[some].sum(axis=0))),
         unexplained=jackknife(patches, lambda some: _unexplained(evidence, some, amplitude.value)),
@@ -100,7 +100,8 @@ def _peak(cross: Floats) -> int:
     return middle - _NEAREST + int(np.argmax(near))
 
 
-def _amplitude(signal: Floats, cross: Floats) -> float:
+def amplitude_of(signal: Floats, cross: Floats) -> float:
+    """Return the peak of the covariance of both over that of the signal: the height that was kept."""
     return float(cross[_peak(cross)] / signal[len(signal) // 2])
 
 
@@ -111,7 +112,7 @@ def _window(signal: Floats) -> int:
     return int(np.clip(2 * (fallen[0] if fallen.size else len(half)), 3, len(half) - 1 - _FARTHEST))
 
 
-def _delay(signal: Floats, cross: Floats) -> float:
+def delay_of(signal: Floats, cross: Floats) -> float:
     """Return the shift in time at which the covariance of both looks most like that of the signal."""
     middle, window = len(signal) // 2, _window(signal)
     shifts = np.arange(len(signal)) - middle

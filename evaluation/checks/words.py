@@ -88,4 +88,5 @@ def _block(name: str, verdict: Verdict) -> str:
     lines = [f"May I believe {name}?", *(f"  ! {sentence}" for sentence in verdict.plain)]
     for row in light_rows(verdict):
         lines += [f"  {row.shape} {row.topic + ':':20}{row.light}", *(f"      {one}" for one in row.reasons)]
+    lines += [f"  {sentence}" for sentence in verdict.notes]
     return "\n".join(lines)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from contract.stacks import open_stack
 from evaluation.checks.lights import Topic
-from evaluation.checks.of_run import check_run
+from evaluation.checks.of_run import check_run, raw_movies
 from evaluation.checks.places import find_places
 from evaluation.checks.standing import curve_of, patch_traces, standing
 from evaluation.checks.words import SHAPES
@@ -22,6 +22,7 @@ from evaluation.report.runs import entries_of, with_controls
 from evaluation.report.shortlist import Candidate, Shortlist
 from evaluation.report.text import aligned
 from evaluation.scores.score import StackFrames, score_run
+from orchestrator.records import MovieName
 from orchestrator.regions import keep_regions, kept_regions
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def write_comparison(
         title=f"What to take for {page.movies[0].name}",
         subtitle=f"{len(entries)} runs, preset {given.budget}",
         verdicts=verdicts,
+        raw={MovieName.of(name).file: lines for name, lines in raw_movies(entries[0].runs[0]).items()},
         comparison=comparison,
     )
     write_page(page, target, key_of(runs, containers))

@@ -119,6 +119,8 @@ class MovieContent:
 class Page:
     """Everything on one page; `verdicts` say of denoised movies, by a title, whether they can be believed.
 
+    `raw` says what each raw movie is like, by its name.
+
     A `shared` page names files without their folders.
     """
 
@@ -128,6 +130,7 @@ class Page:
     rows: tuple[Row, ...]
     movies: tuple[MovieContent, ...] = ()
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    raw: Mapping[str, Sequence[str]] = field(default_factory=dict)
     comparison: Shortlist | None = None
     warnings: tuple[str, ...] = ()
     record: Mapping[str, object] = field(default_factory=dict)

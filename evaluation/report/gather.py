@@ -264,8 +264,8 @@ def environment_of(run: Run) -> str:
 def _resources(record: records.Record) -> Resources:
     jobs = record.jobs
     return Resources(
-        train_s=jobs["train"].seconds,
-        predict_s=sum(job.seconds for name, job in jobs.items() if name != "train"),
+        train_s=record.training.seconds,
+        predict_s=record.predicting_s,
         peak_memory_bytes=max(job.peak_memory_bytes for job in jobs.values()),
         peak_gpu_bytes=max(job.peak_gpu_bytes for job in jobs.values()) or None,
         device=f"{record.device.found}, {record.threads} thread{'' if record.threads == 1 else 's'}",

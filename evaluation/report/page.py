@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from contract.files import atomic
 from evaluation.checks.lights import Topic
-from evaluation.checks.words import SHAPES, light_rows
+from evaluation.checks.words import SHAPES, light_rows, reason
 from evaluation.report.content import STUDY, SUPERVISED
 from evaluation.report.declared import declared_plots
 from evaluation.report.headline import headline
@@ -76,7 +76,7 @@ def write_page(page: Page, path: Path, key: str = "") -> None:
             key=key,
             page=page,
             record=for_others(page.record) if page.shared else page.record,
-            lights={title: (verdict.plain, light_rows(verdict)) for title, verdict in page.verdicts.items()},
+            lights={title: (verdict, light_rows(verdict)) for title, verdict in page.verdicts.items()},
             headline=() if page.comparison else headline(page),
             comparison=page.comparison,
             denoised=for_others(list(_denoised(page))) if page.shared else list(_denoised(page)),
@@ -108,7 +108,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"pretty_json": _pretty_json, "duration": duration, "gibibytes": gibibytes}
+    environment.filters |= {"pretty_json": _pretty_json, "duration": duration, "gibibytes": gibibytes, "reason": reason}
     environment.globals |= {"STUDY": STUDY, "topics": tuple(Topic), "shapes": SHAPES}
     return environment
 

@@ -71,9 +71,10 @@ def _against(one: Candidate) -> str:
     if checked:
         return checked
     if one.standing is not None and not one.least > 1:
+        how = "not surely" if one.times > 1 else "no"
         return (
-            "Its traces are no better than those of a running mean that keeps transients as high: "
-            f"{one.times:.2f} times its SNR."
+            f"Its traces are {how} better than those of a running mean that keeps transients as high: "
+            f"{one.times_text} times its SNR."
         )
     return ""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contract.files import atomic
-from evaluation.checks.of_run import check_run
+from evaluation.checks.of_run import check_run, raw_movies
 from evaluation.report.runs import with_controls
 from evaluation.scores.score import score_run
 from orchestrator.records import MovieName
@@ -80,7 +80,8 @@ def report_runs(  # noqa: PLR0913 - everything that decides on a page
             score_experiment(run, experiment, algorithms)
     subject = next(entry.title for entry in entries if given[0] in entry.runs)
     believed = {f"{MovieName.of(name).file}, {subject}": verdict for name, verdict in verdicts.items()}
-    page = replace(page_of(entries, published), verdicts=believed, shared=shared)
+    raw = {MovieName.of(name).file: lines for name, lines in raw_movies(given[0]).items()}
+    page = replace(page_of(entries, published), verdicts=believed, raw=raw, shared=shared)
     key = key_of(runs, containers)
     write_page(page, target or first.report, key)
     text = text_of(page)
@@ -106,7 +107,8 @@ def key_of(runs: Sequence[Run], containers: Path) -> str:
     """Return the digest of all that a page about runs depends on."""
     digest = hashlib.sha256()
     folders = [run.folder for run in runs]
-    own = [path for one in folders for path in (one.record, one.scores, one.study_scores, one.checks, one.regions)]
+    names = ("record", "scores", "study_scores", "checks", "full_checks", "regions")
+    own = [getattr(folder, name) for folder in folders for name in names]
     described = [path for name in ("algorithm", "experiments") for path in sorted(containers.rglob(f"{name}.yaml"))]
     code = sorted(path for path in _CODE.rglob("*") if path.suffix in {".py", ".html", ".css", ".js"})
     for path in (*own, *described, *code):

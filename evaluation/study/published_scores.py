@@ -79,12 +79,13 @@ def table_1(experiments: Mapping[str, Sequence[FileScore]]) -> tuple[Table1Row, 
 
 
 def _file_score(path: Path, row: Mapping[str, str]) -> FileScore:
+    file = row["filename"]
     try:
         noisy, prediction, gain = (float(row[name]) for name in (_NOISY, _PREDICTION, _GAIN))
     except (TypeError, ValueError) as error:
-        message = f"{path}: {row['filename']}: expected three numbers, got {error}"
+        message = f"{path}: {file}: expected three numbers, got {error}"
         raise BadInput(message, _HINT) from error
     if not all(map(math.isfinite, (noisy, prediction, gain))):
-        message = f"{path}: {row['filename']}: expected finite numbers, got {noisy}, {prediction}, {gain}"
+        message = f"{path}: {file}: expected finite numbers, got {noisy}, {prediction}, {gain}"
         raise BadInput(message, _HINT)
-    return FileScore(file=row["filename"], noisy_db=noisy, prediction_db=prediction, gain_db=gain)
+    return FileScore(file=file, noisy_db=noisy, prediction_db=prediction, gain_db=gain)

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from orchestrator.algorithms import in_environment
+from orchestrator.bundle.interpreter import pack_python
 from orchestrator.bundle.lists import PackedImage, write_list
 from orchestrator.domain import CURRENT
 from orchestrator.engines import answering_server, apptainer_engine
+from orchestrator.engines.downloads import download_of
 from orchestrator.engines.image import image_of, prepare
 from orchestrator.engines.locks import pip
+from orchestrator.engines.progress import SILENT
 from orchestrator.engines.snakemake import fill_snakemake_wheels
 from orchestrator.errors import BadInput, EngineMissing
 from orchestrator.paths import check_writable, existing_parent
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from orchestrator.domain import Algorithm, Device, Image
+    from orchestrator.engines.progress import Progress
     from orchestrator.paths import Layout
 
 
@@ -43,6 +47,8 @@ class Contents:
         Datasets whose files go in.
     calm : bool
         Whether the packages of calm itself go in, to install it offline.
+    python : Path or None
+        Folder or tar file of a Python for the environments that goes in.
     """
 
     algorithms: tuple[Algorithm, ...]
@@ -50,6 +56,7 @@ class Contents:
     images: Literal["none", "archive", "sif"]
     datasets: tuple[str, ...]
     calm: bool
+    python: Path | None = None
 
 
 def chosen(known: Mapping[str, Algorithm], named: Sequence[Algorithm], device: Device) -> tuple[Algorithm, ...]:
@@ -78,7 +85,9 @@ def chosen(known: Mapping[str, Algorithm], named: Sequence[Algorithm], device: D
     return tuple(one for one in every if one.full_name in names and (device in one.devices or one.kind == "control"))
 
 
-def create(target: Path, contents: Contents, layout: Layout, say: Callable[[str], None]) -> None:
+def create(
+    target: Path, contents: Contents, layout: Layout, say: Callable[[str], None], progress: Progress = SILENT
+) -> None:
     """Make a bundle.
 
     Parameters
@@ -91,6 +100,8 @@ def create(target: Path, contents: Contents, layout: Layout, say: Callable[[str]
         Where caches, data and locks are.
     say : callable
         Is told what is being done, one line each.
+    progress : Progress, optional
+        Is told how far downloads and builds are.
 
     Raises
     ------
@@ -108,14 +119,16 @@ def create(target: Path, contents: Contents, layout: Layout, say: Callable[[str]
     with scratch(target.parent) as made:
         folder = made / "bundle"
         folder.mkdir()
-        images = [_add_algorithm(folder, one, contents, layout, say) for one in contents.algorithms]
+        if contents.python is not None:
+            pack_python(contents.python, folder)
+        images = [_add_algorithm(folder, one, contents, layout, say, progress) for one in contents.algorithms]
         for name in contents.datasets:
             shutil.copytree(_existing(layout.data / name, f"calm data fetch {name}"), folder / "data" / name)
         shutil.copyfile(layout.manifest, folder / "manifest.yaml")
         if contents.calm:
             say("calm itself: downloading its packages")
             _add_calm(folder / "calm", layout)
-            wheels = fill_snakemake_wheels(layout)
+            wheels = fill_snakemake_wheels(layout, progress)
             shutil.copytree(wheels, folder / "wheels" / wheels.name, dirs_exist_ok=True)
         write_list(folder, images)
         if target.suffix == ".tar":
@@ -123,20 +136,25 @@ def create(target: Path, contents: Contents, layout: Layout, say: Callable[[str]
         folder.rename(target)
 
 
-def _add_algorithm(
-    folder: Path, algorithm: Algorithm, contents: Contents, layout: Layout, say: Callable[[str], None]
+def _add_algorithm(  # noqa: PLR0913, PLR0917 - what, where, who is told
+    folder: Path,
+    algorithm: Algorithm,
+    contents: Contents,
+    layout: Layout,
+    say: Callable[[str], None],
+    progress: Progress,
 ) -> PackedImage:
     """Add lock, wheels and image of an algorithm; return its entry of the list."""
     variant: Device = contents.variant if contents.variant in algorithm.devices else "cpu"
     image = image_of(algorithm, variant, layout)
-    say(f"{algorithm.full_name}: packing its lock, wheels and image")
-    prepare(algorithm, image, layout)
+    say(f"{algorithm.full_name}: packing its lock, wheels and image; {download_of([image], layout)}")
+    prepare(algorithm, image, layout, progress)
     (folder / "locks").mkdir(exist_ok=True)
     shutil.copyfile(image.lock, folder / "locks" / f"{algorithm.folder_name}-{variant}.lock")
     wheels = folder / "wheels" / image.wheelhouse.name
     if not wheels.exists():
         shutil.copytree(image.wheelhouse, wheels)
-    file = _add_image(folder / "images", image, contents.images, layout)
+    file = _add_image(folder / "images", image, contents.images, layout, progress)
     return PackedImage(
         algorithm=algorithm.full_name,
         digest=image.digest,
@@ -145,12 +163,12 @@ def _add_algorithm(
     )
 
 
-def _add_image(folder: Path, image: Image, form: str, layout: Layout) -> Path | None:
+def _add_image(folder: Path, image: Image, form: str, layout: Layout, progress: Progress) -> Path | None:
     if form == "none":
         return None
     folder.mkdir(exist_ok=True)
     if form == "sif":
-        sif = apptainer_engine(layout).convert(image).path
+        sif = apptainer_engine(layout).convert(image, progress=progress).path
         for path in (sif, sif.with_suffix(".json")):
             shutil.copyfile(path, folder / path.name)
         return folder / sif.name
@@ -159,7 +177,7 @@ def _add_image(folder: Path, image: Image, form: str, layout: Layout) -> Path | 
         message = "bundle: expected docker or podman to make image archives, got neither"
         raise EngineMissing(message, "Use --images sif or --images none, or start one of them; see `calm doctor`.")
     if engine.find(image) is None:
-        engine.build(image)
+        engine.build(image, progress)
     path = folder / f"{image.algorithm}-{image.variant}-{image.digest[:12]}.tar"
     with path.open("wb") as stream:
         engine.save(image, stream)

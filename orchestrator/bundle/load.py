@@ -6,6 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from orchestrator.bundle.check import checked
+from orchestrator.bundle.interpreter import FOLDER, put_python
 from orchestrator.engines import answering_server, apptainer_engine
 from orchestrator.engines.sif import find_sif, sif_path
 from orchestrator.errors import BadInput
@@ -46,6 +47,8 @@ def load(bundle: Path, layout: Layout, say: Callable[[str], None]) -> None:
             got = f"{len(found.faults)} differences: {shown}"
             message = f"{bundle}: expected the files of its list and of this checkout, got {got}"
             raise BadInput(message, "Copy the bundle again; `calm bundle verify` lists every difference.")
+        for one in sorted((found.folder / FOLDER).glob("*")):
+            say(f"python {one.stem}: {put_python(one, layout)}")
         for name, target in (("wheels", layout.wheels), ("data", layout.data)):
             for one in sorted((found.folder / name).glob("*")):
                 say(f"{name} {one.name}: {_put(one, target / one.name)}")

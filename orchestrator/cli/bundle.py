@@ -36,6 +36,7 @@ def bundle() -> None:
 @click.option("--images", type=click.Choice(["archive", "sif", "none"]), default="archive", show_default=True)
 @click.option("--data", "datasets", multiple=True, help="Dataset that is here (calm data list); may be repeated.")
 @click.option("--calm", "with_calm", is_flag=True, help="Add the packages of calm itself.")
+@click.option("--python", type=PATH, help="Add a Python 3.11 for the environments: folder or tar file of one.")
 def create(  # noqa: PLR0913 - one argument for each option
     *,
     target: Path,
@@ -44,6 +45,7 @@ def create(  # noqa: PLR0913 - one argument for each option
     images: Literal["archive", "sif", "none"],
     datasets: tuple[str, ...],
     with_calm: bool,
+    python: Path | None,
 ) -> None:
     """Make a bundle of algorithms (of all that have the device, when none is named) and of the controls.
 
@@ -56,11 +58,19 @@ def create(  # noqa: PLR0913 - one argument for each option
     from orchestrator.bundle.create import Contents, chosen
     from orchestrator.bundle.create import create as create_bundle
     from orchestrator.bundle.lists import root_sentence
+    from orchestrator.cli.progress import TerminalProgress
     from orchestrator.paths import layout
 
     packed = chosen(algorithms(), [algorithm(name) for name in names], device)
-    contents = Contents(algorithms=packed, variant=device, images=images, datasets=tuple(datasets), calm=with_calm)
-    create_bundle(target.absolute(), contents, layout(), _say)
+    contents = Contents(
+        algorithms=packed,
+        variant=device,
+        images=images,
+        datasets=tuple(datasets),
+        calm=with_calm,
+        python=None if python is None else python.absolute(),
+    )
+    create_bundle(target.absolute(), contents, layout(), _say, TerminalProgress())
     click.echo(target)
     click.echo(root_sentence(target.absolute()))
 
@@ -71,8 +81,8 @@ def verify(target: Path) -> None:
     """Compare every byte of a bundle with its list, and its wheels and images with this checkout.
 
     Its list and its locks prove nothing by themselves. Wheels must be those of the locks of this checkout, images must
-    hold its code; the rest of an image, and data, are as their maker packed them where the root digest is the one
-    that the maker read: compare it by telephone.
+    hold its code; the rest of an image, data, and a Python are as their maker packed them where the root digest is the
+    one that the maker read: compare it by telephone.
 
     \b
     Example:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.cli.full_checks import FULL, check_fully, checks_option
 from orchestrator.cli.options import PATH, Asked, Listed, choice_of, regions, seeds, with_own_options
 from orchestrator.cli.root import PagePath, algorithm, algorithms, experiments, main, session
 from orchestrator.cli.work import run_works, say_notes, show_costs, works_of
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from evaluation.report.compared import Compared
-    from orchestrator.cli.work import Work
+    from orchestrator.cli.work import Done, Work
     from orchestrator.data.movies import Source
     from orchestrator.domain import Algorithm
+    from orchestrator.regions import Regions
     from orchestrator.runs.session import Session
 
 
@@ -28,14 +30,16 @@ if TYPE_CHECKING:
 @click.option("--to", "target", type=PagePath(), help="HTML file.  [default: among the outputs]")
 @regions
 @seeds
+@checks_option
 @with_own_options
-def compare(
+def compare(  # noqa: PLR0913 - one for each option
     movie: Path,
     *,
     names: tuple[str, ...] | None,
     target: Path | None,
     regions: Path | None,
     seeds: tuple[int, ...],
+    depth: str,
     **options: Any,  # noqa: ANN401 - click passes the options above
 ) -> None:
     """Run all algorithms and controls on one movie with one preset, and say what to take and why.
@@ -63,6 +67,8 @@ def compare(
     click.echo(f"{len(chosen)} algorithms and the controls on {source.name}, preset {asked.preset}.")
     show_costs(works, opened)
     done = list(run_works(works, opened))
+    if depth == FULL:
+        _check_fully(done, opened, found)
     page = target or opened.layout.compared(source.name, asked.preset)
     page.parent.mkdir(parents=True, exist_ok=True)
     failed = {_title(one.work): one.error for one in done if one.error is not None}
@@ -101,6 +107,17 @@ def _written(given: Compared, page: Path, opened: Session) -> str:
         message = f"expected at least one run that ends well, got none: {next(iter(given.failures.values()))}"
         raise BadInput(message, "Try another preset, or `calm inspect` the movie.")
     return write_comparison(given, algorithms(), experiments(), opened.layout.containers, page)
+
+
+def _check_fully(done: Sequence[Done], opened: Session, where: Regions | None) -> None:
+    """Judge every run by further predictions and trainings, in the regions that the page will show."""
+    from orchestrator.regions import keep_regions
+
+    for one in done:
+        if one.run is not None:
+            if where is not None:
+                keep_regions(one.run.folder, where)
+            check_fully(one.work.plans[0], one.run, opened)
 
 
 def _title(work: Work) -> str:

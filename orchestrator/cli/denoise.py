@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.cli.full_checks import FULL, checks_option
 from orchestrator.cli.options import PATH, Asked, Listed, choice_of, regions, seeds, with_own_options
 from orchestrator.cli.root import absolute, algorithm, main, session
 from orchestrator.cli.work import finish, planned_works, refusals, say_notes, show_costs, with_targets, works_of
@@ -29,6 +30,7 @@ _ALGORITHM = (
 @click.option("--join", is_flag=True, help="The files of a folder or a pattern are one movie, one after the other.")
 @regions
 @seeds
+@checks_option
 @with_own_options
 def denoise(  # noqa: PLR0913 - one for each option
     movies: tuple[Path, ...],
@@ -39,6 +41,7 @@ def denoise(  # noqa: PLR0913 - one for each option
     together: bool,
     join: bool,
     regions: Path | None,
+    depth: str,
     **options: Any,  # noqa: ANN401 - click passes the options above
 ) -> None:
     """Denoise your own movies: train on each, write the result as TIFF, and check it.
@@ -71,7 +74,7 @@ def denoise(  # noqa: PLR0913 - one for each option
     works = with_targets(planned, output, opened.layout.delivered)
     click.echo(_how(each, trainings=len(works), together=together))
     show_costs(works, opened)
-    finish(works, opened, regions=where, refused=refused)
+    finish(works, opened, regions=where, refused=refused, full=depth == FULL)
 
 
 def _how(each: tuple[Source, ...], *, trainings: int, together: bool) -> str:

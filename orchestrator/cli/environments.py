@@ -71,9 +71,9 @@ def new(name: str) -> None:
         calm new median
     """  # noqa: D301
     from orchestrator.algorithms import new_algorithm
-    from orchestrator.paths import layout
+    from orchestrator.paths import checkout
 
-    folder = new_algorithm(layout().containers, name)
+    folder = new_algorithm(checkout().containers, name)
     click.echo(f"{folder}")
     click.echo("Edit algorithm.yaml and run.py there; docs/adding-an-algorithm.md goes through a whole example.")
     click.echo(f"Then: calm run {name} --preset smoke")
@@ -120,6 +120,7 @@ def sif(name: str, archive: Path | None, device: Device) -> None:
         calm sif n2v --archive n2v.tar
     """  # noqa: D301
     from orchestrator.engines import apptainer_engine
+    from orchestrator.engines.downloads import download_of
     from orchestrator.engines.image import prepare
 
     opened = session("apptainer")
@@ -130,9 +131,9 @@ def sif(name: str, archive: Path | None, device: Device) -> None:
     for found in wanted:
         image = opened.image(found, device if device in found.devices else "cpu")
         if archive is None and engine.find(image) is None:
-            opened.say(f"{found.name}: gathering its wheels and code")
-            prepare(found, image, opened.layout)
-        made = engine.convert(image, None if archive is None else archive.absolute(), opened.say)
+            opened.say(f"{found.name}: gathering its wheels and code; {download_of([image], opened.layout)}")
+            prepare(found, image, opened.layout, opened.progress)
+        made = engine.convert(image, None if archive is None else archive.absolute(), opened.say, opened.progress)
         click.echo(f"{made.path}")
         click.echo(f"{made.entries} paths as in the image {made.identifier}; sha256 of the file {made.sha256}")
 
@@ -140,7 +141,8 @@ def sif(name: str, archive: Path | None, device: Device) -> None:
 @main.command()
 @click.argument("names", metavar="ALGORITHM...", nargs=-1, required=True)
 @click.option("--elsewhere", is_flag=True, help="Locks for the other platforms, with the versions of the one for here.")
-def lock(names: tuple[str, ...], *, elsewhere: bool) -> None:
+@click.option("--sizes", is_flag=True, help="No lock, only the sizes of the files that are in those of the folder.")
+def lock(names: tuple[str, ...], *, elsewhere: bool, sizes: bool) -> None:
     """Resolve requirements.in of algorithms into locks (for developers of an algorithm).
 
     \b
@@ -151,15 +153,19 @@ def lock(names: tuple[str, ...], *, elsewhere: bool) -> None:
     """  # noqa: D301
     from orchestrator.engines.locks import make_lock
     from orchestrator.engines.platforms import OTHERS, make_lock_elsewhere
+    from orchestrator.engines.sizes import record_sizes
+    from orchestrator.paths import checkout
 
+    checkout()
     for name in names:
         found = algorithm(name)
         if elsewhere:
             for target in OTHERS:
                 click.echo(make_lock_elsewhere(found, target))
-        else:
+        elif not sizes:
             for variant in found.devices:
                 click.echo(make_lock(found, variant))
+        click.echo(record_sizes(found.folder))
 
 
 @main.command()

@@ -26,7 +26,7 @@ def inspect(movie: Path, **choice: Any) -> None:  # noqa: ANN401 - click passes 
     """  # noqa: D301 - click reads \b as "do not wrap"
     from contract.detector import find_faults
     from contract.stacks import open_stack
-    from evaluation.checks.advice import advice, facts
+    from evaluation.checks.advice import raw_movie_text
     from evaluation.checks.raw_movie import look_at
     from evaluation.scores.score import StackFrames
     from orchestrator.data.movies import input_source
@@ -44,7 +44,4 @@ def inspect(movie: Path, **choice: Any) -> None:  # noqa: ANN401 - click passes 
     with open_stack(recording.stack, recording.axes) as stack:
         found = look_at(StackFrames(stack))
         faults = find_faults(stack, gaps=False)
-    click.echo("\n".join(facts(found)))
-    click.echo(f"Detector: {faults.sentence() or 'no faults found'}.")
-    for sentence in advice(found):
-        click.echo(f"- {sentence}")
+    click.echo("\n".join(raw_movie_text(found, faults)))

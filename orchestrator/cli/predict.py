@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.cli.full_checks import FULL, checks_option
 from orchestrator.cli.options import PATH, Asked, choice_of, regions, with_prediction_options
 from orchestrator.cli.root import absolute, checked_runs, main, session
 from orchestrator.cli.work import Work, finish, planned_works, refusals, say_notes, show_costs, with_targets
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 @click.argument("movies", metavar="MOVIE...", nargs=-1, required=True, type=PATH)
 @click.option("-o", "--output", type=PATH, help="TIFF file, or folder for several movies.  [default: denoised]")
 @regions
+@checks_option
 @with_prediction_options
 def predict(
     run: Path,
@@ -33,6 +35,7 @@ def predict(
     *,
     output: Path | None,
     regions: Path | None,
+    depth: str,
     **options: Any,  # noqa: ANN401 - click passes the options above
 ) -> None:
     """Denoise other movies with the training of a finished run; nothing is trained.
@@ -56,7 +59,7 @@ def predict(
     works = with_targets(planned, output, opened.layout.delivered)
     click.echo(f"Training of {trained.title}, applied to {len(sources)} movie{'' if len(sources) == 1 else 's'}.")
     show_costs(works, opened)
-    finish(works, opened, regions=where, refused=refused)
+    finish(works, opened, regions=where, refused=refused, full=depth == FULL)
 
 
 def _works(opened: Session, trained: Run, source: Source) -> tuple[tuple[Work, ...], dict[str, CalmError]]:

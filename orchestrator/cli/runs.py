@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.data import BytesProgress
+from orchestrator.cli.full_checks import FULL, check_fully, checks_option
 from orchestrator.cli.options import PATH, Asked, check_one_source, choice_of, regions, settings_of, with_run_options
 from orchestrator.cli.root import (
     PagePath,
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
 @main.command()
 @click.argument("name", metavar="ALGORITHM")
 @with_run_options
+@checks_option
 @check_option
-def run(name: str, *, check: bool, **options: Any) -> None:  # noqa: ANN401 - click passes the options above
+def run(name: str, *, depth: str, check: bool, **options: Any) -> None:  # noqa: ANN401 - click passes the options above
     """Train, predict, score and report one algorithm, beside the controls.
 
     \b
@@ -53,6 +55,8 @@ def run(name: str, *, check: bool, **options: Any) -> None:  # noqa: ANN401 - cl
     for outcome in outcomes:
         outcome.run.check(content=check)
     click.echo(outcomes[0].sentence())
+    if depth == FULL:
+        check_fully(plans[0], outcomes[0].run, opened)
     _show([outcome.run for outcome in outcomes], None)
 
 

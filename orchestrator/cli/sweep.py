@@ -177,7 +177,7 @@ def _bring(  # noqa: PLR0913 - what the user chose
         folder=folder,
         layout=opened.layout,
         executor=executor,
-        snakemake=snakemake(opened.layout, opened.say),
+        snakemake=snakemake(opened.layout, opened.say, opened.progress),
         statuses=Statuses(folder),
         tick=_Ticker(folder),
     )

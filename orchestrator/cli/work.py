@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orchestrator.cli.full_checks import check_fully
 from orchestrator.cli.options import settings_of
 from orchestrator.cli.root import absolute, algorithms
 from orchestrator.errors import BadInput, CalmError, Interrupted
@@ -237,14 +238,22 @@ def run_works(works: Sequence[Work], opened: Session) -> Iterator[Done]:
 
 
 def finish(
-    works: Sequence[Work], opened: Session, *, regions: Regions | None, refused: Mapping[str, CalmError]
+    works: Sequence[Work],
+    opened: Session,
+    *,
+    regions: Regions | None,
+    refused: Mapping[str, CalmError],
+    full: bool = False,
 ) -> None:
-    """Run everything, copy the denoised movies to their places, and say last where they lie and what to believe."""
+    """Run everything, copy the denoised movies to their places, and say last where they lie and what to believe.
+
+    With `full`, further predictions and trainings judge each run.
+    """
     from evaluation.checks.of_run import check_run
     from evaluation.checks.words import lights_text
     from evaluation.report.text import aligned
 
-    done = [(one, list(_delivered(one, opened, regions))) for one in run_works(works, opened)]
+    done = [(one, list(_delivered(one, opened, regions, full=full))) for one in run_works(works, opened)]
     rows = [row for _, rows in done for row in rows]
     if len(rows) == 1 and done[0][0].run is not None and not refused:
         ((_, *_, path, report),) = rows
@@ -262,7 +271,7 @@ def finish(
         raise type(first)(message, first.hint)
 
 
-def _delivered(done: Done, opened: Session, regions: Regions | None) -> Iterator[list[str]]:
+def _delivered(done: Done, opened: Session, regions: Regions | None, *, full: bool) -> Iterator[list[str]]:
     """Report one run, and yield a line for each of its movies, which lie at their places then."""
     from evaluation.checks.of_run import check_run
     from evaluation.checks.words import light_rows
@@ -277,6 +286,8 @@ def _delivered(done: Done, opened: Session, regions: Regions | None) -> Iterator
         return
     if regions is not None:
         keep_regions(done.run.folder, regions)
+    if full:
+        check_fully(done.work.plans[0], done.run, opened)
     report_runs([done.run], algorithms(), experiments, opened.layout.containers)
     verdicts = check_run(done.run)
     for name, target in done.work.targets.items():

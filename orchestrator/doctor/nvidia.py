@@ -86,8 +86,9 @@ def misfit(gpu: Gpu, build: CudaBuild) -> str | None:
 def runs_on(capability: tuple[int, int], architectures: tuple[str, ...]) -> bool:
     """Say whether a GPU runs a program."""
     for match in filter(None, map(_ARCHITECTURE.fullmatch, architectures)):
-        built = int(match["major"]), int(match["minor"])
-        if built <= capability and (match["kind"] == "compute" or built[0] == capability[0]):
+        kind, *numbers = match.group("kind", "major", "minor")
+        built = tuple(map(int, numbers))
+        if built <= capability and (kind == "compute" or built[0] == capability[0]):
             return True
     return False
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from orchestrator.domain import EngineName, Exit, Image, Launch
     from orchestrator.engines.apptainer import ApptainerEngine
     from orchestrator.engines.containers import ContainerEngine
+    from orchestrator.engines.progress import Progress
     from orchestrator.paths import Layout
 
 
@@ -50,7 +51,7 @@ class Engine(Protocol):
     def find(self, image: Image) -> str | None:
         """Return the engine's own identifier of a built image, None where it is not built."""
 
-    def build(self, image: Image) -> str:
+    def build(self, image: Image, progress: Progress = ...) -> str:
         """Build an image from its wheelhouse and context, without network, and return its identifier."""
 
     def run(self, launch: Launch, watch: Callable[[], None]) -> Exit:

@@ -12,6 +12,7 @@ from orchestrator.domain import Exit
 from orchestrator.engines import process
 from orchestrator.engines.failures import image_missing
 from orchestrator.engines.kernel import allows_user_namespaces, kernel_kills
+from orchestrator.engines.progress import SILENT
 from orchestrator.engines.sif import clean_environment, find_sif, make_sif
 from orchestrator.errors import BadInput, EngineMissing
 from orchestrator.scratch import scratch
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from orchestrator.domain import EngineName, Image, Launch
+    from orchestrator.engines.progress import Progress
     from orchestrator.engines.sif import Sif
     from orchestrator.paths import Layout
 
@@ -42,7 +44,7 @@ class Source(Protocol):
     def find(self, image: Image) -> str | None:
         """Return the identifier of a built image."""
 
-    def build(self, image: Image) -> str:
+    def build(self, image: Image, progress: Progress) -> str:
         """Build an image."""
 
     def save(self, image: Image, archive: IO[bytes]) -> None:
@@ -104,11 +106,17 @@ class ApptainerEngine:
         found = find_sif(self.layout, image)
         return None if found is None else f"sha256:{found.sha256}"
 
-    def build(self, image: Image) -> str:
+    def build(self, image: Image, progress: Progress = SILENT) -> str:
         """Convert the image of the first source that answers, which builds it where it has to."""
-        return f"sha256:{self.convert(image).sha256}"
+        return f"sha256:{self.convert(image, progress=progress).sha256}"
 
-    def convert(self, image: Image, archive: Path | None = None, say: Callable[[str], None] = _log.info) -> Sif:
+    def convert(
+        self,
+        image: Image,
+        archive: Path | None = None,
+        say: Callable[[str], None] = _log.info,
+        progress: Progress = SILENT,
+    ) -> Sif:
         """Make the SIF of an image from an archive, or find it made; without one, an engine builds and saves the image.
 
         Parameters
@@ -119,6 +127,8 @@ class ApptainerEngine:
             What `docker save` wrote; it is read, compared and converted in any case.
         say : callable, optional
             Is told what is being done, one line each.
+        progress : Progress, optional
+            Is told how far a build is.
         """
         self.check()
         if archive is not None:
@@ -128,7 +138,7 @@ class ApptainerEngine:
             source = self._source()
             if source.find(image) is None:
                 say(f"{image.algorithm}: {source.name} builds the image")
-                source.build(image)
+                source.build(image, progress)
             path = folder / "image.tar"
             say(f"{image.algorithm}: {source.name} saves the image")
             with path.open("wb") as stream:

@@ -12,6 +12,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
+from msgspec import Struct, field
+
+from orchestrator.documents import convert
 from orchestrator.domain import Exit
 from orchestrator.engines.base import base_image
 from orchestrator.engines.build import follow, pack
@@ -20,6 +23,7 @@ from orchestrator.engines.failures import diagnose_words, engine_gone, image_mis
 from orchestrator.engines.image import check_caches
 from orchestrator.engines.kernel import kernel_kills
 from orchestrator.engines.known import checked, remember
+from orchestrator.engines.progress import SILENT
 from orchestrator.engines.settings import LABEL, container_settings, promises_of
 from orchestrator.errors import AlgorithmFailed, BadInput, CalmError, EngineFailed, EngineMissing
 
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
     from orchestrator.domain import EngineName, Image, Launch
+    from orchestrator.engines.progress import Progress
     from orchestrator.engines.settings import Flavour
     from orchestrator.paths import Layout
 
@@ -42,6 +47,13 @@ _PINGS = 10  # signs of life asked of a server that may be going away
 _PING_PAUSE_S = 0.3
 _KILLED = 137  # exit code of a container that was killed
 _STOPPED = (130, 137, 143)  # those of a container that somebody stopped, perhaps its own server
+
+
+class _State(Struct, frozen=True):
+    """How a container ended, as the daemon says."""
+
+    exit_code: int = field(name="ExitCode")
+    out_of_memory: bool = field(name="OOMKilled", default=False)
 
 
 class Server(Protocol):
@@ -112,7 +124,7 @@ class ContainerEngine:
                 return None
         return checked(self._known(image), found, self.name, tag_of(image))
 
-    def build(self, image: Image) -> str:
+    def build(self, image: Image, progress: Progress = SILENT) -> str:
         """Build from wheelhouse and context, with the network off, on the base image of this machine."""
         with _answering(self.server), tempfile.TemporaryFile() as archive:
             client = self.server.client()
@@ -132,7 +144,7 @@ class ContainerEngine:
                 pull=False,
                 decode=True,
             )
-            follow(messages, tag_of(image))
+            follow(messages, tag_of(image), progress)
             client.images.prune(filters=stages_to_delete(image))
             return remember(self._known(image), str(client.images.get(tag_of(image)).id))
 
@@ -172,9 +184,9 @@ class ContainerEngine:
                 time.sleep(_POLL_S)
                 watch()
                 container.reload()
-            state = container.attrs["State"]
+            state = convert(container.attrs["State"], _State, f"{self.name} inspect")
             output = container.logs(tail=_TAIL_LINES).decode(errors="replace")
-            code, limit_hit = int(state["ExitCode"]), bool(state["OOMKilled"])
+            code, limit_hit = state.exit_code, state.out_of_memory
             if code in _STOPPED and not limit_hit:
                 _check_alive(self.server)
         killed = kernel_kills() > kills

@@ -6,7 +6,7 @@ import os
 import weakref
 from typing import TYPE_CHECKING, Any, Literal
 
-from orchestrator.engines.settings import Flavour, is_rootless
+from orchestrator.engines.settings import Flavour, server_info
 from orchestrator.engines.sockets import refusal
 from orchestrator.errors import EngineMissing
 
@@ -54,14 +54,15 @@ class DockerServer:
 
 def flavour_of(info: Mapping[str, Any]) -> Flavour:
     """Read from the daemon's description what is special about it."""
-    nvidia = "nvidia" in (info.get("Runtimes") or {})
-    found = [str(device.get("ID", "")) for device in info.get("DiscoveredDevices") or ()]
+    said = server_info(info, "docker")
+    nvidia = "nvidia" in (said.runtimes or {})
+    found = [device.id for device in said.discovered_devices or ()]
     return Flavour(
         name="docker",
         init=True,
-        limits_memory=bool(info.get("MemoryLimit", True)),
-        limits_pids=bool(info.get("PidsLimit", True)),
-        rootless=is_rootless(info),
+        limits_memory=bool(said.memory_limit),
+        limits_pids=bool(said.pids_limit),
+        rootless=said.is_rootless,
         cdi=not nvidia and any(identifier.startswith("nvidia.com/gpu") for identifier in found),
     )
 

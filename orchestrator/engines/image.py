@@ -16,6 +16,7 @@ import contract
 from contract.files import sha256
 from orchestrator.domain import SYSTEM, Image
 from orchestrator.engines.platforms import host, lock_for
+from orchestrator.engines.progress import SILENT
 from orchestrator.engines.stamps import changes, files_below
 from orchestrator.engines.system import packages, system_python
 from orchestrator.engines.wheelhouse import check_wheelhouse, fill_wheelhouse
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from orchestrator.domain import Algorithm, Device
+    from orchestrator.engines.progress import Progress
     from orchestrator.paths import Layout
 
 # Files of an algorithm folder that say something about the image but are not in it.
@@ -75,13 +77,13 @@ def image_of(algorithm: Algorithm, variant: Device, layout: Layout) -> Image:
     )
 
 
-def prepare(algorithm: Algorithm, image: Image, layout: Layout) -> None:
+def prepare(algorithm: Algorithm, image: Image, layout: Layout, progress: Progress = SILENT) -> None:
     """Fill the wheelhouse and lay out the context of an image, where they are not there yet, and check both."""
     for folder in (image.wheelhouse, image.context):
         folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(image.wheelhouse.with_suffix(".lock")), FileLock(image.context.with_suffix(".lock")):
         if not image.python and not image.wheelhouse.exists():
-            fill_wheelhouse(image.lock, image.wheelhouse)
+            fill_wheelhouse(image.lock, image.wheelhouse, progress)
         if not image.context.exists():
             _lay_out(algorithm, image)
         check_caches(image, layout)

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
@@ -21,6 +22,8 @@ from orchestrator.errors import AlgorithmFailed, BadInput, CalmError
 from orchestrator.scratch import scratch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from orchestrator.domain import Algorithm, Device
     from orchestrator.engines.failures import Failure
 
@@ -154,14 +157,19 @@ def _pin(item: _Installed) -> Pin:
     return Pin(name=name, version=item.metadata.version, sha256=digest)
 
 
-def pip(*arguments: str, of: Path | None = None) -> str:
-    """Run pip for a Python, by default that of environments; its failures say what to look at."""
+def pip(*arguments: str, of: Path | None = None, watch: Callable[[Path], None] | None = None) -> str:
+    """Run pip for a Python, by default that of environments; its failures say what to look at.
+
+    While it runs, `watch` is called a few times a second with the temporary folder that pip downloads to.
+    """
     own = {"SOURCE_DATE_EPOCH": _SOURCE_DATE_EPOCH, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     try:
         with scratch() as temporary:
             environment = os.environ | own | {"TMPDIR": str(temporary)}
             return process.run(
-                [sys.executable, "-m", "pip", "--python", str(of or python()), *arguments], environment=environment
+                [sys.executable, "-m", "pip", "--python", str(of or python()), *arguments],
+                environment=environment,
+                watch=None if watch is None else partial(watch, temporary),
             )
     except AlgorithmFailed as error:
         full = no_space(error)

@@ -12,7 +12,7 @@ from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any, Literal
 
 from orchestrator.engines import process
-from orchestrator.engines.settings import Flavour, is_rootless
+from orchestrator.engines.settings import Flavour, server_info
 from orchestrator.engines.sockets import refusal
 from orchestrator.errors import EngineMissing
 from orchestrator.scratch import scratch
@@ -93,8 +93,8 @@ def addresses(environment: Mapping[str, str], uid: int) -> tuple[str, ...]:
 
 def flavour_of(info: Mapping[str, Any], hard_limits: Mapping[str, int]) -> Flavour:
     """Read from the server's description what is special about it."""
-    rootless = is_rootless(info)
-    limits_here = not rootless or info.get("CgroupVersion") != "1"  # which gives no limits to users who are not root
+    said = server_info(info, "podman")
+    limits_here = not said.is_rootless or said.cgroup_version != "1"  # which gives no limits to users who are not root
     most = {"nofile": _MOST_FILES, "nproc": _MOST_PROCESSES}
     limits = {name: min(top, top if hard_limits[name] < 0 else hard_limits[name]) for name, top in most.items()}
     return Flavour(
@@ -102,10 +102,10 @@ def flavour_of(info: Mapping[str, Any], hard_limits: Mapping[str, int]) -> Flavo
         init=False,  # needs the program catatonit, which not every installation has
         ulimits=limits,
         reports_memory_kills=False,  # Podman 4.3 never does with cgroup v1
-        limits_memory=limits_here and bool(info.get("MemoryLimit", True)),
-        limits_pids=limits_here and bool(info.get("PidsLimit", True)),
+        limits_memory=limits_here and bool(said.memory_limit),
+        limits_pids=limits_here and bool(said.pids_limit),
         cdi=True,
-        rootless=rootless,
+        rootless=said.is_rootless,
     )
 
 

@@ -31,12 +31,18 @@ _LIBC = ctypes.CDLL(None)
 _GUARD = 'read -r session && { read -r _ || kill -s KILL -- "-$session"; }'
 
 
-def run(command: Sequence[str], *, environment: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
+def run(
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    watch: Callable[[], None] | None = None,
+) -> str:
     """Run a program to its end; whatever it started ends with it, and with this process."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     try:
         with _started(command, environment=environment, cwd=cwd, **pipes) as process:
-            printed, complaints = process.communicate()
+            printed, complaints = _communicated(process, watch)
     except FileNotFoundError as error:
         message = f"{command[0]}: expected an installed program, got nothing of that name"
         raise BadInput(message, f"Install {command[0]}, or choose another engine with --engine.") from error
@@ -45,6 +51,15 @@ def run(command: Sequence[str], *, environment: Mapping[str, str] | None = None,
         message = f"{' '.join(command[:4])} ...: exit code {process.returncode}: {said}"
         raise AlgorithmFailed(message, "Read the message above; run again with --debug for the whole command.")
     return str(printed)
+
+
+def _communicated(process: subprocess.Popen[str], watch: Callable[[], None] | None) -> tuple[str, str]:
+    while watch is not None:
+        try:
+            return process.communicate(timeout=_POLL_S)
+        except subprocess.TimeoutExpired:
+            watch()
+    return process.communicate()
 
 
 def run_watched(

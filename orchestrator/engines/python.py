@@ -7,12 +7,16 @@ import shutil
 import sys
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from uv import find_uv_bin
 
 from orchestrator.engines import process
 from orchestrator.errors import AlgorithmFailed, BadInput, CalmError
 from orchestrator.paths import layout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 VERSION = "3.11"  # of every environment, so that one lock serves all engines
 VARIABLE = "CALM_PYTHON"
@@ -35,7 +39,7 @@ def found_python() -> Path | None:
     if named is not None:
         path = shutil.which(named)
         if path is None or version_of(Path(path)) is None:
-            got = "no such program" if path is None else _answer(Path(path))
+            got = "no such program" if path is None else answer_of(Path(path))
             message = f"{VARIABLE}: expected the path of a Python {VERSION}, got {named!r}: {got}"
             raise BadInput(message, "Environments are made with this version, so that they hold the same everywhere.")
         return Path(path)
@@ -47,11 +51,11 @@ def found_python() -> Path | None:
 @cache
 def version_of(path: Path) -> str | None:
     """Return the whole version of a Python, None where it is not of the pinned one or does not start."""
-    answer = _answer(path)
+    answer = answer_of(path)
     return answer if answer.startswith(f"{VERSION}.") else None
 
 
-def _answer(path: Path) -> str:
+def answer_of(path: Path) -> str:
     """Return what a Python says its version is, or what kept it from answering."""
     try:
         return process.run([str(path), "-I", "-c", "import platform; print(platform.python_version())"]).strip()
@@ -61,25 +65,21 @@ def _answer(path: Path) -> str:
         return error.message
 
 
-def uv(*arguments: str, cache: Path) -> str:
+def uv(*arguments: str, cache: Path, watch: Callable[[], None] | None = None) -> str:
     """Run uv without network and without what it is configured to; files of a cache on the same disk are linked."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("UV_")}
     options = ["--quiet", "--offline", "--no-config", "--cache-dir", str(cache)]
-    return process.run([find_uv_bin(), *arguments, *options], environment=environment)
+    return process.run([find_uv_bin(), *arguments, *options], environment=environment, watch=watch)
 
 
 def _managed() -> list[Path]:
-    return sorted(_home().glob(f"cpython-{VERSION}.*/bin/python{VERSION}"), reverse=True)
-
-
-def _home() -> Path:
-    return layout().home / "python"
+    return sorted(layout().pythons.glob(f"cpython-{VERSION}.*/bin/python{VERSION}"), reverse=True)
 
 
 def _brought() -> Path:
     """Download a Python as uv is configured to, which may be from a mirror."""
     try:
-        environment = os.environ | {"UV_PYTHON_INSTALL_DIR": str(_home())}
+        environment = os.environ | {"UV_PYTHON_INSTALL_DIR": str(layout().pythons)}
         process.run([find_uv_bin(), "python", "install", "--quiet", "--no-bin", VERSION], environment=environment)
     except AlgorithmFailed as error:
         message = f"expected a Python {VERSION} for the environments, found none, and uv could not download one"

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+
+from orchestrator.documents import convert
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -45,9 +49,32 @@ class Flavour:
     rootless: bool = False
 
 
-def is_rootless(info: Mapping[str, Any]) -> bool:
-    """Read from a server's description whether it runs without root: Podman and Docker say it in different places."""
-    return bool(info.get("Rootless")) or any("name=rootless" in one for one in info.get("SecurityOptions") or ())
+class FoundDevice(Struct, frozen=True, rename="upper"):
+    """A device that a server has found."""
+
+    id: str = ""
+
+
+class ServerInfo(Struct, frozen=True, rename="pascal"):
+    """What a server of the Docker API says of itself, as far as it matters here."""
+
+    memory_limit: bool | None = True
+    pids_limit: bool | None = True
+    runtimes: dict[str, Any] | None = None
+    security_options: list[str] | None = None
+    cgroup_version: str | None = None
+    rootless: bool | None = None
+    discovered_devices: list[FoundDevice] | None = None
+
+    @property
+    def is_rootless(self) -> bool:
+        """Whether it runs without root: Podman and Docker say it in different places."""
+        return bool(self.rootless) or any("name=rootless" in one for one in self.security_options or ())
+
+
+def server_info(info: Mapping[str, Any], name: EngineName) -> ServerInfo:
+    """Read a server's description of itself."""
+    return convert(dict(info), ServerInfo, f"{name} info", "Look at `docker info` or `podman info`.")
 
 
 def container_settings(launch: Launch, flavour: Flavour, *, uid: int, gid: int) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from filelock import FileLock
 
 from contract.files import sha256
 from orchestrator.domain import Image
+from orchestrator.engines.downloads import download_of
+from orchestrator.engines.progress import SILENT
 from orchestrator.engines.stamps import files_below
 from orchestrator.engines.venv import VenvEngine
 from orchestrator.engines.wheelhouse import fill_wheelhouse
@@ -16,6 +18,7 @@ from orchestrator.engines.wheelhouse import fill_wheelhouse
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from orchestrator.engines.progress import Progress
     from orchestrator.paths import Layout
 
 
@@ -34,22 +37,22 @@ def snakemake_image(layout: Layout) -> Image:
     )
 
 
-def fill_snakemake_wheels(layout: Layout) -> Path:
+def fill_snakemake_wheels(layout: Layout, progress: Progress = SILENT) -> Path:
     """Return the wheelhouse of Snakemake, filled."""
     image = snakemake_image(layout)
     image.wheelhouse.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(image.wheelhouse.with_suffix(".lock")):
         if not image.wheelhouse.exists():
-            fill_wheelhouse(image.lock, image.wheelhouse)
+            fill_wheelhouse(image.lock, image.wheelhouse, progress)
     return image.wheelhouse
 
 
-def snakemake(layout: Layout, say: Callable[[str], None]) -> Path:
+def snakemake(layout: Layout, say: Callable[[str], None], progress: Progress = SILENT) -> Path:
     """Return the program, in its environment, which is made where it is not there."""
     image, engine = snakemake_image(layout), VenvEngine(layout)
     found = engine.find(image)
     if found is None:
-        say("Building the environment of Snakemake; once for each lock.")
-        fill_snakemake_wheels(layout)
-        found = engine.build(image)
+        say(f"Building the environment of Snakemake, once for each lock; {download_of([image], layout)}.")
+        fill_snakemake_wheels(layout, progress)
+        found = engine.build(image, progress)
     return Path(found) / "bin" / "snakemake"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import zipfile
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from filelock import FileLock
@@ -14,6 +16,7 @@ from orchestrator.engines import process
 from orchestrator.engines.failures import image_missing
 from orchestrator.engines.image import check_caches
 from orchestrator.engines.kernel import kernel_kills
+from orchestrator.engines.progress import SILENT, counted
 from orchestrator.engines.python import VERSION, found_python, python, uv, version_of
 from orchestrator.engines.stamps import changes, files_below, read_stamp, states_of, write_stamp
 from orchestrator.engines.system import search_path
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.domain import Image, Launch
+    from orchestrator.engines.progress import Progress
     from orchestrator.engines.stamps import State
     from orchestrator.paths import Layout
 
@@ -89,7 +93,7 @@ class VenvEngine:
             write_stamp(stamp, found)
         return str(folder)
 
-    def build(self, image: Image) -> str:
+    def build(self, image: Image, progress: Progress = SILENT) -> str:
         """Install the wheelhouse into a new environment, with the network off."""
         if image.python:
             return str(image.python)
@@ -102,7 +106,7 @@ class VenvEngine:
                 check_caches(image, self._layout)
                 with scratch(folder.parent) as cache:
                     uv("venv", "--python", str(python()), str(folder), cache=cache)
-                    uv("pip", "install", "--python", str(folder), *_from_wheelhouse(image.wheelhouse), cache=cache)
+                    _install(image.wheelhouse, folder, cache, progress)
                 write_stamp(_stamp(folder), states_of(files_below(folder), {}))  # the last, so what has one is whole
         return str(folder)
 
@@ -137,6 +141,26 @@ def _stamp(folder: Path) -> Path:
 
 def _contents(states: Mapping[str, State]) -> dict[str, str]:
     return {name: state.sha256 for name, state in states.items()}
+
+
+def _install(wheelhouse: Path, folder: Path, cache: Path, progress: Progress) -> None:
+    """Install a wheelhouse; what uv unpacks, then links, then compiles is counted, as files."""
+    names = [name for wheel in wheelhouse.glob("*.whl") for name in zipfile.ZipFile(wheel).namelist()]
+    steps = 2 * len(names) + sum(name.endswith(".py") for name in names)
+
+    def files() -> int:
+        return sum(len(found) for place in (cache, folder) for *_, found in os.walk(place))
+
+    with counted(progress, f"installing {len(names)} files", steps) as look:
+        uv(
+            "pip",
+            "install",
+            "--python",
+            str(folder),
+            *_from_wheelhouse(wheelhouse),
+            cache=cache,
+            watch=partial(look, files),
+        )
 
 
 def _from_wheelhouse(wheelhouse: Path) -> list[str]:

@@ -3,41 +3,80 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import os
 import shlex
 import shutil
 import tarfile
 import zipfile
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from contract.files import sha256
 from orchestrator.engines.locks import Pin, no_space, pip, read_lock
+from orchestrator.engines.progress import SILENT, counted
+from orchestrator.engines.sizes import read_sizes
 from orchestrator.engines.stamps import changes, files_below, sums
-from orchestrator.errors import CalmError, EngineFailed
+from orchestrator.errors import BadInput, CalmError, EngineFailed
 from orchestrator.scratch import scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from orchestrator.domain import Image
+    from orchestrator.engines.progress import Progress
     from orchestrator.paths import Layout
 
 LOCK = "requirements.lock"  # of the wheels themselves, which is what pip is given
 _SOURCES = Path("sources")
+_MB = 10**6
 # The CPU wheels of torch are published here and not on the default index; asked only when that lacks one.
 _CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
 
 
-def fill_wheelhouse(lock: Path, wheelhouse: Path) -> None:
-    """Download every package of a lock, check its hash, and build wheels of those that come as source."""
+def fill_wheelhouse(lock: Path, wheelhouse: Path, progress: Progress = SILENT) -> None:
+    """Take the packages of a lock from other wheelhouses, download the rest, and build wheels of what comes as source.
+
+    The hash of every file is compared with the lock.
+    """
     wheelhouse.parent.mkdir(parents=True, exist_ok=True)
     with scratch(wheelhouse.parent) as made:
         folder = made / "wheels"
-        _download(lock, folder)
+        folder.mkdir()
+        missing = _link_known(read_lock(lock), wheels_here(wheelhouse.parent), folder)
+        if missing:
+            rest = made / "missing.lock"
+            rest.write_text("".join(f"{pin.line}\n" for pin in missing), encoding="utf-8")
+            _download(rest, folder, read_sizes(lock), progress)
         for source in sorted((*folder.glob("*.tar.gz"), *folder.glob("*.zip"))):
             _build_wheel(source, folder)
         sums_of_wheels = sums(made / "stamp", {path.name: path for path in folder.glob("*.whl")})
         (folder / LOCK).write_text(_wheel_lock(lock, sums_of_wheels), encoding="utf-8")
         folder.rename(wheelhouse)
+
+
+def wheels_here(wheelhouses: Path) -> dict[str, Path]:
+    """Return the wheels of all wheelhouses by the SHA-256 that they had when they came."""
+    found: dict[str, Path] = {}
+    for listed in sorted(wheelhouses.glob(f"*/{LOCK}")):
+        files = {_package(path.name): path for path in listed.parent.glob("*.whl")}
+        with suppress(BadInput, UnicodeDecodeError):  # damaged, which is told where it is used
+            found |= {pin.sha256: files[pin.name] for pin in read_lock(listed) if pin.name in files}
+    return found
+
+
+def _link_known(pins: Sequence[Pin], here: Mapping[str, Path], folder: Path) -> list[Pin]:
+    """Link the wheels that are here and whole, and return the pins of the others."""
+    missing = []
+    for pin in pins:
+        path = here.get(pin.sha256)
+        if path is not None and sha256(path) == pin.sha256:
+            os.link(path, folder / path.name)
+        else:
+            missing.append(pin)
+    return missing
 
 
 def check_wheelhouse(image: Image, layout: Layout) -> None:
@@ -128,19 +167,35 @@ def _wheel_lock(lock: Path, wheels: Mapping[str, str]) -> str:
     return "".join(f"{pin.line}\n" for pin in pins)
 
 
-def _download(lock: Path, folder: Path) -> None:
+def _download(lock: Path, folder: Path, sizes: Mapping[str, int], progress: Progress) -> None:
     arguments = ["download", "--quiet", "--no-deps", "--require-hashes", "-r", str(lock), "-d", str(folder)]
-    try:
-        pip(*arguments)
-    except CalmError as first:
-        if "+cpu" not in lock.read_text(encoding="utf-8") or no_space(first):
-            raise
+    with _bar(read_lock(lock), sizes, progress) as watch:
         try:
-            pip(*arguments, "--extra-index-url", _CPU_WHEELS)
-        except CalmError as second:
-            if no_space(second):
+            pip(*arguments, watch=watch)
+        except CalmError as first:
+            if "+cpu" not in lock.read_text(encoding="utf-8") or no_space(first):
                 raise
-            raise first from None
+            try:
+                pip(*arguments, "--extra-index-url", _CPU_WHEELS, watch=watch)
+            except CalmError as second:
+                if no_space(second):
+                    raise
+                raise first from None
+
+
+@contextmanager
+def _bar(pins: Sequence[Pin], sizes: Mapping[str, int], progress: Progress) -> Iterator[Callable[[Path], None]]:
+    """Draw a bar of what pip has downloaded to its temporary folder: of MB, or of files where a size is not known."""
+    known = [sizes[pin.sha256] for pin in pins if pin.sha256 in sizes]
+    in_mb = len(known) == len(pins)
+    steps = math.ceil(sum(known) / _MB) if in_mb else len(pins)
+
+    def arrived(temporary: Path) -> int:
+        found = [path for path in temporary.glob("pip-unpack-*/*") if path.is_file()]
+        return sum(path.stat().st_size for path in found) // _MB if in_mb else len(found)
+
+    with counted(progress, f"downloading {len(pins)} packages{', in MB' if in_mb else ''}", steps) as look:
+        yield lambda temporary: look(partial(arrived, temporary))
 
 
 def _build_wheel(source: Path, folder: Path) -> None:

@@ -12,7 +12,7 @@ from orchestrator.documents import plain
 from orchestrator.sharing import for_others
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from orchestrator.domain import Algorithm
@@ -92,7 +92,7 @@ def _root(record: Record, parts: list[dict[str, Any]]) -> dict[str, Any]:
         "datePublished": _time(record.began_s + record.seconds),
         "license": "Predictions are under the licence of the movies that they were made from.",
         "conformsTo": _reference(_PROFILE),
-        "hasPart": [_reference(part["@id"]) for part in parts],
+        "hasPart": _references(parts),
         "mentions": _reference(_ACTION),
     }
 
@@ -109,8 +109,8 @@ def _action(record: Record, used: list[dict[str, Any]], files: list[dict[str, An
         "startTime": _time(record.began_s),
         "endTime": _time(record.began_s + record.seconds),
         "actionStatus": "http://schema.org/CompletedActionStatus",
-        "object": [_reference(one["@id"]) for one in used],
-        "result": [_reference(file["@id"]) for file in files],
+        "object": _references(used),
+        "result": _references(files),
     }
 
 
@@ -181,6 +181,10 @@ def _files(run: Run, documents: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     for name in (*documents, *frames):
         if (folder / name).exists():
             yield {"@id": name, "@type": "File", "name": name, "contentSize": str((folder / name).stat().st_size)}
+
+
+def _references(entities: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    return [_reference(one["@id"]) for one in entities]
 
 
 def _reference(identifier: str) -> dict[str, str]:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from orchestrator.domain import Exit, Launch
     from orchestrator.engines import Engine
+    from orchestrator.engines.progress import Progress
     from orchestrator.paths import RunFolder
-    from orchestrator.runs.job import Progress
     from orchestrator.runs.plan import Plan
 
 _MEMORY_SHARE = 0.9  # of the machine, where the user sets no limit: the machine itself must live on
@@ -170,7 +170,7 @@ def _adopt(trained: Run, folder: RunFolder) -> None:
         When a file of that checkpoint is missing or has other bytes than when it was made.
     """
     theirs = trained.folder
-    for file in trained.record.jobs["train"].files:
+    for file in trained.record.training.files:
         path = theirs.path / file.path
         if not path.is_file() or sha256(path) != file.sha256:
             message = f"{path}: expected the checkpoint as its training left it, got {found_at(path)}"

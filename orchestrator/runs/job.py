@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from contract.files import sha256, write_json
 from contract.job import to_document
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from contract.job import Job
     from orchestrator.domain import Exit
+    from orchestrator.engines.progress import Progress
     from orchestrator.runs.plan import Plan
 
     Start = Callable[[Launch, Callable[[], None]], Exit]  # runs a job to its end and calls back all the while
@@ -32,19 +33,6 @@ _PASSED_ON = (
     "ONEDNN_MAX_CPU_ISA",  # processor would compute
     "CUDA_VISIBLE_DEVICES",  # the scheduler's choice of GPU
 )
-
-
-class Progress(Protocol):
-    """Who is told how a job goes; the command line draws bars with it."""
-
-    def begin(self, title: str) -> None:
-        """Tell that a job starts."""
-
-    def event(self, event: Event) -> None:
-        """Pass on one event of the job."""
-
-    def end(self) -> None:
-        """Tell that the job is over."""
 
 
 def run_job(  # noqa: PLR0913, PLR0917 - what, where, who is told, within which bounds

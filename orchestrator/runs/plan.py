@@ -289,7 +289,7 @@ def _training(trained: Run | None, image: Image) -> dict[str, str]:
             f"{trained.folder.path}: expected a training by the {image.algorithm} that is here, got one by another"
         )
         raise BadInput(message, "Check out the version of calm that made it, or train again.")
-    return {f"{TRAINED}{file.path}": file.sha256 for file in trained.record.jobs["train"].files}
+    return {f"{TRAINED}{file.path}": file.sha256 for file in trained.record.training.files}
 
 
 def _key_parts(

@@ -10,6 +10,7 @@ from orchestrator.data.checksums import Checksums
 from orchestrator.data.stacks import make_stacks
 from orchestrator.domain import SYSTEM
 from orchestrator.engines import chosen_engine
+from orchestrator.engines.downloads import download_of
 from orchestrator.engines.hardware import check_device
 from orchestrator.engines.image import check_caches, image_of, prepare
 from orchestrator.errors import BadInput, CalmError, Interrupted
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
     from orchestrator.data.movies import Source
     from orchestrator.domain import Algorithm, Device, Image
     from orchestrator.engines import Engine
+    from orchestrator.engines.progress import Progress
     from orchestrator.paths import Layout
     from orchestrator.run import Run
     from orchestrator.runs.execute import Outcome
-    from orchestrator.runs.job import Progress
     from orchestrator.runs.settings import Settings
 
 
@@ -131,9 +132,16 @@ class Session:
 
     def make_ready(self, plans: Sequence[Plan]) -> None:
         """Build what plans need that are not finished, so that no job runs for hours before another cannot start."""
-        for plan in plans:
-            if not plan.folder.record.exists():
-                self._engine_for(plan)
+        wanted = [plan for plan in plans if not plan.folder.record.exists()]
+        missing = {
+            plan.image.wheelhouse: plan.image
+            for plan in wanted
+            if not plan.image.wheelhouse.exists() and self.engine(plan.algorithm, plan.image).find(plan.image) is None
+        }
+        if len(missing) > 1:
+            self.say(f"Packages of {len(missing)} locks are not here; {download_of(missing.values(), self.layout)}.")
+        for plan in wanted:
+            self._engine_for(plan)
 
     def run(self, plan: Plan) -> Outcome:
         """Run a plan, or find it finished; the stacks that it reads are there afterwards, for scores and reports."""
@@ -168,7 +176,18 @@ class Session:
         return engine
 
     def build(self, algorithm: Algorithm, image: Image) -> Engine:
-        """Return the engine, with the image built.
+        """Return the engine, with the image built; errors as of `engine`."""
+        engine = self.engine(algorithm, image)
+        if engine.find(image) is None:
+            what = f"{algorithm.full_name} ({image.variant})"
+            download = download_of([image], self.layout)
+            self.say(f"Building the {engine.name} environment of {what}, once for each lock; {download}.")
+            prepare(algorithm, image, self.layout, self.progress)
+            engine.build(image, self.progress)
+        return engine
+
+    def engine(self, algorithm: Algorithm, image: Image) -> Engine:
+        """Return the engine that is to run an image.
 
         Raises
         ------
@@ -186,11 +205,6 @@ class Session:
         check_caches(image, self.layout)
         if self.memory_bytes is not None and not engine.promises()["memory_limit"]:
             self.say(f"Warning: --memory: {engine.name} cannot keep a memory limit on this machine; none is set.")
-        if engine.find(image) is None:
-            what = f"{algorithm.full_name} ({image.variant})"
-            self.say(f"Building the {engine.name} environment of {what}; once for each lock.")
-            prepare(algorithm, image, self.layout)
-            engine.build(image)
         return engine
 
     def image(self, algorithm: Algorithm, device: Device) -> Image:

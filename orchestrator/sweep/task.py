@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from orchestrator.engines.progress import Progress
     from orchestrator.paths import SweepFolder
     from orchestrator.records import Event
     from orchestrator.run import Run
-    from orchestrator.runs.job import Progress
     from orchestrator.runs.session import Session
     from orchestrator.sweep.plan import Planner
     from orchestrator.sweep.records import Entry, Resources, State, Task

@@ -68,3 +68,24 @@ def test_a_changed_checkpoint_is_refused(calm, run, movies, tmp_path):
     assert done.returncode == 2
     assert f"Error: {network}: expected " in done.stderr
     assert not (tmp_path / "other.tif").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_full_checks_train_with_other_seeds_and_on_halves(calm, tmp_path):
+    light = np.full((100, 64, 64), 40.0)
+    for number, (y, x) in enumerate((y, x) for y in range(8, 60, 20) for x in range(8, 60, 20)):
+        for start in range(3 + 2 * number, 90, 30):
+            light[start : start + 8, y : y + 8, x : x + 8] += 60
+    tifffile.imwrite(tmp_path / "cells.tif", np.random.default_rng(3).poisson(light).astype(np.uint16))
+    options = ("--preset", "smoke", "--engine", "venv", "--threads", 1, "--checks", "full")
+    done = calm("run", "n2v", "--input", tmp_path / "cells.tif", *options)
+    assert done.returncode == 0, done.stderr
+    assert "3 predictions and 4 trainings more" in done.stderr
+    run = calm.run_folder("n2v-cells-smoke")
+    kept = json.loads((run / "checks-full.json").read_text())["movies"]["train/cells.tif"]
+    names = [check["name"] for check in kept["checks"]]
+    assert names[-3:] == ["events in noise", "seeds", "halves"]
+    assert any("works on each frame by itself" in note for note in kept["notes"])  # n2v in 2D
+    seeds = [json.loads(path.read_text())["seed"] for path in calm.outputs.glob("n2v-cells-smoke/*/run.json")]
+    assert sorted(seeds) == [42, 43, 44]

@@ -98,6 +98,7 @@ TABLE = {
     "run/scores-study.json": {"report": ("report", "RUN", "--to", "page.html"), "table": RUN["table"]},
     "run/regions.json": {name: RUN[name] for name in SCORED},
     "run/checks.json": {name: RUN[name] for name in ("report", "run")},
+    "run/checks-full.json": {name: RUN[name] for name in ("report", "run")},
     "run/train/history.json": FILES,
     "run/predict-train/figures.json": FILES,
     "run/predictions/train/noisy.tif": FILES,
@@ -180,6 +181,7 @@ def original(tmp_path_factory):
         (run,) = world.glob("outputs/mean-own-default/*")
         score_study(read_run(run), "movies", load_algorithms(place / "containers"))
         keep_regions(RunFolder(path=run), Regions(origin="a test", names=("a",), pixels=(np.array([[9, 10]]),)))
+        assert _code(*RUN["run"], "--checks", "full") == 0
         assert _code("report", run) == 0
         shutil.rmtree(world / "home")
     return world, shutil.copytree(world, place / "kept")

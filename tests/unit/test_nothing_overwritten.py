@@ -72,8 +72,9 @@ def test_no_job_starts_before_the_environments_of_the_controls_are_there(monkeyp
     monkeypatch.setattr(module, "finished", lambda _: None)
     monkeypatch.setattr(module, "execute", lambda plan, *_: started.append(plan))
     session = Lacking(layout=None, engine_name="apptainer", progress=None, say=None)
+    wheels = SimpleNamespace(wheelhouse=tmp_path)
     plans = [
-        SimpleNamespace(algorithm=name, image=None, folder=RunFolder(path=tmp_path / name), jobs=tuple)
+        SimpleNamespace(algorithm=name, image=wheels, folder=RunFolder(path=tmp_path / name), jobs=tuple)
         for name in ("algorithm", "control")
     ]
     with pytest.raises(EngineMissing, match="no image of the control"):

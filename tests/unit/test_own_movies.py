@@ -364,3 +364,52 @@ def test_compare_writes_one_page_that_begins_with_what_to_take_and_a_second_call
     before = {path: path.stat().st_mtime_ns for path in calm.outputs.rglob("run.json")}
     assert calm(*arguments).returncode == 0
     assert {path: path.stat().st_mtime_ns for path in calm.outputs.rglob("run.json")} == before
+
+
+@pytest.fixture
+def lively(tmp_path):
+    """Return a movie in which two cells flash, long enough for every check."""
+    light = np.full((64, 48, 48), 40.0)
+    for start in range(5, 60, 18):
+        light[start : start + 8, 10:18, 10:18] += 60
+        light[start + 6 : start + 14, 30:38, 30:38] += 60
+    path = tmp_path / "lively.tif"
+    tifffile.imwrite(path, np.random.default_rng(3).poisson(light).astype(np.uint16))
+    return path
+
+
+def test_full_checks_join_the_lights_and_are_made_once(here, lively, tmp_path):
+    arguments = ("denoise", lively, "--algorithm", "mean", "--checks", "full", "-o", tmp_path / "out.tif", *ENGINE)
+    done = here(*arguments)
+    assert done.returncode == 0, done.stderr
+    run = here.run_folder("mean-lively-default")
+    assert "Full checks of mean-lively-default" in done.stderr
+    assert "3 predictions more" in done.stderr  # nothing is trained
+    kept = json.loads((run / "checks-full.json").read_text())
+    names = [check["name"] for check in kept["movies"]["train/lively.tif"]["checks"]]
+    assert names == ["injected height", "injected delay", "injected decay", "injected seen", "events in noise"]
+    assert not (run / "trials").exists()
+    before = (run / "checks-full.json").stat().st_mtime_ns
+    again = here(*arguments)
+    assert "Full checks" not in again.stderr
+    assert (run / "checks-full.json").stat().st_mtime_ns == before
+    assert again.stdout.splitlines()[-12:] == done.stdout.splitlines()[-12:]
+
+
+def test_full_checks_of_other_predictions_are_not_believed(here, lively, tmp_path):
+    arguments = ("denoise", lively, "--algorithm", "mean", "-o", tmp_path / "out.tif", *ENGINE)
+    assert here(*arguments, "--checks", "full").returncode == 0
+    run = here.run_folder("mean-lively-default")
+    full = (run / "checks-full.json").read_bytes()
+    assert here("run", "identity", "--input", lively, *ENGINE).returncode == 0
+    other = here.run_folder("identity-lively-default")
+    (other / "checks-full.json").write_bytes(full)  # of another run
+    done = here("report", other)
+    assert done.returncode == 0, done.stderr
+    assert "random order" not in done.stdout
+
+
+def test_a_movie_too_short_for_full_checks_is_said_to_be(here, movie, tmp_path):
+    done = here("denoise", movie, "--algorithm", "mean", "--checks", "full", "-o", tmp_path / "out.tif", *ENGINE)
+    assert done.returncode == 0, done.stderr
+    assert "no movie is long enough for full checks" in done.stderr

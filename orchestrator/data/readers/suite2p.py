@@ -7,10 +7,12 @@ import pickle
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import Struct
 
 from orchestrator.data.readers.planes import Stored
 from orchestrator.data.readers.tiff_pages import BlockPlanes
 from orchestrator.data.recording import Part, Stated
+from orchestrator.documents import convert
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
@@ -58,6 +60,15 @@ def is_suite2p(path: Path) -> bool:
     return path.suffix.lower() == ".bin" or (path / "data.bin").is_file()
 
 
+class _Ops(Struct, frozen=True):
+    """What ops.npy says, under the names of suite2p, of any type."""
+
+    Ly: Any = None
+    Lx: Any = None
+    fs: Any = None
+    nframes: Any = None
+
+
 def open_movie(path: Path, _: Choice) -> BlockPlanes:
     """Open a binary movie of suite2p.
 
@@ -81,7 +92,8 @@ def open_movie(path: Path, _: Choice) -> BlockPlanes:
     said: dict[str, Any] = {}
     for sidecar in sidecars:
         said |= _flat(_read(sidecar))
-    height, width = said.get("Ly"), said.get("Lx")
+    ops = convert(said, _Ops, path)
+    height, width = ops.Ly, ops.Lx
     if not isinstance(height, int) or not isinstance(width, int) or min(height, width) < 1:
         message = f"{path}: expected Ly and Lx in ops.npy beside it, got none"
         raise BadInput(message, "Copy ops.npy of suite2p into the folder of data.bin.")
@@ -89,7 +101,7 @@ def open_movie(path: Path, _: Choice) -> BlockPlanes:
     if rest or not frames:
         message = f"{path}: expected whole frames of {height} x {width}, got {path.stat().st_size} bytes"
         raise BadInput(message, "Copy data.bin again, and the ops.npy that was written with it.")
-    rate, counted = said.get("fs"), said.get("nframes")
+    rate, counted = ops.fs, ops.nframes
     note = f"{path.name}: ops.npy counts {counted} frames, the file holds {frames}; all {frames} are taken."
     known = isinstance(rate, int | float) and 0 < rate < math.inf
     stored = Stored(

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from contract.headers import Header, imagej_scales, kept_properties
@@ -399,12 +400,20 @@ def _plain(path: Path) -> Any:  # noqa: ANN401 - tifffile has no types
         return list(tiff.series)
 
 
+class _MicroManager(msgspec.Struct, frozen=True):
+    """What Micro-Manager says of a recording, under its names, of any type."""
+
+    Interval_ms: Any = None
+    PixelSize_um: Any = None
+
+
 def _plain_scales(tiff: tifffile.TiffFile) -> tuple[Stated[float] | None, Stated[tuple[float, float]] | None]:
     """Return what Micro-Manager says of time and space; other files say nothing that can be relied on."""
     summary = (tiff.micromanager_metadata or {}).get("Summary") if tiff.is_micromanager else None
     if not isinstance(summary, dict):
         return None, None
-    interval_ms, size_um = _number(summary.get("Interval_ms")), _number(summary.get("PixelSize_um"))
+    said = msgspec.convert(summary, _MicroManager)
+    interval_ms, size_um = _number(said.Interval_ms), _number(said.PixelSize_um)
     interval = _stated(None if interval_ms is None else interval_ms / 1000, "Interval_ms of Micro-Manager")
     pixel = None if size_um is None else (size_um, size_um)
     return interval, _stated(pixel, "PixelSize_um of Micro-Manager")

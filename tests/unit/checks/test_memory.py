@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import tracemalloc
+from itertools import islice
 
 import numpy as np
+import pytest
 
 from evaluation.checks.battery import check_movie
+from evaluation.checks.injected import judge_injected
+from evaluation.checks.noise_alone import judge_noise
+from evaluation.checks.planting import ground_of, injected, injection_for, noise_only
+from evaluation.checks.shuffled import temporal_context
+from evaluation.checks.trained_again import judge_halves, judge_seeds
 
 SIDE = 48
 
@@ -33,6 +40,30 @@ def _peak(frames):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return peak
+
+
+def _full_peak(frames):
+    """Return the peak memory of everything that full checks do, but for predictions."""
+    raw, plain = _Made(frames, noise=True), _Made(frames, noise=False)
+    tracemalloc.start()
+    ground = ground_of(raw)
+    injection = injection_for(ground, frames, 20.0)
+    for made in (injected(raw, ground, injection), noise_only(raw, ground)):
+        for frame in islice(made, 32):  # each is made from its number alone
+            assert frame.shape == (SIDE, SIDE)
+    judge_injected(plain, plain, ground, injection)
+    judge_noise(raw, plain, ground.places)
+    temporal_context(plain, plain, ground.places)
+    judge_seeds([plain, plain], ground.places)
+    judge_halves(raw, _Made(frames // 2, noise=False), _Made(frames // 2, noise=False), ground.places)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+@pytest.mark.slow
+def test_full_checks_of_a_movie_twice_as_long_take_no_more_memory():
+    assert _full_peak(4096) < 1.05 * _full_peak(2048)
 
 
 def test_a_movie_four_times_as_long_takes_no_more_memory():

@@ -12,7 +12,7 @@ from run_records import JOB, write_run
 
 from contract.files import sha256
 from evaluation.checks.lights import Light, Topic
-from evaluation.checks.of_run import check_run, read_checks
+from evaluation.checks.of_run import check_run, raw_movies, read_checks
 from evaluation.checks.words import SHAPES, lights_text, reason
 from orchestrator.errors import BadInput
 from orchestrator.paths import RunFolder
@@ -59,6 +59,13 @@ def test_what_is_read_back_is_what_was_found(run):
     assert read_checks(run.folder).movies == found
 
 
+def test_what_inspect_says_of_the_raw_movie_is_kept_with_the_checks(run):
+    check_run(run)
+    (lines,) = raw_movies(run).values()
+    assert lines[0].startswith("60 frames of 40 x 40 pixels")
+    assert "Detector: no faults found." in lines
+
+
 def test_a_checked_run_is_not_checked_again(run):
     check_run(run)
     before = run.folder.checks.stat().st_mtime_ns
@@ -92,7 +99,7 @@ def test_a_missing_raw_movie_is_named(run):
 
 def test_a_damaged_document_is_told_in_one_sentence(run):
     check_run(run)
-    run.folder.checks.write_text('{"basis": {"version": 2}, "movies": []}')
+    run.folder.checks.write_text('{"basis": {"version": 3}, "movies": []}')
     with pytest.raises(BadInput, match=r"checks\.json"):
         check_run(run)
 

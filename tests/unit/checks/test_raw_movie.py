@@ -13,7 +13,10 @@ from scipy.ndimage import uniform_filter1d
 sys.path.insert(0, str(Path(__file__).parent))  # importlib mode does not let tests import the helpers beside this
 import planted
 
-from evaluation.checks.advice import advice, facts
+from contract.detector import find_faults
+from contract.stacks import open_stack
+from evaluation.checks.advice import advice, raw_movie_text
+from evaluation.checks.evidence import gather
 from evaluation.checks.raw_movie import look_at
 
 
@@ -84,5 +87,12 @@ def test_inspect_says_it_on_the_command_line(calm, tmp_path):
     path = tmp_path / "movie.tif"
     tifffile.imwrite(path, _noise().astype(np.uint16))
     said = calm("inspect", str(path)).stdout
-    assert all(line in said for line in facts(look_at(tifffile.imread(path))))
+    with open_stack(path) as stack:
+        lines = raw_movie_text(look_at(tifffile.imread(path)), find_faults(stack, gaps=False))
+    assert said.splitlines() == list(lines)
     assert "Detector: no faults found." in said
+
+
+def test_what_was_seen_beside_a_denoised_movie_is_what_is_seen_of_the_raw_one_alone():
+    known = planted.movie("sCMOS", seed=5)
+    assert look_at(known.raw, gather(known.raw, known.clean)) == look_at(known.raw)

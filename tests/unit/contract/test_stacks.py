@@ -14,6 +14,7 @@ import tifffile
 
 from contract.errors import AlgorithmFailed, JobRefused
 from contract.headers import Header, create_empty, imagej_scales
+from contract.memory import release
 from contract.predictions import open_prediction
 from contract.stacks import open_stack
 
@@ -241,6 +242,7 @@ import sys
 from pathlib import Path
 from contract.stacks import open_stack
 from contract.headers import Header, create_empty, imagej_scales
+from contract.memory import release
 from contract.predictions import open_prediction
 from contract.result import _peak_memory_bytes as peak_memory_bytes
 with open_stack(Path(sys.argv[1])) as stack, open_prediction(Path(sys.argv[2]), stack) as prediction:
@@ -264,3 +266,23 @@ def test_copying_a_movie_larger_than_memory_needs_little_memory(tmp_path):
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (768 * 2**20, 768 * 2**20)),
     )
     assert int(done.stdout) < 160 * 2**20  # interpreter, numpy, tifffile and one block of 16 frames
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="tells mapped memory from /proc, as Linux does")
+def test_pages_of_a_mapped_movie_are_given_back_and_read_again(tmp_path):
+    frames = np.random.default_rng(0).integers(0, 99, (64, 512, 512), np.uint16)
+    tifffile.imwrite(tmp_path / "movie.tif", frames)
+    with open_stack(tmp_path / "movie.tif") as stack:
+        movie = stack.memmap(tmp_path)
+        before = _mapped_kib()
+        assert int(movie.sum()) == int(frames.sum())
+        assert _mapped_kib() > before + frames.nbytes / 2048  # half of it at least
+        release(movie)
+        assert _mapped_kib() < before + frames.nbytes / 8192
+        assert (movie[-1] == frames[-1]).all()
+    release(frames)  # that is not mapped
+
+
+def _mapped_kib():
+    text = Path("/proc/self/status").read_text()
+    return int(text.partition("RssFile:")[2].split()[0])

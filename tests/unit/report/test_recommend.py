@@ -63,9 +63,16 @@ def test_of_those_that_cannot_be_told_apart_the_cheapest_is_taken():
 
 
 def test_what_is_no_better_than_averaging_frames_is_out():
-    found = chosen(candidate("a", times=1.05, error=0.05))
+    found = chosen(candidate("a", times=0.95, error=0.05))
     assert (found.title, found.sentence.startswith("Nothing is recommended")) == ("", True)
     assert "no better than those of a running mean" in dict(found.others)["a"]
+
+
+def test_what_may_be_better_than_averaging_frames_by_chance_is_said_to_be_no_more():
+    found = chosen(candidate("a", times=3.4, error=1.4))
+    assert found.title == ""
+    assert "not surely better than" in dict(found.others)["a"]
+    assert "3.40 ± 1.40 times" in dict(found.others)["a"]
 
 
 def test_a_supervised_run_is_never_recommended():
