@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tifffile
 
-from orchestrator.algorithms import load_algorithms
+from orchestrator.algorithms.folders import load_algorithms
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.movies import input_source
 from orchestrator.domain import Launch
@@ -28,7 +28,7 @@ from orchestrator.engines import engine_named
 from orchestrator.engines.image import image_of, prepare
 from orchestrator.errors import CalmError
 from orchestrator.paths import layout
-from orchestrator.records import Choice
+from orchestrator.records.record import Choice
 from orchestrator.runs.execute import execute
 from orchestrator.runs.plan import make_plan
 from orchestrator.runs.settings import Settings
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from orchestrator.domain import Algorithm, Image
     from orchestrator.engines import Engine
-    from orchestrator.records import Event
+    from orchestrator.records.record import Event
 
 _ENGINES = ("venv", "docker", "podman", "apptainer")
 _SHAPE = (20, 32, 40)  # frames, rows, columns

@@ -37,7 +37,7 @@ from pathlib import Path
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.inspect import Inspector
 from orchestrator.data.stacks import make_stacks
-from orchestrator.records import Choice
+from orchestrator.records.record import Choice
 movie, cache = map(Path, sys.argv[1:])
 recording = Inspector(stacks=cache, checksums=Checksums(cache / "sums.json")).describe(movie, Choice())
 make_stacks([recording], lambda _: None)

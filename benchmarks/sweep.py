@@ -23,7 +23,7 @@ from msgspec import structs
 
 from orchestrator.documents import write_sealed
 from orchestrator.paths import RunFolder
-from orchestrator.run import read_run
+from orchestrator.records.run import read_run
 
 CALM = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from contract.params import Param
-    from orchestrator.origin import Paper, Upstream
+    from orchestrator.algorithms.origin import Paper, Upstream
 
 EngineName = Literal["docker", "podman", "apptainer", "venv"]
 Device = Literal["cpu", "cuda"]

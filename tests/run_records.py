@@ -7,8 +7,8 @@ import hashlib
 from contract import CONTRACT_VERSION
 from orchestrator.documents import convert, plain, write_sealed
 from orchestrator.paths import RunFolder
-from orchestrator.records import Record, Scores, StudyScores
-from orchestrator.run import SCORES_VERSION, STUDY_SCORES_VERSION, Run
+from orchestrator.records.record import Record, Scores, StudyScores
+from orchestrator.records.run import SCORES_VERSION, STUDY_SCORES_VERSION, Run
 
 JOB = {"seconds": 1.0, "files": [], "peak_memory_bytes": 2**20, "peak_gpu_bytes": 0, "clipped_pixels": {}}
 RECORD = {

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from contract.device import autocast
-from contract.evidence import document_of
+from contract.evidence import Baseline, document_of
 from contract.memory import give_back
 from contract.seeding import generator
 from masking import Span, draw_mask, hide
@@ -24,6 +24,8 @@ from timing import frames_around
 from window import feature_window, frame_window, noise_window, window_at
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from contract.job import Job
     from correlation import Occlusion
     from network import CellMincer
@@ -118,11 +120,14 @@ class _Probe(NamedTuple):
     """One window of one movie, as arrays: see `HeldOut`."""
 
     movie: Prepared
+    frame: int
+    corner: tuple[int, int]
     frames: np.ndarray
     masked: np.ndarray
     window: Window
     counts: np.ndarray
     target: np.ndarray
+    constant: np.ndarray
     noise_variance: np.ndarray
     quiet: np.ndarray
 
@@ -167,7 +172,9 @@ class HeldOut:
         """Measure a network the way it is used for denoising; it is left in training mode."""
         network.eval()
         probes = [probe for group in self._groups.values() for probe in group]
-        rows = [_errors(probe, self._predict(network, probe)) for probe in probes]  # one at a time, to save memory
+        rows = [
+            _errors(probe, self._predict(network, probe, probe.masked)) for probe in probes
+        ]  # one at a time, to save memory
         network.train()
         return _summary(np.concatenate(rows))
 
@@ -191,6 +198,28 @@ class HeldOut:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
 
+    def residual(self, network: CellMincer) -> float:
+        """Return the mean of movie minus prediction, no pixel hidden, in units of the features' scale."""
+        return float(np.mean([(probe.target - predicted).mean() for probe, predicted in self._unhidden(network)]))
+
+    def baseline(self, network: CellMincer, on: str) -> Baseline:
+        """Measure what a network does to the mean, no pixel hidden, counts."""
+        means = []
+        for probe, predicted in self._unhidden(network):
+            xs, ys = (slice(start, start + side) for start, side in zip(probe.corner, predicted.shape, strict=True))
+            trend = float(probe.movie.trend.at(np.array([probe.frame]), xs, ys).mean(dtype=np.float64))
+            scale = probe.movie.features.scale
+            means.append([trend + scale * float(part.mean()) for part in (probe.target, predicted)])
+        noisy, predicted = np.mean(means, axis=0)
+        return Baseline(noisy=float(noisy), predicted=float(predicted), on=on)
+
+    def _unhidden(self, network: CellMincer) -> Iterator[tuple[_Probe, np.ndarray]]:
+        """Predict each window without a mask; pixels that never change stay as they are. Training mode again after."""
+        network.eval()
+        for probe in (probe for group in self._groups.values() for probe in group):
+            yield probe, np.where(probe.constant, np.float32(0), self._predict(network, probe, probe.frames))
+        network.train()
+
     def _embed(self, network: CellMincer, frames: np.ndarray, probes: list[_Probe]) -> torch.Tensor:
         with torch.no_grad(), autocast(self._job):
             singles = [network.spatial_unet.contexts(self._features(probe)) for probe in probes]
@@ -202,9 +231,9 @@ class HeldOut:
         maps = feature_window(probe.movie, probe.window, self._padding_mode)
         return torch.from_numpy(maps[None]).to(self._job.device)
 
-    def _predict(self, network: CellMincer, probe: _Probe) -> np.ndarray:
+    def _predict(self, network: CellMincer, probe: _Probe, frames: np.ndarray) -> np.ndarray:
         give_back()
-        embedded = self._embed(network, probe.masked[None], [probe])
+        embedded = self._embed(network, frames[None], [probe])
         with torch.no_grad(), autocast(self._job):
             predicted = network.temporal_denoiser(embedded)
         return probe.window.cropped(predicted[0, 0].float().cpu().numpy())
@@ -225,11 +254,14 @@ def _probe(movie: Prepared, frame: int, settings: Settings, occlusion: Occlusion
     here = slice(x, x + width), slice(y, y + height)
     return _Probe(
         movie=movie,
+        frame=frame,
+        corner=(x, y),
         frames=frames,
         masked=hide(rng, frames, mask.hidden, noise_window(movie, window)),
         window=window,
         counts=mask.centres[0] & ~movie.constant[here],
         target=frames[order // 2, xs, ys],
+        constant=movie.constant[here],
         noise_variance=movie.statistics.variance[here] / movie.features.scale**2,
         quiet=movie.quiet[here],
     )

@@ -145,6 +145,8 @@ class Settings:
         Keep upstream's behaviour where a fix changes numbers.
     require_convergence : bool
         End as "did not converge" where the evidence says so, instead of only reporting it.
+    settle : bool
+        Bring the mean of predictions to that of the movie after training.
     trend_only : bool
         Write the control that consists of the trend alone beside the predictions.
     without_effect : tuple of str
@@ -157,6 +159,7 @@ class Settings:
     fitting: Fitting
     upstream: bool
     require_convergence: bool
+    settle: bool
     trend_only: bool
     without_effect: tuple[str, ...]
 
@@ -184,6 +187,7 @@ def settings_of(params: Mapping[str, Any]) -> Settings:
         fitting=_part(Fitting, merged),
         upstream=merged["compat"] == "upstream",
         require_convergence=merged["convergence"] == "required",
+        settle=merged["settle"] and merged["compat"] != "upstream",
         trend_only=merged["trend_only"],
         without_effect=without_effect,
     )

@@ -16,7 +16,7 @@ import torch
 from checkpoint import load, save
 from contract.device import autocast, torch_device
 from contract.errors import JobRefused
-from contract.evidence import judge
+from contract.evidence import judge, tell_baseline
 from contract.pipeline import depth_for, in_turn
 from contract.seeding import generator
 from contract.training import run_steps
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from settings import Fitting, Settings
 
 _BATCH_PURPOSE, _SAMPLER_PURPOSE = 0xBA7C, 0x5A3B
-_VALIDATIONS, _WATCHED_WINDOWS = 5, 8
+_VALIDATIONS, _WATCHED_WINDOWS, _SETTLING_WINDOWS = 5, 8, 16
 _HINT = "more n_iters or a larger lr_max may help; convergence: reported ends well all the same"
 
 
@@ -95,6 +95,10 @@ def fit(job: Job, events: Events, settings: Settings, movies: list[Prepared], wa
         validate_every=max(1, settings.fitting.n_iters // _VALIDATIONS),
     )
     evidence = settle(network, evaluation, events, settings)
+    if settings.settle:
+        _move_to_the_mean(network, job, settings, movies, occlusion)
+        evidence = evaluation.evidence(network)
+    tell_baseline(evaluation.baseline(network, "held-out frames"), job, events)
     save(job.checkpoint, network, occlusion, _record(evidence, occlusion, movies))
     if evidence.leakage is not None:
         events.message(evidence.leakage)
@@ -218,6 +222,16 @@ def settle(network: CellMincer, evaluation: HeldOut, events: Events, settings: S
         return other
     network.load_state_dict(state)
     return evidence
+
+
+def _move_to_the_mean(
+    network: CellMincer, job: Job, settings: Settings, movies: list[Prepared], occlusion: Occlusion
+) -> None:
+    """Set the last bias so that the mean of a movie comes back: steps leave it where their batches drew it."""
+    anywhere = [(movie, movie.frames) for movie in movies]
+    windows = HeldOut(anywhere, settings, occlusion, job, _SETTLING_WINDOWS)
+    with torch.no_grad():
+        network.temporal_denoiser.dense_block[-1].bias += windows.residual(network)
 
 
 def _record(evidence: Evidence, occlusion: Occlusion, movies: list[Prepared]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Fast prediction: tiles as large as the memory allows, aligned to the network's pooling, one gain for the movie.
+"""Fast prediction: tiles as large as the memory allows, aligned to the network's pooling, one offset for the movie.
 
 The next frames are read and the last ones written while the network works; between reading and writing, everything
 stays on the device of the job.
@@ -6,7 +6,6 @@ stays on the device of the job.
 
 from __future__ import annotations
 
-import math
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -32,10 +31,10 @@ if TYPE_CHECKING:
     from settings import Settings
     from tiling import Tiling
 
-_SAMPLES = 8  # tiles on which the gain of a movie is measured
+_SAMPLES = 8  # tiles on which the offset of a movie is measured
 _ACTIVATIONS_BYTES = {"float32": 280, "bfloat16": 150}  # per voxel, with 16 feature maps; measured, see README.md
 _MEASURED_FMAP = 16
-_FLOATS_BESIDE = _SAMPLES + 3  # per voxel: tiles of known gain, what the network reads and gives, the core
+_FLOATS_BESIDE = _SAMPLES + 3  # per voxel: tiles of known offset, what the network reads and gives, the core
 
 Tile = tuple["Block", "Block", "Block"]
 
@@ -96,39 +95,38 @@ class _Predictor:
         self._mean = float(mean_for_prediction(stack))
         self._stack, self._network, self._job = stack, network, job
         self._device = torch_device(job)
-        self._gain: float | None = None
+        self._offset: float | None = None
         self._done = 0
 
     @torch.inference_mode()
     def predict(self, tiling: Tiling, hand_over: Callable[[Callable[[], np.ndarray]], None]) -> None:
         """Predict all frames that were not handed over yet, in order."""
-        known = self._measure_gain(tiling) if self._gain is None else {}
+        known = self._measure_offset(tiling) if self._offset is None else {}
         for times, frames in self._read(times for times in tiling.times if times.stop > self._done):
             result = torch.empty((times.stop - times.start, *self._stack.shape[1:]), device=self._device)
             for row, column in product(tiling.rows, tiling.columns):
                 tile = (times, row, column)
                 core = known.pop(tile).to(self._device) if tile in known else self._core(frames, tile)
-                result[:, row.start : row.stop, column.start : column.stop] = core.mul_(self._gain)
+                result[:, row.start : row.stop, column.start : column.stop] = core.add_(self._offset)
             hand_over(leaving(result[max(0, self._done - times.start) :]))
             self._done = times.stop
 
-    def _measure_gain(self, tiling: Tiling) -> dict[Tile, torch.Tensor]:
-        """Predict some tiles, return them, and keep upstream's correction of the mean intensity, for the whole movie.
+    def _measure_offset(self, tiling: Tiling) -> dict[Tile, torch.Tensor]:
+        """Predict some tiles, return them, and keep what brings their mean to that of the movie there.
 
-        It is 1 where it has no meaning: when input and output do not both have a positive mean.
+        Upstream multiplies each tile by the root of the ratio of the means: half of the way, and transients with it.
         """
         tiles = list(product(tiling.times, tiling.rows, tiling.columns))
         sample = sorted({len(tiles) * number // _SAMPLES for number in range(_SAMPLES)})
-        known, sums = {}, torch.zeros(2, dtype=torch.float64, device=self._device)
+        known, off, pixels = {}, torch.zeros((), dtype=torch.float64, device=self._device), 0
         for times, frames in self._read(dict.fromkeys(tiles[number][0] for number in sample)):
             for tile in (tiles[number] for number in sample if tiles[number][0] is times):
                 core = self._core(frames, tile)
                 raw = _cut(frames, tile)[tuple(block.core for block in tile)].float()
-                sums += torch.stack([part.sum(dtype=torch.float64) for part in (raw, core)])
+                off += (raw - core).sum(dtype=torch.float64)
+                pixels += core.numel()
                 known[tile] = core.cpu()
-        raw_sum, predicted_sum = sums.tolist()
-        positive = raw_sum > 0 and predicted_sum > 0
-        self._gain = float(np.float32(math.sqrt(raw_sum / predicted_sum))) if positive else 1.0
+        self._offset = float(np.float32(off.item() / pixels))
         return known
 
     def _read(self, blocks: Iterable[Block]) -> Iterator[tuple[Block, torch.Tensor]]:

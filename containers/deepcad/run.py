@@ -9,7 +9,7 @@ from allocation import prepare_allocation
 from checkpoints import new_network, trained_network, write_manifest
 from contract.device import torch_device
 from contract.errors import JobRefused
-from contract.evidence import judge
+from contract.evidence import judge, tell_baseline
 from contract.predictions import predictions_of
 from contract.seeding import seed_everything
 from contract.stacks import open_stack
@@ -20,7 +20,7 @@ from learning import Learner, learn
 from patch_grid import training_grid, used_frames
 from settings import settings_of
 from upstream import upstream
-from validation import gather_evidence, validator
+from validation import gather_evidence, measure_baseline, validator
 
 if TYPE_CHECKING:
     from contract.events import Events
@@ -48,6 +48,8 @@ def train(job: Job, events: Events) -> None:
         learner = Learner(new_network(settings.fmap), job, settings)
         events.network(sum(weight.numel() for weight in learner.network.parameters()))
         weights = learn(job, events, settings, learner, pairs, validator(job, events, settings, learner))
+        if baseline := measure_baseline(job, settings, learner):
+            tell_baseline(baseline, job, events)
         judge(gather_evidence(learner, pairs), events)
     write_manifest(job, weights, {"patches": len(grid.coordinates), "means": [float(mean) for mean in means]})
 

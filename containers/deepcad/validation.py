@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from contract.device import autocast
+from contract.evidence import Baseline
 from contract.stacks import open_stack
 from intensities import mean_for_training
 
@@ -104,6 +106,28 @@ def gather_evidence(learner: Learner, pairs: Pairs) -> Evidence:
             if evidence.failure is None:
                 break
     return evidence
+
+
+def measure_baseline(job: Job, settings: Settings, learner: Learner) -> Baseline | None:
+    """Predict windows of the validation movies, or else of those trained on, as upstream holds none out.
+
+    None where all movies are too small for a window. It draws no random numbers.
+    """
+    size = (2 * settings.patch_t, settings.patch_y, settings.patch_x)
+    means = []
+    for path in sorted(job.inputs.val or job.inputs.train):
+        with open_stack(path, job.axes) as stack:
+            if all(length >= least for length, least in zip(stack.shape, size, strict=True)):
+                mean = mean_for_training(stack, stack.shape[0])
+                for noisy, _ in _pairs(stack, mean, size):
+                    with torch.inference_mode(), autocast(job):
+                        predicted = learner.forward(noisy.to(learner.device)).float()
+                    means.append([float(mean + part.mean(dtype=torch.float64)) for part in (noisy, predicted)])
+    if not means:
+        return None
+    noisy, predicted = np.mean(means, axis=0)
+    on = "validation movies" if job.inputs.val else "training frames"
+    return Baseline(noisy=float(noisy), predicted=float(predicted), on=on)
 
 
 def _pairs(stack: Stack, mean: np.float32, size: tuple[int, ...]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

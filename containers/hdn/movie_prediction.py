@@ -103,8 +103,8 @@ def predict_movie(  # noqa: PLR0913, PLR0917 - one argument per role
         reading = (stack.frames(number, number + 1)[0] for number in range(stack.shape[0]))
         with behind(collecting.add, depth) as hand_over:
             for number, pixels in enumerate(ahead(reading, depth)):
-                for blocks in product(*_tiles(request, pixels.shape)):
-                    hand_over(_Made(number, blocks, _predict_tile(posterior, request, pixels, number, blocks)))
+                for blocks in product(*tiles_of(request, pixels.shape)):
+                    hand_over(_Made(number, blocks, predict_tile(posterior, request, pixels, number, blocks)))
     document = averaging.settling.document() | {"frames": averaging.means.finish()}
     write_json(extra / "settling" / f"{name}.json", document)
 
@@ -114,7 +114,7 @@ def _output(folder: Path, like: Stack) -> AbstractContextManager[Prediction]:
     return open_prediction(folder / like.path.name, like)
 
 
-def _tiles(request: Request, shape: tuple[int, ...]) -> tuple[tuple[Block, ...], ...]:
+def tiles_of(request: Request, shape: tuple[int, ...]) -> tuple[tuple[Block, ...], ...]:
     """Cut rows and columns."""
     return tuple(axis_blocks(length, request.tile_size, request.tile_halo, request.multiple) for length in shape)
 
@@ -140,7 +140,7 @@ class _Collecting:
 
     def __init__(self, request: Request, shape: tuple[int, ...], averaging: _Averaging, outputs: _Outputs) -> None:
         self._shape, self._averaging, self._outputs = shape[1:], averaging, outputs
-        self._keep, self._tiles = request.save_samples, math.prod(map(len, _tiles(request, shape[1:])))
+        self._keep, self._tiles = request.save_samples, math.prod(map(len, tiles_of(request, shape[1:])))
         self._frame, self._found = _Frame((0, 0), 0), 0
 
     def add(self, made: _Made) -> None:
@@ -167,9 +167,10 @@ class _Collecting:
             output.write(sample)
 
 
-def _predict_tile(
+def predict_tile(
     posterior: Posterior, request: Request, pixels: np.ndarray, number: int, blocks: tuple[Block, Block]
 ) -> Callable[[], SampleMean]:
+    """Draw the samples of a tile of a frame; return a function that waits for what is collected of them."""
     row, column = blocks
     noisy = pixels[row.read_start : row.read_stop, column.read_start : column.read_stop].astype(np.float32)
     height, width = (-(-length // request.multiple) * request.multiple for length in pixels.shape)

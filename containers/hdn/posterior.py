@@ -60,6 +60,8 @@ class Posterior:
         Of the job; where the network is.
     precision : callable
         Returns the context in which the network runs.
+    offset : float
+        Added to what the network gives, intensity units.
     tell : callable, optional
         Is told how many samples a GPU draws at a time, as of tiles.
 
@@ -77,11 +79,13 @@ class Posterior:
         seed: int,
         device: str,
         precision: Callable[[], AbstractContextManager[Any]],
+        offset: float = 0.0,
         tell: Callable[[str], None] | None = None,
     ) -> None:
         self._network = network.eval()
         self._network.mode_pred = True  # no divergences are computed
         self._scale, self._seed, self._device, self._precision = scale, seed, device, precision
+        self._base = scale.mean + offset
         self._tell = tell or (lambda _: None)
         self._on_gpu = Batches(device, self._tell, self._decode)
         self._encoded: Sequence[torch.Tensor] = ()
@@ -126,7 +130,7 @@ class Posterior:
         with self._precision():
             repeated = [value.expand(len(fields), -1, -1, -1) for value in self._encoded]
             output = self._network.output_layer(self._network.topdown_pass(repeated)[0])
-        return output[:, 0].float() * self._scale.std + self._scale.mean
+        return output[:, 0].float() * self._scale.std + self._base
 
     def _fields(self, window: Window, frame: int, number: int) -> torch.Tensor:
         """Draw the standard normal numbers of one sample for the whole frame, and line up those of the window."""

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from baseline import REPORTED, SETTLING, means_of
 from contract.device import autocast, torch_device
 from contract.errors import JobRefused
-from contract.evidence import document_of, judge
+from contract.evidence import Baseline, document_of, judge, tell_baseline
 from contract.figures import write_figures
 from contract.files import write_json
 from contract.pipeline import depth_for
@@ -29,10 +30,15 @@ from noise_models import save_noise_model
 from noise_report import noise_report
 from patch_source import PatchSource, Scale, scale_of
 from posterior import Posterior
+from sample_count import fit_count
 
 if TYPE_CHECKING:
+    from careamics.models.lvae.lvae import LadderVAE
+
     from contract.events import Events
     from contract.job import Job
+
+_OFFSET = "offset.json"
 
 
 def train(job: Job, events: Events) -> None:
@@ -57,6 +63,10 @@ def train(job: Job, events: Events) -> None:
         watched = cut(val) if val else source
         training = LadderTraining(job, choice.noise_model, scale, train=source, val=watched)
         training.run(events)
+        offset = _settled(job, training.network, source, scale)
+        noisy, predicted = means_of(training.network, watched, scale, job.seed, REPORTED)
+        on = "validation movies" if val else "training frames"
+        tell_baseline(Baseline(noisy=noisy, predicted=predicted + offset, on=on), job, events)
         evidence = gather_evidence(
             training.network,
             watched,
@@ -70,6 +80,15 @@ def train(job: Job, events: Events) -> None:
     judge(evidence, events)
 
 
+def _settled(job: Job, network: LadderVAE, source: PatchSource, scale: Scale) -> float:
+    """Find what has to be added to predictions so that they have the mean of the movie, and keep it."""
+    if not job.params["settle"]:
+        return 0.0
+    noisy, predicted = means_of(network, source, scale, job.seed, SETTLING)
+    write_json(job.checkpoint / _OFFSET, {"offset": noisy - predicted})
+    return noisy - predicted
+
+
 def predict(job: Job, events: Events) -> None:
     """Write the mean of samples of every frame; spread, single samples and figures go to the folder `extra/<split>`."""
     device = torch_device(job)
@@ -78,13 +97,20 @@ def predict(job: Job, events: Events) -> None:
     network.load_state_dict(state["parts"]["network"])
     scale = Scale(**json.loads((job.checkpoint / "scale.json").read_text()))
     precision = partial(autocast, job)
-    posterior = Posterior(network, scale, seed=job.seed, device=job.device, precision=precision, tell=events.message)
+    settled = job.checkpoint / _OFFSET
+    offset = json.loads(settled.read_text())["offset"] if settled.exists() else 0.0
+    seeing = {"seed": job.seed, "device": job.device, "precision": precision, "tell": events.message}
+    posterior = Posterior(network, scale, offset=offset, **seeing)
     request = _request(job, multiple_of(state["job"]["params"]))
     extra = job.predictions.parent / "extra" / job.predictions.name  # two splits may have movies of the same name
     extra.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(job.checkpoint / "noise_model.json", extra / "noise_model.json")
+    share = (
+        None if job.params["differences"] == "spatial" else job.params["sampling_noise"]
+    )  # frames that do not follow
     for stack, prediction in predictions_of(job, events):
-        predict_movie(posterior, request, stack, prediction, extra, depth_for(job.device))
+        fitted = fit_count(posterior, request, stack, share, events.message)
+        predict_movie(posterior, fitted, stack, prediction, extra, depth_for(job.device))
     names = [path.name for path in job.inputs.noisy]
     write_figures(job, sample_figures(names, extra / "settling", job.folder))
 

@@ -15,18 +15,13 @@ import torch
 from contract import evidence
 from contract.device import autocast
 from contract.files import write_json
-from contract.seeding import generator, torch_generator
-from patch_sampling import PatchSource, hold_out, open_movies
-from unet_denoiser import example_of, load_denoiser
+from settling import held_out
+from unet_denoiser import load_denoiser
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from contract.events import Events
     from contract.job import Job
-    from unet_denoiser import Denoiser, Example, Recipe
-
-_JUDGED = 0x1D6ED  # keeps these random numbers apart from those of training
+    from unet_denoiser import Recipe
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +72,7 @@ def judge(job: Job, events: Events, recipe: Recipe) -> None:
     denoiser = load_denoiser(job)
     losses = []
     with torch.no_grad():
-        for example in _held_out(job, recipe, denoiser):
+        for example in held_out(job, recipe, denoiser):
             with autocast(job):
                 output = denoiser.network(example.source).float()
             pair = torch.stack([recipe.loss(output, example), recipe.loss(example.source, example)])
@@ -86,18 +81,3 @@ def judge(job: Job, events: Events, recipe: Recipe) -> None:
     found = Evidence(network=network, identity=identity)
     write_json(job.checkpoint / "evidence.json", evidence.document_of(found))
     evidence.judge(found, events, required=job.params["convergence"] == "required")
-
-
-def _held_out(job: Job, recipe: Recipe, denoiser: Denoiser) -> Iterator[Example]:
-    """Draw batches of pairs that were not trained on, if there are any."""
-    movies = open_movies(job, job.inputs.val or job.inputs.train, recipe.window)
-    if not job.inputs.val:
-        movies = hold_out(movies, recipe.window, job.params["n_val_patches"], recipe.stride_t)[1]
-    source = PatchSource(movies, recipe.window, recipe.stride_t)
-    rng, device = generator(job.seed, _JUDGED), next(denoiser.network.parameters()).device
-    indices = rng.permutation(len(source))[: job.params["n_val_patches"]]
-    size = job.params["batch_size"]
-    for start in range(0, len(indices), size):
-        patches = [source.read(index, rng) for index in indices[start : start + size]]
-        drawn = torch_generator(job.seed, _JUDGED, start)
-        yield example_of(patches, denoiser.normalisation, recipe, drawn).on(device)

@@ -11,7 +11,7 @@ from contract.errors import JobRefused
 from convergence import judge
 from frame_pairs import measure_change, split_pairs
 from half_rate import check_volume_memory, predict_volumes
-from settling import settle
+from settling import report_baseline, settle
 from unet_denoiser import MULTIPLE, Example, Recipe, train_denoiser
 from unet_prediction import check_memory, predict_all
 
@@ -34,6 +34,7 @@ def train(job: Job, events: Events) -> None:
     train_denoiser(job, events, recipe)
     if job.params["settle"]:
         settle(job, recipe, _MIDDLE[job.params["loss"]])
+    report_baseline(job, events, recipe)
     judge(job, events, recipe)
 
 

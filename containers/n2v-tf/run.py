@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from blind_spots import hide_pixels
+from contract.evidence import Baseline, tell_baseline
 from contract.seeding import generator
 from csbdeep_unet import UNetShape
-from keras_prediction import check_memory, predict_all
+from keras_prediction import check_memory, load_denoiser, predict_all
+from keras_store import write_network
 from keras_training import Batch, Plateau, Recipe, train_network
 from patch_sampling import Normalisation, PatchSource, augment, hold_out, measure, open_movies
 from tensorflow_start import start
@@ -19,8 +21,10 @@ if TYPE_CHECKING:
 
     from contract.events import Events
     from contract.job import Job
+    from keras_prediction import Denoiser
 
-_ORDER, _PATCH, _VALIDATION = 1, 2, 3  # what random numbers are for; each has a stream of its own
+_ORDER, _PATCH, _VALIDATION, _SETTLING = 1, 2, 3, 4  # what random numbers are for; each has a stream of its own
+_WINDOWS = {2: 64, 3: 8}  # looked at for the mean, by the dimensions of the network
 _STALLED = {"factor": 0.1, "patience": 10}  # as n2v
 
 
@@ -31,12 +35,48 @@ def train(job: Job, events: Events) -> None:
     check_memory(job, shape)
     normalisation = measure(job.inputs.train, job.axes)
     train_network(job, events, _Recipes(job, shape, normalisation).recipe(), normalisation)
+    _settle(job, events)
 
 
 def predict(job: Job, events: Events) -> None:
     """Predict every stack of the job from the checkpoint."""
     start(job)
     predict_all(job, events)
+
+
+def _settle(job: Job, events: Events) -> None:
+    """Set the last bias so that the mean of the training movies comes back; tell what is left on held-out frames."""
+    denoiser = load_denoiser(job)
+    patch = (job.params["patch_size_z"] or 1, job.params["patch_size"], job.params["patch_size"])
+    trained = open_movies(job, job.inputs.train, patch)
+    unseen = open_movies(job, job.inputs.val, patch) if job.inputs.val else None
+    if unseen is None:
+        trained, unseen = hold_out(trained, patch, job.params["n_val_patches"])
+    if job.params["settle"]:
+        noisy, predicted = _means(job, denoiser, trained, patch)
+        last = [layer for layer in denoiser.network.layers if getattr(layer, "bias", None) is not None][-1]
+        last.bias.assign_add([noisy - predicted])
+        write_network(job.checkpoint / "network.keras", denoiser.network)
+    noisy, predicted = map(denoiser.normalisation.undo, _means(job, denoiser, unseen, patch))
+    on = "training frames" if unseen is trained else "validation movies" if job.inputs.val else "held-out frames"
+    tell_baseline(Baseline(noisy=float(noisy), predicted=float(predicted), on=on), job, events)
+
+
+def _means(job: Job, denoiser: Denoiser, movies: list[np.ndarray], patch: tuple[int, int, int]) -> np.ndarray:
+    """Return the normalised mean of windows and that of what the network gives, where cuts do not reach."""
+    shape, halo, multiple = denoiser.shape, denoiser.shape.halo, denoiser.shape.multiple
+    most = [min(movie.shape[axis] for movie in movies) for axis in range(3)]
+    window, part = list(patch), [slice(None)] * 3
+    for axis in range(3 - shape.n_dim, 3):
+        window[axis] = max(patch[axis], min(patch[axis] + 2 * halo, most[axis] // multiple * multiple))
+        part[axis] = slice(halo, -halo) if most[axis] - window[axis] >= multiple else slice(None)
+    source, means = PatchSource(movies, tuple(window)), []
+    for number in range(_WINDOWS[shape.n_dim]):
+        rng = generator(job.seed, _SETTLING, number)
+        noisy = shape.batch_of(denoiser.normalisation.apply(source.read(int(rng.integers(len(source))), rng)[None]))
+        made = np.asarray(denoiser.network(noisy, training=False))
+        means.append([one[(0, *part[3 - shape.n_dim :])].mean(dtype=np.float64) for one in (noisy, made)])
+    return np.mean(means, axis=0)
 
 
 def shape_of(params: dict) -> UNetShape:

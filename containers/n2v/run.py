@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from careamics_masking import check_masking, masking, n2v_loss
 from contract.errors import JobRefused
+from settling import report_baseline, settle
 from unet_denoiser import Example, Recipe, train_denoiser
 from unet_prediction import check_memory, predict_all
 
@@ -17,11 +19,15 @@ if TYPE_CHECKING:
 
 
 def train(job: Job, events: Events) -> None:
-    """Train on all stacks of the job; write network and normalisation to the checkpoint."""
+    """Train on all stacks of the job, settle the network; write it and the normalisation to the checkpoint."""
     check(job)
     recipe = recipe_of(job)
     check_memory(job, conv_dims=recipe.conv_dims, n2v2=recipe.n2v2)
     train_denoiser(job, events, recipe)
+    seen = replace(recipe, prepare=lambda patches, _: unhidden(patches, volume=recipe.conv_dims == 3))  # noqa: PLR2004
+    if job.params["settle"]:
+        settle(job, seen, "mean")
+    report_baseline(job, events, seen)
 
 
 def predict(job: Job, events: Events) -> None:
@@ -55,6 +61,12 @@ def _check_struct(params: dict) -> None:
         raise JobRefused(message)
 
 
+def unhidden(patches: torch.Tensor, *, volume: bool) -> Example:
+    """Return patches as prediction sees them: whole, and to be given back with their mean."""
+    batch = patches[:, None] if volume else patches
+    return Example(source=batch, target=batch)
+
+
 def recipe_of(job: Job) -> Recipe:
     """Return what Noise2Void adds to the training of a UNet: upstream's hiding of pixels, and its loss there."""
     params = job.params
@@ -62,7 +74,7 @@ def recipe_of(job: Job) -> Recipe:
     volume = params["patch_size_z"] is not None
 
     def prepare(patches: torch.Tensor, rng: torch.Generator) -> Example:
-        batch = patches[:, None] if volume else patches
+        batch = unhidden(patches, volume=volume).source
         source, target, mask = hide(batch, rng)
         while not mask.any():  # a small patch may hide no pixel at all, and its loss would be 0 / 0
             source, target, mask = hide(batch, rng)

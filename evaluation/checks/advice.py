@@ -29,8 +29,7 @@ def raw_movie_text(movie: RawMovie, faults: Faults) -> tuple[str, ...]:
 
 def _facts(movie: RawMovie) -> Iterator[str]:
     """Yield what a raw movie is like, one line each."""
-    frames, height, width = movie.shape
-    yield f"{frames} frames of {height} x {width} pixels, {movie.levels} grey levels in use."
+    yield "{} frames of {} x {} pixels, {} grey levels in use.".format(*movie.shape, movie.levels)
     if movie.gain is not None and movie.black is not None and movie.photons is not None:
         yield (
             f"Gain {movie.gain:.3g} grey levels per photon (excess noise included), "

@@ -14,9 +14,9 @@ from contract.stacks import open_stack
 from evaluation.checks.lights import Check, Verdict
 from evaluation.scores.score import StackFrames, state_of
 from orchestrator.documents import Count, Document, Sealed, Seconds, Sha256, write_sealed
-from orchestrator.records import FileState
-from orchestrator.regions import kept_regions
-from orchestrator.run import read_versioned
+from orchestrator.records.record import FileState
+from orchestrator.records.regions import kept_regions
+from orchestrator.records.run import read_versioned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from orchestrator.paths import RunFolder
-    from orchestrator.run import Run
+    from orchestrator.records.run import Run
 
 CHECKS_VERSION = 3  # a change checks every run again
 _LEAST_FRAMES = 2

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evaluation.checks.lights import Light, Topic
-from orchestrator.records import MovieName
+from orchestrator.records.record import MovieName
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

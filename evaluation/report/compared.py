@@ -22,8 +22,8 @@ from evaluation.report.runs import entries_of, with_controls
 from evaluation.report.shortlist import Candidate, Shortlist
 from evaluation.report.text import aligned
 from evaluation.scores.score import StackFrames, score_run
-from orchestrator.records import MovieName
-from orchestrator.regions import keep_regions, kept_regions
+from orchestrator.records.record import MovieName
+from orchestrator.records.regions import keep_regions, kept_regions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from evaluation.checks.places import Places
     from evaluation.checks.standing import PatchTraces
     from evaluation.report.runs import Entry
+    from orchestrator.algorithms.experiments import Experiment
     from orchestrator.domain import Algorithm
-    from orchestrator.experiments import Experiment
-    from orchestrator.regions import Regions
-    from orchestrator.run import Run
+    from orchestrator.records.regions import Regions
+    from orchestrator.records.run import Run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,8 +75,7 @@ def write_comparison(
     regions = given.regions or kept_regions(runs[0].folder)
     for run in runs:
         score_run(run, algorithms)
-        if regions is not None:
-            keep_regions(run.folder, regions)
+        keep_regions(run.folder, regions)
     entries = entries_of(runs, experiments, algorithms)
     comparison = _comparison(given, entries, regions)
     first = comparison.recommendation.title

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from evaluation.report.shortlist import Shortlist
     from evaluation.scores.catalogue import Metric
     from evaluation.study.verdict import Comparison
-    from orchestrator.experiments import Status
-    from orchestrator.regions import Regions
+    from orchestrator.algorithms.experiments import Status
+    from orchestrator.records.regions import Regions
 
 Role = Literal["noisy", "control", "algorithm", "supervised"]
 

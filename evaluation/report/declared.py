@@ -20,15 +20,15 @@ from evaluation.metrics import si_psnr
 from evaluation.report.content import TARGET, kind_of
 from evaluation.report.movie import open_movie
 from evaluation.report.plots import Plot, Series, wants_log
-from orchestrator.records import Curve
-from orchestrator.run import read_figures
+from orchestrator.records.record import Curve
+from orchestrator.records.run import read_figures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from evaluation.report.content import MovieContent, Row
-    from orchestrator.records import ScoredCurve
+    from orchestrator.records.record import ScoredCurve
 
 CURVES = 6  # of one plot; more cannot be told apart
 HEIGHT = 240  # px

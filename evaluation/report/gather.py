@@ -25,20 +25,20 @@ from evaluation.scores.catalogue import METRICS
 from evaluation.scores.tables import read_frames, summary_of
 from evaluation.study.judge import judged, study_scores
 from evaluation.study.verdict import over_seeds
+from orchestrator.algorithms.experiments import ANCHOR
 from orchestrator.documents import plain
-from orchestrator.experiments import ANCHOR
-from orchestrator.records import MovieName
-from orchestrator.regions import kept_regions
+from orchestrator.records.record import MovieName
+from orchestrator.records.regions import kept_regions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from evaluation.report.runs import Entry
-    from orchestrator import records
-    from orchestrator.experiments import Attempt, Experiment
-    from orchestrator.regions import Regions
-    from orchestrator.run import Run
+    from orchestrator.algorithms.experiments import Attempt, Experiment
+    from orchestrator.records import record as records
+    from orchestrator.records.regions import Regions
+    from orchestrator.records.run import Run
 
 _EQUAL_SCALES = 0.5, 2.0  # slopes of noisy on target that need no second scale to be seen in one picture
 _Frames = dict[str, dict[str, list[float]]]  # SPLIT/NAME to metric to one value for each frame

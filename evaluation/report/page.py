@@ -23,7 +23,7 @@ from evaluation.report.plots import Plot, Series, wants_log
 from evaluation.report.section import PICTURED_MOVIES, movie_sections
 from evaluation.report.styles import run_styles
 from evaluation.report.table import tables_of, verdict_counts
-from orchestrator.sharing import for_others
+from orchestrator.records.sharing import for_others
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from scipy import ndimage
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orchestrator.regions import Regions
+    from orchestrator.records.regions import Regions
 
 EDGE_PER_RADIUS = 70  # a cell body is about this part of the shorter edge
 SMALLEST_RADIUS = 2

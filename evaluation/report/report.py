@@ -11,15 +11,15 @@ from contract.files import atomic
 from evaluation.checks.of_run import check_run, raw_movies
 from evaluation.report.runs import with_controls
 from evaluation.scores.score import score_run
-from orchestrator.records import MovieName
+from orchestrator.records.record import MovieName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from orchestrator.algorithms.experiments import Experiment
     from orchestrator.domain import Algorithm
-    from orchestrator.experiments import Experiment
     from orchestrator.paths import RunFolder
-    from orchestrator.run import Run
+    from orchestrator.records.run import Run
 
 _CODE = Path(__file__).parents[1]
 _KEY = "key of this page: "  # begins the last line of the text, and a comment in the first of the page

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Final
 from msgspec import structs
 
 from evaluation.report.content import NOISY
-from orchestrator.algorithms import in_environment, resolve_params
+from orchestrator.algorithms.experiments import ANCHOR, PRESET, Attempt
+from orchestrator.algorithms.folders import in_environment, resolve_params
 from orchestrator.domain import CURRENT, SYSTEM
 from orchestrator.errors import BadInput
-from orchestrator.experiments import ANCHOR, PRESET, Attempt
-from orchestrator.run import Run, runs_in
+from orchestrator.records.run import Run, runs_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from evaluation.report.content import Role
+    from orchestrator.algorithms.experiments import Experiment
     from orchestrator.domain import Algorithm
-    from orchestrator.experiments import Experiment
-    from orchestrator.records import Record
+    from orchestrator.records.record import Record
 
 CONTROL: Final = "control"
 

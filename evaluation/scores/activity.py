@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.truth import read_truth
+from orchestrator.records.truth import read_truth
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,8 +14,8 @@ from evaluation.scores.activity import activity_of
 from evaluation.scores.tables import MovieTable, check_frames, finite, summaries_of, write_frames
 from orchestrator.documents import write_sealed
 from orchestrator.errors import AlgorithmFailed, BadInput
-from orchestrator.records import ScoreBasis, Scores, ScoreTable
-from orchestrator.run import SCORES_VERSION, read_scores
+from orchestrator.records.record import ScoreBasis, Scores, ScoreTable
+from orchestrator.records.run import SCORES_VERSION, read_scores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from contract.stacks import Stack
     from evaluation.metrics import MovieScores
     from orchestrator.domain import Algorithm
-    from orchestrator.records import FileState, MovieRecord, Record
-    from orchestrator.run import Run
+    from orchestrator.records.record import FileState, MovieRecord, Record
+    from orchestrator.records.run import Run
 
 FIT_EVERY = 10  # MicroSSIM is fitted to every 10th frame, as in the study
 _BLOCK_FRAMES = 32

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from contract.files import atomic, sha256
 from orchestrator.documents import read_text
 from orchestrator.errors import BadInput
-from orchestrator.records import MovieName, MovieScores, Score, ScoreTable
+from orchestrator.records.record import MovieName, MovieScores, Score, ScoreTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from evaluation.metrics import Summary
     from orchestrator.paths import RunFolder
-    from orchestrator.records import Scores
+    from orchestrator.records.record import Scores
 
 FRAMES_LIMIT_BYTES = 2**30  # ten million frames
 _HINT = "Delete it and scores.json beside it; `calm evaluate RUN` scores the run again."

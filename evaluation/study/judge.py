@@ -10,16 +10,16 @@ from evaluation.scores.catalogue import METRICS
 from evaluation.scores.tables import summary_of
 from evaluation.study.protocol import METRICS as SCORED
 from evaluation.study.verdict import FEWEST_SEEDS, Comparison, exact_tolerance, judge, over_seeds, trained_tolerance
+from orchestrator.algorithms.experiments import ANCHOR
 from orchestrator.domain import CURRENT
-from orchestrator.experiments import ANCHOR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from evaluation.study.verdict import Verdict
-    from orchestrator.experiments import Attempt, Experiment, PublishedValue
-    from orchestrator.records import Score
-    from orchestrator.run import Run
+    from orchestrator.algorithms.experiments import Attempt, Experiment, PublishedValue
+    from orchestrator.records.record import Score
+    from orchestrator.records.run import Run
 
     _Judged = dict[str, dict[str, Comparison]]  # split to metric
 

@@ -12,18 +12,18 @@ from evaluation.scores.score import StackFrames, score_run
 from evaluation.scores.tables import score_of
 from orchestrator.documents import write_sealed
 from orchestrator.errors import AlgorithmFailed
-from orchestrator.records import MovieName, StudyBasis, StudyScores
-from orchestrator.run import STUDY_SCORES_VERSION, read_study_scores
+from orchestrator.records.record import MovieName, StudyBasis, StudyScores
+from orchestrator.records.run import STUDY_SCORES_VERSION, read_study_scores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from contract.stacks import Stack
+    from orchestrator.algorithms.experiments import Experiment, ScoreProtocolName
     from orchestrator.domain import Algorithm
-    from orchestrator.experiments import Experiment, ScoreProtocolName
-    from orchestrator.records import MovieRecord, Score, Scores
-    from orchestrator.run import Run
+    from orchestrator.records.record import MovieRecord, Score, Scores
+    from orchestrator.records.run import Run
 
 # Metrics of each protocol, in the order of the study's tables.
 METRICS: Mapping[ScoreProtocolName, tuple[str, ...]] = {

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from evaluation.metrics import Summary
     from evaluation.study.published_scores import FileScore
-    from orchestrator.experiments import Experiment, PublishedValue
+    from orchestrator.algorithms.experiments import Experiment, PublishedValue
 
 _SPLIT, _METRIC = "train", "si_psnr_gain"
 

@@ -11,7 +11,7 @@ from evaluation.metrics import Summary, summarise
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orchestrator.experiments import PublishedValue
+    from orchestrator.algorithms.experiments import PublishedValue
 
 Verdict = Literal["reproduced", "within seed spread", "deviates", "not comparable", "not published"]
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from contract.files import sha256
-from orchestrator.algorithms import in_environment, load_algorithms
+from orchestrator.algorithms.folders import in_environment, load_algorithms
 from orchestrator.bundle.lists import differences, read_list
 from orchestrator.engines.code import check_archive
 from orchestrator.engines.image import image_of
 from orchestrator.engines.sif import check_sif_code, read_sidecar
+from orchestrator.engines.snakemake import snakemake_image
 from orchestrator.engines.wheelhouse import altered
 from orchestrator.errors import BadInput
 from orchestrator.foreign import AGAIN, reading
@@ -73,7 +74,7 @@ def checked(bundle: Path, layout: Layout) -> Iterator[Checked]:
     with _unpacked(bundle, layout) as folder:
         known = load_algorithms(layout.containers)
         packed = tuple(_packed(one, folder, known, layout) for one in read_list(folder).images)
-        yield Checked(folder=folder, packed=packed, faults=tuple(_faults(folder, packed)))
+        yield Checked(folder=folder, packed=packed, faults=tuple(_faults(folder, packed, layout)))
 
 
 @contextmanager
@@ -102,8 +103,9 @@ def _packed(entry: PackedImage, folder: Path, known: Mapping[str, Algorithm], la
     return Packed(image=image, file=None if entry.file is None else folder / entry.file)
 
 
-def _faults(folder: Path, packed: tuple[Packed, ...]) -> Iterator[str]:
-    yield from _faults_of_wheels(folder, {one.image.wheelhouse.name: one.image.lock for one in packed})
+def _faults(folder: Path, packed: tuple[Packed, ...], layout: Layout) -> Iterator[str]:
+    images = (*(one.image for one in packed), snakemake_image(layout))
+    yield from _faults_of_wheels(folder, {image.wheelhouse.name: image.lock for image in images})
     locks = {sha256(one.image.lock) for one in packed}
     for path in sorted((folder / "locks").glob("*")):
         if sha256(path) not in locks:

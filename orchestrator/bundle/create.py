@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from orchestrator.algorithms import in_environment
+from orchestrator.algorithms.folders import in_environment
 from orchestrator.bundle.interpreter import pack_python
 from orchestrator.bundle.lists import PackedImage, write_list
 from orchestrator.domain import CURRENT

@@ -61,9 +61,8 @@ def create(  # noqa: PLR0913 - one argument for each option
     from orchestrator.cli.progress import TerminalProgress
     from orchestrator.paths import layout
 
-    packed = chosen(algorithms(), [algorithm(name) for name in names], device)
     contents = Contents(
-        algorithms=packed,
+        algorithms=chosen(algorithms(), [algorithm(name) for name in names], device),
         variant=device,
         images=images,
         datasets=tuple(datasets),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from orchestrator.cli.work import Done, Work
     from orchestrator.data.movies import Source
     from orchestrator.domain import Algorithm
-    from orchestrator.regions import Regions
+    from orchestrator.records.regions import Regions
     from orchestrator.runs.session import Session
 
 
@@ -67,8 +67,7 @@ def compare(  # noqa: PLR0913 - one for each option
     click.echo(f"{len(chosen)} algorithms and the controls on {source.name}, preset {asked.preset}.")
     show_costs(works, opened)
     done = list(run_works(works, opened))
-    if depth == FULL:
-        _check_fully(done, opened, found)
+    _check_fully(done if depth == FULL else [], opened, found)
     page = target or opened.layout.compared(source.name, asked.preset)
     page.parent.mkdir(parents=True, exist_ok=True)
     failed = {_title(one.work): one.error for one in done if one.error is not None}
@@ -111,12 +110,11 @@ def _written(given: Compared, page: Path, opened: Session) -> str:
 
 def _check_fully(done: Sequence[Done], opened: Session, where: Regions | None) -> None:
     """Judge every run by further predictions and trainings, in the regions that the page will show."""
-    from orchestrator.regions import keep_regions
+    from orchestrator.records.regions import keep_regions
 
     for one in done:
         if one.run is not None:
-            if where is not None:
-                keep_regions(one.run.folder, where)
+            keep_regions(one.run.folder, where)
             check_fully(one.work.plans[0], one.run, opened)
 
 

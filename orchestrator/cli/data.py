@@ -109,7 +109,7 @@ class BytesProgress:
         """Draw how many bytes of a file are there."""
         import time
 
-        from orchestrator.records import Event
+        from orchestrator.records.record import Event
 
         if name != self._name:
             self._bars.begin(name)

@@ -28,7 +28,7 @@ def list_(name: str | None) -> None:
         calm list
         calm list n2v
     """  # noqa: D301
-    from orchestrator.algorithms import broken_algorithms
+    from orchestrator.algorithms.folders import broken_algorithms
     from orchestrator.paths import layout
 
     if name is None:
@@ -70,7 +70,7 @@ def new(name: str) -> None:
     Example:
         calm new median
     """  # noqa: D301
-    from orchestrator.algorithms import new_algorithm
+    from orchestrator.algorithms.folders import new_algorithm
     from orchestrator.paths import checkout
 
     folder = new_algorithm(checkout().containers, name)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from evaluation.report.content import MovieContent, Page
-    from orchestrator.run import Run
+    from orchestrator.records.run import Run
 
 _ENDS = ("table.csv", "traces.csv", ".png", ".gif", ".webp")
 _TO = f"Folder for --form  [default: exports of the run]; else a file whose name ends in {', '.join(_ENDS)}."

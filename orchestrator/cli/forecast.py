@@ -123,12 +123,10 @@ def _outline(outline: Outline, data: Path) -> Iterator[str]:
 
 def _disks(forecast: Forecast, layout: Layout) -> Iterator[str]:
     """Set what each disk has to take beside what is free on it."""
-    outlines = forecast.outlines
-    runs = sum(one.disk_bytes or 0 for one in forecast.runs)
     parts = (
-        (layout.outputs, "CALM_OUTPUTS", runs),
-        (layout.data, "CALM_DATA", sum(one.fetch_bytes or 0 for one in outlines)),
-        (layout.home, "CALM_HOME", sum(one.copies_bytes for one in outlines)),
+        (layout.outputs, "CALM_OUTPUTS", sum(one.disk_bytes or 0 for one in forecast.runs)),
+        (layout.data, "CALM_DATA", sum(one.fetch_bytes or 0 for one in forecast.outlines)),
+        (layout.home, "CALM_HOME", sum(one.copies_bytes for one in forecast.outlines)),
     )
     disks: dict[int, list[tuple[Path, str, int]]] = {}
     for folder, variable, needed in parts:

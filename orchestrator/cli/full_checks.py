@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from evaluation.scores.score import StackFrames
     from orchestrator.data.datasets import Split
     from orchestrator.data.movies import Source
-    from orchestrator.run import Run
+    from orchestrator.records.run import Run
     from orchestrator.runs.plan import Plan
     from orchestrator.runs.session import Session
 
@@ -127,7 +127,7 @@ def _trains(plan: Plan) -> bool:
 def _subjects(run: Run) -> dict[str, _Subject]:
     """Look at the movies of a run; those too short for their activity to be told are left out."""
     from evaluation.checks.planting import ground_of, injection_for
-    from orchestrator.regions import kept_regions
+    from orchestrator.records.regions import kept_regions
 
     regions = kept_regions(run.folder)
     middles = None if regions is None else regions.middles
@@ -213,7 +213,7 @@ class _Trials:
 
     def _source(self, files: Mapping[str, Path], *, split: Split, rate_of: float) -> Source:
         from orchestrator.data.movies import input_source
-        from orchestrator.records import Choice
+        from orchestrator.records.record import Choice
 
         rate = self.run.record.frame_rate_hz
         choice = Choice(frame_rate_hz=None if rate is None else rate * rate_of)

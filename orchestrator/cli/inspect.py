@@ -42,6 +42,5 @@ def inspect(movie: Path, **choice: Any) -> None:  # noqa: ANN401 - click passes 
         raise BadInput(message, "Noise is told from one frame to the next; give a movie of the same detector.")
     make_stacks((recording,), lambda line: click.echo(line, err=True))
     with open_stack(recording.stack, recording.axes) as stack:
-        found = look_at(StackFrames(stack))
-        faults = find_faults(stack, gaps=False)
-    click.echo("\n".join(raw_movie_text(found, faults)))
+        lines = raw_movie_text(look_at(StackFrames(stack)), find_faults(stack, gaps=False))
+    click.echo("\n".join(lines))

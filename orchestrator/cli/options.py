@@ -16,7 +16,7 @@ from orchestrator.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from orchestrator.records import Choice
+    from orchestrator.records.record import Choice
     from orchestrator.runs.settings import Settings
 
 ENGINES = get_args(EngineName)
@@ -216,7 +216,7 @@ def settings_of(asked: Asked) -> Settings:
 
 def choice_of(asked: Asked) -> Choice:
     """Return what options of a run say of its movies."""
-    from orchestrator.records import Choice
+    from orchestrator.records.record import Choice
 
     said = {name: getattr(asked, name) for name in _OF_INPUT if name != "axes"}
     return Choice(axes=asked.axes and asked.axes.upper(), **said)

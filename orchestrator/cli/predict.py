@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from orchestrator.data.movies import Source
     from orchestrator.errors import CalmError
-    from orchestrator.records import Choice, Record
-    from orchestrator.run import Run
+    from orchestrator.records.record import Choice, Record
+    from orchestrator.records.run import Run
     from orchestrator.runs.session import Session
 
 

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from orchestrator.records import Event
+    from orchestrator.records.record import Event
 
 _BAR = 24
 _PLAIN_EVERY_S = 10.0

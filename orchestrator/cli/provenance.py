@@ -41,9 +41,9 @@ def cite(name: str, *, bibtex: bool) -> None:
         calm cite MOUSENEU_LP_N2N_1
         calm cite n2v --bibtex
     """  # noqa: D301
-    from orchestrator.algorithms import broken_algorithms
+    from orchestrator.algorithms.experiments import named
+    from orchestrator.algorithms.folders import broken_algorithms
     from orchestrator.data.manifest import load_manifest
-    from orchestrator.experiments import named
     from orchestrator.paths import layout
     from orchestrator.reproduce.cite import citations
 

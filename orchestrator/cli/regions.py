@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.regions import keep_regions, read_regions
+from orchestrator.records.regions import keep_regions, read_regions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from orchestrator.data.movies import Source
-    from orchestrator.regions import Regions
-    from orchestrator.run import Run
+    from orchestrator.records.regions import Regions
+    from orchestrator.records.run import Run
 
 
 def regions_for(path: Path | None, sources: Iterable[Source]) -> Regions | None:

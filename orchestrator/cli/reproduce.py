@@ -17,7 +17,7 @@ from orchestrator.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orchestrator.experiments import Experiment
+    from orchestrator.algorithms.experiments import Experiment
     from orchestrator.reproduce.attempts import Request
     from orchestrator.reproduce.reproduce import Reproduction
     from orchestrator.runs.session import Session
@@ -65,8 +65,8 @@ def reproduce(  # noqa: PLR0913 - each is an option
         _list()
     else:
         asked = Asked(**options)
-        request = _request(names, seeds, preset, asked)
-        _run(request, session(asked.engine_name, asked.memory_gib), target, plan_only=plan_only)
+        opened = session(asked.engine_name, asked.memory_gib)
+        _run(_request(names, seeds, preset, asked), opened, target, plan_only=plan_only)
 
 
 def _list() -> None:

@@ -17,9 +17,9 @@ from orchestrator.errors import BadInput, CalmError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from orchestrator.algorithms.experiments import Experiment
     from orchestrator.domain import Algorithm
-    from orchestrator.experiments import Experiment
-    from orchestrator.run import Run
+    from orchestrator.records.run import Run
     from orchestrator.runs.session import Session
 
 check_option = click.option(
@@ -164,7 +164,7 @@ def _places(ctx: click.Context) -> list[Path]:
 
 def algorithms() -> dict[str, Algorithm]:
     """Return every algorithm that can be loaded, by name."""
-    from orchestrator.algorithms import load_algorithms
+    from orchestrator.algorithms.folders import load_algorithms
     from orchestrator.paths import layout
 
     return load_algorithms(layout().containers)
@@ -172,7 +172,7 @@ def algorithms() -> dict[str, Algorithm]:
 
 def algorithm(name: str) -> Algorithm:
     """Return an algorithm by name, or by name and environment: n2v@study."""
-    from orchestrator.algorithms import algorithm_named
+    from orchestrator.algorithms.folders import algorithm_named
     from orchestrator.paths import layout
 
     return algorithm_named(layout().containers, name)
@@ -215,7 +215,7 @@ def absolute(paths: Sequence[Path]) -> tuple[Path, ...]:
 
 def read_runs(paths: Sequence[Path]) -> list[Run]:
     """Return the runs that a user names, as they are."""
-    from orchestrator.run import read_run
+    from orchestrator.records.run import read_run
 
     return [read_run(path) for path in absolute(paths)]
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.data.movies import Source
-    from orchestrator.run import Run
+    from orchestrator.records.run import Run
 
 
 @main.command()

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from orchestrator.experiments import Experiment
+    from orchestrator.algorithms.experiments import Experiment
     from orchestrator.paths import SweepFolder
-    from orchestrator.run import Run
+    from orchestrator.records.run import Run
     from orchestrator.runs.session import Session
     from orchestrator.sweep.conduct import Conductor
     from orchestrator.sweep.executors import Executor
@@ -132,17 +132,13 @@ def _scorer(experiment: Experiment | None) -> Callable[[Run], object]:
 def _show_plan(planned: Sequence[Planned], planner: Planner, opened: Session) -> None:
     from orchestrator.cli.forecast import text_of
     from orchestrator.runs.past import Past
-    from orchestrator.sweep.plan import forecast_of
+    from orchestrator.sweep.plan import forecast_of, gpu_hours_of
 
     past = Past(opened.layout.outputs)
     found = forecast_of(planned, planner, past)
     click.echo(text_of(found, opened.layout))
-    gpu = {one.task.name for one in planned if one.task.device == "cuda"}
-    hours = [one.seconds[1] / 3600 for one in found.runs if one.experiment in gpu and one.seconds and one.jobs]
-    unknown = sum(1 for one in found.runs if one.experiment in gpu and one.jobs and not one.seconds)
-    click.echo(
-        f"GPU hours: at most {sum(hours):.1f}" + (f", and those of {unknown} runs, not known" if unknown else "")
-    )
+    hours, unknown = gpu_hours_of(planned, found)
+    click.echo(f"GPU hours: at most {hours:.1f}" + (f", and those of {unknown} runs, not known" if unknown else ""))
     click.echo(f"{len(planned)} runs: {sum(one.run is not None for one in planned)} finished")
 
 
@@ -267,7 +263,7 @@ def _write_page(paths: Sequence[Path], folder: SweepFolder, opened: Session) -> 
     from contract.files import atomic
     from evaluation.report.report import report_runs
     from orchestrator.documents import digest_of
-    from orchestrator.run import read_run
+    from orchestrator.records.run import read_run
 
     key = digest_of(sorted(map(str, paths)))
     if _shows(folder.reported, key) and folder.report.exists():

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from orchestrator.cli.options import Asked
     from orchestrator.data.movies import OwnMovies, Source
     from orchestrator.domain import Algorithm
-    from orchestrator.regions import Regions
-    from orchestrator.run import Run
+    from orchestrator.records.regions import Regions
+    from orchestrator.records.run import Run
     from orchestrator.runs.plan import Plan
     from orchestrator.runs.session import Session
     from orchestrator.runs.settings import Settings
@@ -154,12 +154,11 @@ def with_targets(works: Sequence[Work], output: Path | None, written: Path) -> t
         something lies that calm did not write.
     """
     from orchestrator.cli.deliver import check_targets
-    from orchestrator.records import MovieName
+    from orchestrator.records.record import MovieName
 
     where = (output or Path("denoised")).absolute()
-    count = sum(len(work.source.movies) for work in works)
     is_file = where.suffix.lower() in STACKS and not where.is_dir()
-    _check_output(where, count, is_file=is_file)
+    _check_output(where, sum(len(work.source.movies) for work in works), is_file=is_file)
 
     def target(work: Work, noisy: Path) -> Path:
         name = f"{noisy.stem}-{work.label}{noisy.suffix}" if work.label else noisy.name
@@ -278,14 +277,13 @@ def _delivered(done: Done, opened: Session, regions: Regions | None, *, full: bo
     from evaluation.report.report import report_runs
     from orchestrator.cli.deliver import deliver
     from orchestrator.cli.root import experiments
-    from orchestrator.regions import keep_regions
+    from orchestrator.records.regions import keep_regions
 
     label = done.work.label or done.work.plans[0].algorithm.full_name
     if done.run is None:
         yield from ([Path(name).name, label, "failed", "", "", "", ""] for name in done.work.targets)
         return
-    if regions is not None:
-        keep_regions(done.run.folder, regions)
+    keep_regions(done.run.folder, regions)
     if full:
         check_fully(done.work.plans[0], done.run, opened)
     report_runs([done.run], algorithms(), experiments, opened.layout.containers)

@@ -15,7 +15,7 @@ from orchestrator.data.readers.extras import imported
 from orchestrator.data.readers.tiff import open_movie
 from orchestrator.errors import BadInput
 from orchestrator.paths import folder_for
-from orchestrator.records import Choice
+from orchestrator.records.record import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,8 +24,8 @@ from orchestrator.data.recording import Recording, Stated
 from orchestrator.data.targets import check_target
 from orchestrator.documents import plain
 from orchestrator.errors import BadInput
+from orchestrator.records.truth import read_truth
 from orchestrator.scratch import scratch
-from orchestrator.truth import read_truth
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from orchestrator.data.readers.choose import Frames
     from orchestrator.data.readers.planes import Planes, Stored
     from orchestrator.domain import Movie
-    from orchestrator.records import Choice
+    from orchestrator.records.record import Choice
 
 _VERSION = "stack 1\n"  # a change of what is written needs another number, and so another cache folder
 _KEY_DIGITS = 16

@@ -17,7 +17,7 @@ from orchestrator.data.readers import is_image, movie_files
 from orchestrator.data.verify import check_unchanged
 from orchestrator.domain import Movie
 from orchestrator.errors import BadInput
-from orchestrator.records import Choice
+from orchestrator.records.record import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -15,7 +15,7 @@ from orchestrator.data.movies import Source
 from orchestrator.data.recording import Facts
 from orchestrator.domain import Movie
 from orchestrator.errors import BadInput
-from orchestrator.records import Choice
+from orchestrator.records.record import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 
-from orchestrator.records import PartRecord, RecordingRecord, StatedNumber, StatedSize
+from orchestrator.records.record import PartRecord, RecordingRecord, StatedNumber, StatedSize
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orchestrator.records import Choice
+    from orchestrator.records.record import Choice
 
 _Value = TypeVar("_Value")
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from orchestrator.algorithms import in_environment, load_algorithms
+from orchestrator.algorithms.folders import in_environment, load_algorithms
 from orchestrator.doctor.known_faults import faulty_locks
 from orchestrator.doctor.nvidia import QUERY, CudaBuild, cuda_build, misfit, read_gpus
 from orchestrator.doctor.old_images import leftovers

@@ -139,11 +139,10 @@ class ApptainerEngine:
             if source.find(image) is None:
                 say(f"{image.algorithm}: {source.name} builds the image")
                 source.build(image, progress)
-            path = folder / "image.tar"
             say(f"{image.algorithm}: {source.name} saves the image")
-            with path.open("wb") as stream:
+            with (folder / "image.tar").open("wb") as stream:
                 source.save(image, stream)
-            return path
+            return folder / "image.tar"
 
         return make_sif(self.layout, image, saved, say)
 

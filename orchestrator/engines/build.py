@@ -11,7 +11,7 @@ from orchestrator.engines.failures import diagnose_words
 from orchestrator.engines.progress import SILENT
 from orchestrator.engines.wheelhouse import LOCK
 from orchestrator.errors import AlgorithmFailed
-from orchestrator.records import Event
+from orchestrator.records.record import Event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

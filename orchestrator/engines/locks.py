@@ -166,11 +166,9 @@ def pip(*arguments: str, of: Path | None = None, watch: Callable[[Path], None] |
     try:
         with scratch() as temporary:
             environment = os.environ | own | {"TMPDIR": str(temporary)}
-            return process.run(
-                [sys.executable, "-m", "pip", "--python", str(of or python()), *arguments],
-                environment=environment,
-                watch=None if watch is None else partial(watch, temporary),
-            )
+            command = [sys.executable, "-m", "pip", "--python", str(of or python()), *arguments]
+            watched = None if watch is None else partial(watch, temporary)
+            return process.run(command, environment=environment, watch=watched)
     except AlgorithmFailed as error:
         full = no_space(error)
         if full is not None:

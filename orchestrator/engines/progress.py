@@ -6,7 +6,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from orchestrator.records import Event
+from orchestrator.records.record import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -86,9 +86,8 @@ class VenvEngine:
         changed = next(changes(_contents(known), _contents(found)), None)
         if changed is not None:
             message = f"{folder}: expected the environment as it was installed, got another: {changed}"
-            raise EngineFailed(
-                message, f"Delete it: rm -r {shlex.quote(str(folder))}; the same command makes it again."
-            )
+            hint = f"Delete it: rm -r {shlex.quote(str(folder))}; the same command makes it again."
+            raise EngineFailed(message, hint)
         if found != known:  # copied, or touched
             write_stamp(stamp, found)
         return str(folder)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.experiments import ANCHOR, PRESET, in_order
+from orchestrator.algorithms.experiments import ANCHOR, PRESET, in_order
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from orchestrator.algorithms.experiments import Attempt, Experiment
     from orchestrator.domain import Algorithm, Device
-    from orchestrator.experiments import Attempt, Experiment
-    from orchestrator.run import Run
+    from orchestrator.records.run import Run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from orchestrator.algorithms.experiments import Experiment
     from orchestrator.data.datasets import Dataset
     from orchestrator.domain import Algorithm
-    from orchestrator.experiments import Experiment
 
 CALM = "calm: Calcium-imaging Algorithms, Locked and Measured"
 _SIGNS = {

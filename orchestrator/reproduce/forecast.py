@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from orchestrator.algorithms.experiments import Attempt
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.manifest import load_manifest
 from orchestrator.data.movies import Source, dataset_source
@@ -13,7 +14,6 @@ from orchestrator.data.outline import outline_of
 from orchestrator.data.prepare import is_prepared
 from orchestrator.engines.hardware import check_device
 from orchestrator.errors import CalmError
-from orchestrator.experiments import Attempt
 from orchestrator.reproduce.attempts import prior_files
 from orchestrator.reproduce.reproduce import used
 from orchestrator.runs.execute import finished
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from orchestrator.algorithms.experiments import Experiment
     from orchestrator.data.fetch import Progress
     from orchestrator.data.outline import Outline
-    from orchestrator.experiments import Experiment
     from orchestrator.paths import Layout
+    from orchestrator.records.run import Run
     from orchestrator.reproduce.reproduce import Reproduction
-    from orchestrator.run import Run
     from orchestrator.runs.plan import Plan
 
 TO_RUN, FINISHED, DATA_MISSING = "to run", "finished", "data missing"

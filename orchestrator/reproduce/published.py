@@ -6,10 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
 
-from orchestrator.algorithms import in_environment, load_algorithm, resolve_params
-from orchestrator.documents import Document, Name, read_yaml
-from orchestrator.errors import BadInput
-from orchestrator.experiments import (
+from orchestrator.algorithms.experiments import (
     FILE,
     PRESET,
     Environment,
@@ -23,6 +20,9 @@ from orchestrator.experiments import (
     Study,
     in_order,
 )
+from orchestrator.algorithms.folders import in_environment, load_algorithm, resolve_params
+from orchestrator.documents import Document, Name, read_yaml
+from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from orchestrator.algorithms import algorithm_named
+from orchestrator.algorithms.experiments import ANCHOR, Attempt
+from orchestrator.algorithms.folders import algorithm_named
 from orchestrator.data.datasets import locate
 from orchestrator.data.manifest import load_manifest
 from orchestrator.data.movies import dataset_source
 from orchestrator.data.verify import verify
 from orchestrator.errors import AlgorithmFailed, BadInput, DidNotConverge, OutOfMemory
-from orchestrator.experiments import ANCHOR, Attempt
 from orchestrator.reproduce.attempts import Request, prior_files
 from orchestrator.runs.execute import finished
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from orchestrator.algorithms.experiments import Experiment, Status
     from orchestrator.data.fetch import Progress
     from orchestrator.data.movies import Source
     from orchestrator.domain import Algorithm
-    from orchestrator.experiments import Experiment, Status
-    from orchestrator.run import Run
+    from orchestrator.records.run import Run
     from orchestrator.runs.plan import Plan
     from orchestrator.runs.session import Session
 

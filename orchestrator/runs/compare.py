@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.paths import RunFolder
-    from orchestrator.records import Record
-    from orchestrator.run import Run
+    from orchestrator.records.record import Record
+    from orchestrator.records.run import Run
 
 _BLOCK_FRAMES = 16
 

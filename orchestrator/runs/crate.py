@@ -9,15 +9,15 @@ from urllib.parse import quote
 
 from contract.files import write_json
 from orchestrator.documents import plain
-from orchestrator.sharing import for_others
+from orchestrator.records.sharing import for_others
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from orchestrator.domain import Algorithm
-    from orchestrator.records import Record
-    from orchestrator.run import Run
+    from orchestrator.records.record import Record
+    from orchestrator.records.run import Run
 
 _CONTEXT = ("https://w3id.org/ro/crate/1.1/context", "https://w3id.org/ro/terms/workflow-run/context")
 _SPECIFICATION = "https://w3id.org/ro/crate/1.1"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from contract.job import Job
     from orchestrator.domain import Exit
-    from orchestrator.records import Result
+    from orchestrator.records.record import Result
 
 _LOG_TAIL_CHARACTERS = 4000
 # Classes of errors as result.json names them: that of a full disk, and those whose words alone tell the fault, as

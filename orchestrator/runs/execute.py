@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from contract.files import sha256
 from orchestrator import errors
 from orchestrator.documents import write_sealed
-from orchestrator.run import Run, read_run
+from orchestrator.records.run import Run, read_run
 from orchestrator.runs.job import found_at, run_job
 from orchestrator.runs.record import record_of
 from orchestrator.runs.training import equal_training

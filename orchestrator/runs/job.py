@@ -12,7 +12,7 @@ from contract.job import to_document
 from orchestrator import errors
 from orchestrator.documents import parse_json, read_json
 from orchestrator.domain import Launch
-from orchestrator.records import Event, Result
+from orchestrator.records.record import Event, Result
 from orchestrator.runs.endings import ending_of
 from orchestrator.runs.near import near
 

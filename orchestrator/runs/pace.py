@@ -11,7 +11,7 @@ from orchestrator.runs.execute import begin_training
 
 if TYPE_CHECKING:
     from orchestrator.engines import Engine
-    from orchestrator.records import Event
+    from orchestrator.records.record import Event
     from orchestrator.runs.plan import Plan
 
 _ENOUGH_S = 5.0  # of steps, after the first that is told of

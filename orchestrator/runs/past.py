@@ -6,13 +6,13 @@ import math
 import statistics
 from typing import TYPE_CHECKING
 
-from orchestrator.run import runs_in
+from orchestrator.records.run import runs_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from orchestrator.records import JobRecord, Record
+    from orchestrator.records.record import JobRecord, Record
     from orchestrator.runs.plan import Plan
 
 

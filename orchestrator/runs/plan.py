@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from contract import CONTRACT_VERSION
 from contract.job import Inputs, Job
-from orchestrator.algorithms import resolve_params
+from orchestrator.algorithms.folders import resolve_params
 from orchestrator.data.inspect import check_gaps, check_path
 from orchestrator.errors import BadInput, DeviceMissing
-from orchestrator.records import TRAINED, KeyParts, MovieName
-from orchestrator.run import read_run
+from orchestrator.records.record import TRAINED, KeyParts, MovieName
+from orchestrator.records.run import read_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from orchestrator.data.recording import Facts, Recording
     from orchestrator.domain import Algorithm, Command, Device, Image
     from orchestrator.paths import Layout, RunFolder
-    from orchestrator.run import Run
+    from orchestrator.records.run import Run
     from orchestrator.runs.settings import Settings
 
 _DRAFT = "not-known-yet-"  # the key of a run is known when its files are

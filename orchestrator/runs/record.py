@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from contract import CONTRACT_VERSION
 from contract.files import sha256
-from orchestrator.records import (
+from orchestrator.records.record import (
     DeviceRecord,
     EngineRecord,
     FileRecord,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from orchestrator.engines import Engine
     from orchestrator.paths import RunFolder
-    from orchestrator.records import Result
+    from orchestrator.records.record import Result
     from orchestrator.runs.plan import Plan
 
 _DOCUMENTS = ("history.json", "figures.json")  # of a job, which reports read

@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.algorithms import algorithm_named, in_environment
+from orchestrator.algorithms.folders import algorithm_named, in_environment
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.movies import described_source
 from orchestrator.domain import Movie
 from orchestrator.engines import engine_named
 from orchestrator.engines.image import image_of
 from orchestrator.errors import BadInput, EngineMissing
-from orchestrator.records import MovieName
-from orchestrator.run import read_run
+from orchestrator.records.record import MovieName
+from orchestrator.records.run import read_run
 from orchestrator.runs.compare import first_difference, is_untouched, prediction_sums
 from orchestrator.runs.execute import execute
 from orchestrator.runs.plan import Plan, make_plan
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from orchestrator.paths import Layout
-    from orchestrator.records import Record
-    from orchestrator.run import Run
+    from orchestrator.records.record import Record
+    from orchestrator.records.run import Run
     from orchestrator.runs.session import Session
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from orchestrator.algorithms import algorithm_named, in_environment, load_algorithms
+from orchestrator.algorithms.folders import algorithm_named, in_environment, load_algorithms
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.stacks import make_stacks
 from orchestrator.domain import SYSTEM
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from orchestrator.engines import Engine
     from orchestrator.engines.progress import Progress
     from orchestrator.paths import Layout
-    from orchestrator.run import Run
+    from orchestrator.records.run import Run
     from orchestrator.runs.execute import Outcome
     from orchestrator.runs.settings import Settings
 

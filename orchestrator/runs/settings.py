@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from orchestrator.domain import Device, OutputDtype, Precision
-    from orchestrator.records import Record
+    from orchestrator.records.record import Record
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from orchestrator.errors import BadInput
-from orchestrator.run import runs_in
+from orchestrator.records.run import runs_in
 
 if TYPE_CHECKING:
     from orchestrator.domain import Algorithm
-    from orchestrator.records import KeyParts
-    from orchestrator.run import Run
+    from orchestrator.records.record import KeyParts
+    from orchestrator.records.run import Run
     from orchestrator.runs.plan import Plan
 
 _READ = ("train/", "val/", "target/", "prior/")  # begin the names of inputs that a training reads

@@ -64,6 +64,7 @@ class Conductor:
     _alive: set[str] = field(default_factory=set)
     _gone_s: dict[str, float] = field(default_factory=dict)
     _said: str = ""
+    _refused: dict[str, str] = field(default_factory=dict)  # what Snakemake could not submit, and why
 
     def bring(self, tasks: Mapping[str, Resources], after: Mapping[str, str]) -> None:
         """Bring tasks to their end: finished, or ended by something that another attempt would not mend.
@@ -134,6 +135,7 @@ class Conductor:
         if started.is_at_work(tasks_over=over):
             return True
         self._said = started.said()
+        self._refused |= started.refusals()
         return False
 
     def _is_under_way(self, task: str) -> bool:
@@ -172,7 +174,10 @@ class Conductor:
             self.statuses.change(task, state=state, reason=reason, ended_s=now)
             return
         if (state, reason) == _NO_WORD:
-            state, reason = "failed", f"it never began; Snakemake said: {self._said[-_SHOWN:]}"
+            state, reason = (
+                "failed",
+                f"it never began; Snakemake said: {self._refused.get(task) or self._said[-_SHOWN:]}",
+            )
         resources = self._open[task]
         self.statuses.add(
             task,

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
-from orchestrator.algorithms import algorithm_named
+from orchestrator.algorithms.folders import algorithm_named
 from orchestrator.documents import digest_of, read_yaml
 from orchestrator.errors import BadInput
-from orchestrator.records import Choice
+from orchestrator.records.record import Choice
 from orchestrator.reproduce.attempts import Request, with_anchors
 from orchestrator.runs.settings import Settings
 from orchestrator.sweep.records import PriorOf, SweepFile, Task, Wishes
@@ -22,8 +22,8 @@ from orchestrator.sweep.records import PriorOf, SweepFile, Task, Wishes
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from orchestrator.algorithms.experiments import Experiment
     from orchestrator.domain import Algorithm
-    from orchestrator.experiments import Experiment
     from orchestrator.runs.session import Session
     from orchestrator.sweep.records import Part
 

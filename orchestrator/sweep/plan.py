@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from orchestrator.algorithms import algorithm_named
+from orchestrator.algorithms.folders import algorithm_named
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.manifest import load_manifest
 from orchestrator.data.movies import Source, dataset_source, input_source
@@ -20,20 +21,23 @@ from orchestrator.runs.execute import finished
 from orchestrator.runs.needs import check_disk, check_prior, check_writable
 from orchestrator.runs.plan import make_plan, outlined_plan
 from orchestrator.sweep.records import Entry
+from orchestrator.sweep.resources import gpus_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from orchestrator.algorithms.experiments import Experiment
     from orchestrator.data.fetch import Progress
     from orchestrator.domain import Algorithm, Image
-    from orchestrator.experiments import Experiment
+    from orchestrator.records.run import Run
     from orchestrator.reproduce.forecast import Estimate
-    from orchestrator.run import Run
     from orchestrator.runs.past import Past
     from orchestrator.runs.plan import Plan
     from orchestrator.runs.session import Session
     from orchestrator.sweep.records import PriorOf, Task
+
+_HOUR_S = 3600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,6 +228,14 @@ def forecast_of(planned: Sequence[Planned], planner: Planner, past: Past) -> For
     runs = tuple(_estimate(one, one.plan, past) for one in planned if one.plan is not None)
     refused = tuple(f"{one.task.name} cannot run: {one.refused}" for one in planned if one.refused)
     return Forecast(runs=runs, outlines=planner.outlines(), warnings=refused)
+
+
+def gpu_hours_of(planned: Sequence[Planned], forecast: Forecast) -> tuple[float, int]:
+    """Return the most hours of GPUs that runs of a forecast will take, and for how many of them that is not known."""
+    gpus = {one.task.name: gpus_of(one.task) for one in planned}
+    runs = [run for run in forecast.runs if run.jobs and gpus[run.experiment]]
+    hours = [gpus[run.experiment] * run.seconds[1] / _HOUR_S for run in runs if run.seconds is not None]
+    return math.fsum(hours), len(runs) - len(hours)
 
 
 def _estimate(planned: Planned, plan: Plan, past: Past) -> Estimate:

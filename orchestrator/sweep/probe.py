@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.algorithms import algorithm_named
+from orchestrator.algorithms.folders import algorithm_named
 from orchestrator.engines import engine_named
 from orchestrator.engines.hardware import check_device
 from orchestrator.engines.sif import sif_path

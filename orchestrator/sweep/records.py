@@ -10,7 +10,7 @@ from msgspec import Meta, field
 
 from orchestrator.documents import Count, Document, Name, Positive, Seconds
 from orchestrator.domain import Device, OutputDtype, Precision
-from orchestrator.records import Choice, ParamValue
+from orchestrator.records.record import Choice, ParamValue
 from orchestrator.runs.settings import Settings
 
 State = Literal[

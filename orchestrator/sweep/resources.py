@@ -46,7 +46,7 @@ def first_resources(task: Task, plan: Plan, past: Past, node: Node) -> Resources
     BadInput
         When no node has as many cores or GPUs.
     """
-    gpus = task.wishes.gpus if task.wishes.gpus is not None else int(task.device == "cuda")
+    gpus = gpus_of(task)
     for what, wanted, there in (("cores", task.threads, node.cpus), ("GPUs", gpus, node.gpus)):
         if wanted > there:
             message = f"{task.name}: expected a node with {wanted} {what}, got at most {there}"
@@ -57,6 +57,11 @@ def first_resources(task: Task, plan: Plan, past: Past, node: Node) -> Resources
         memory_mb=min(_memory_mb(task, plan, past), node.memory_mb),
         minutes=task.wishes.minutes or _minutes(plan, past),
     )
+
+
+def gpus_of(task: Task) -> int:
+    """Return how many GPUs a task is given: what its user states, else one for a job on a GPU."""
+    return int(task.device == "cuda") if task.wishes.gpus is None else task.wishes.gpus
 
 
 def next_resources(attempts: tuple[Attempt, ...], node: Node) -> Resources | str:

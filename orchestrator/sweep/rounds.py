@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from contextlib import ExitStack
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from orchestrator.paths import SweepFolder
     from orchestrator.sweep.records import Resources
 
+# How Snakemake tells of a task that it could not submit: a message, perhaps the whole call, and what the task makes.
+_REFUSAL = re.compile(
+    r"^    message: (.*?)(?:\n    sbatch call:|For further error details).*?^    output: done/(\S+)$",
+    re.DOTALL | re.MULTILINE,
+)
 _PATIENCE_S = 20.0  # after the last task is over; Snakemake asks a scheduler every 10 s at first, every 180 s later
 
 
@@ -58,6 +64,11 @@ class Started:
     def said(self) -> str:
         """Return the last that it printed."""
         return self._service.said()
+
+    def refusals(self) -> dict[str, str]:
+        """Return why tasks could not be submitted, by task, in its words."""
+        printed = self._service.log.read_text(encoding="utf-8", errors="replace") if self._service.log.exists() else ""
+        return {task: " ".join(words.split()) for words, task in _REFUSAL.findall(printed)}
 
 
 def start(

@@ -12,7 +12,7 @@ from msgspec import structs
 from orchestrator.documents import parse_json, read_json, write_record
 from orchestrator.errors import BadInput
 from orchestrator.paths import RunFolder
-from orchestrator.records import Event
+from orchestrator.records.record import Event
 from orchestrator.sweep.records import Attempt, Status
 
 if TYPE_CHECKING:
@@ -101,9 +101,7 @@ def _line(entry: Entry, attempts: tuple[Attempt, ...]) -> Line:
         state, reason = "finished", ""
     elif entry.refused:
         state, reason = "failed", entry.refused
-    progress, left_s = ("", None)
-    if state == "running" and last is not None:
-        progress, left_s = _progress(last)
+    progress, left_s = _progress(last) if state == "running" and last is not None else ("", None)
     return Line(
         task=name,
         state=state,

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from contract.device import visible_gpus
 from orchestrator import errors
 from orchestrator.documents import read_json
-from orchestrator.run import read_run
+from orchestrator.records.run import read_run
 from orchestrator.sweep.executors import end_of_job_s
 from orchestrator.sweep.guard import Guard
 from orchestrator.sweep.probe import findings
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from orchestrator.engines.progress import Progress
     from orchestrator.paths import SweepFolder
-    from orchestrator.records import Event
-    from orchestrator.run import Run
+    from orchestrator.records.record import Event
+    from orchestrator.records.run import Run
     from orchestrator.runs.session import Session
     from orchestrator.sweep.plan import Planner
     from orchestrator.sweep.records import Entry, Resources, State, Task

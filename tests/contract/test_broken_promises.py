@@ -11,7 +11,7 @@ import tifffile
 from folder_environment import CONTAINERS
 from promises import check_memory, check_resuming, environment_of
 
-from orchestrator.algorithms import load_algorithm
+from orchestrator.algorithms.folders import load_algorithm
 
 READS_ALL = '''
 

@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from folder_environment import CONTAINERS, FOR_TESTS, python_of, search_path
 
-from orchestrator.algorithms import in_environment, load_algorithm, load_algorithms
+from orchestrator.algorithms.folders import in_environment, load_algorithm, load_algorithms
 from orchestrator.engines.image import image_of
 from orchestrator.engines.locks import read_lock
 from orchestrator.errors import BadInput

@@ -22,7 +22,7 @@ from evaluation.report.runs import entries_of_attempts
 from evaluation.report.text import reasons, text_of
 from evaluation.study.judge import deviates, judged, passed
 from evaluation.study.protocol import score_experiment
-from orchestrator.algorithms import load_algorithms
+from orchestrator.algorithms.folders import load_algorithms
 from orchestrator.errors import AlgorithmFailed, DidNotConverge
 from orchestrator.paths import Layout, layout
 from orchestrator.reproduce.attempts import Request, with_anchors

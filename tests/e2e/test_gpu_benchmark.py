@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from folder_environment import CONTAINERS, python_of, search_path
 
-from orchestrator.algorithms import load_algorithm
+from orchestrator.algorithms.folders import load_algorithm
 from orchestrator.engines.hardware import gpus
 from orchestrator.engines.image import image_of
 from orchestrator.paths import layout

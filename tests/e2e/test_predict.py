@@ -59,17 +59,6 @@ def test_a_parameter_of_prediction_alone_takes_the_training_that_is_there(calm, 
     assert (verified.returncode, "the same predictions, byte for byte" in verified.stdout) == (0, True), verified.stderr
 
 
-def test_a_changed_checkpoint_is_refused(calm, run, movies, tmp_path):
-    network = run / "checkpoint" / "network.pt"
-    made = network.read_bytes()
-    network.write_bytes(b"other")
-    done = calm("predict", run, movies / "a.tif", "-o", tmp_path / "other.tif", "--engine", "venv")
-    network.write_bytes(made)
-    assert done.returncode == 2
-    assert f"Error: {network}: expected " in done.stderr
-    assert not (tmp_path / "other.tif").exists()
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_full_checks_train_with_other_seeds_and_on_halves(calm, tmp_path):
@@ -89,3 +78,14 @@ def test_full_checks_train_with_other_seeds_and_on_halves(calm, tmp_path):
     assert any("works on each frame by itself" in note for note in kept["notes"])  # n2v in 2D
     seeds = [json.loads(path.read_text())["seed"] for path in calm.outputs.glob("n2v-cells-smoke/*/run.json")]
     assert sorted(seeds) == [42, 43, 44]
+
+
+def test_a_changed_checkpoint_is_refused(calm, run, movies, tmp_path):
+    network = run / "checkpoint" / "network.pt"
+    made = network.read_bytes()
+    network.write_bytes(b"other")
+    done = calm("predict", run, movies / "a.tif", "-o", tmp_path / "other.tif", "--engine", "venv")
+    network.write_bytes(made)
+    assert done.returncode == 2
+    assert f"Error: {network}: expected " in done.stderr
+    assert not (tmp_path / "other.tif").exists()

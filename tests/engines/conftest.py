@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import time
 from dataclasses import dataclass, replace
@@ -11,17 +12,19 @@ from typing import ClassVar
 
 import pytest
 
-from orchestrator.algorithms import load_algorithm
+from orchestrator.algorithms.folders import load_algorithm
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.movies import input_source
-from orchestrator.engines import engine_named
+from orchestrator.engines import apptainer_engine, engine_named
 from orchestrator.engines.image import image_of, prepare
 from orchestrator.paths import layout
-from orchestrator.records import Choice
+from orchestrator.records.record import Choice
 from orchestrator.runs.execute import execute
 from orchestrator.runs.plan import make_plan
 from orchestrator.runs.settings import Settings
 
+ROOT = Path(__file__).parents[2]
+TINY = Path(__file__).parent / "tiny"
 DOCKER, PODMAN, APPTAINER = (
     pytest.param(name, marks=pytest.mark.engine(name)) for name in ("docker", "podman", "apptainer")
 )
@@ -137,3 +140,25 @@ class Probe:
 def probe(tmp_path, movie):
     """Return the probe with outputs of its own."""
     return Probe(folder=tmp_path, movie=movie)
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory):
+    """Return a copy of the checkout with the algorithm `tiny`; its SIF and those of the controls are in the cache."""
+    folder = tmp_path_factory.mktemp("checkout") / "checkout"
+    ignored = shutil.ignore_patterns("__pycache__", "files", ".*")
+    for name in ("orchestrator", "evaluation", "containers", "data"):
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+    for name in ("Makefile", "README.md", "pyproject.toml", "requirements.lock", "requirements-dev.lock"):
+        shutil.copyfile(ROOT / name, folder / name)
+    shutil.copytree(TINY, folder / "containers" / "tiny", ignore=ignored)
+    for name in ("identity", "mean", "svd", "tiny"):
+        _make_sif(load_algorithm(folder / "containers" / name))
+    return folder
+
+
+def _make_sif(algorithm):
+    image, engine = image_of(algorithm, "cpu", layout()), apptainer_engine(layout())
+    if engine.find(image) is None:
+        prepare(algorithm, image, layout())
+        engine.convert(image)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from orchestrator.algorithms import load_algorithm
+from orchestrator.algorithms.folders import load_algorithm
 from orchestrator.engines.containers import tag_of
 from orchestrator.engines.image import image_of
 from orchestrator.paths import layout

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator import errors
-from orchestrator.algorithms import load_algorithm
+from orchestrator.algorithms.folders import load_algorithm
 from orchestrator.engines import chosen_engine, container_engines
 from orchestrator.engines.docker import DockerServer
 from orchestrator.engines.image import image_of

@@ -8,7 +8,7 @@ import tempfile
 
 import pytest
 
-from orchestrator.algorithms import load_algorithms
+from orchestrator.algorithms.folders import load_algorithms
 from orchestrator.engines import container_engines
 from orchestrator.engines.base import base_image
 from orchestrator.engines.build import pack

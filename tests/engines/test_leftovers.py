@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.algorithms import load_algorithms
+from orchestrator.algorithms.folders import load_algorithms
 from orchestrator.doctor.old_images import leftovers
 from orchestrator.engines import engine_named
 from orchestrator.engines.containers import tag_of

@@ -9,14 +9,14 @@ import tifffile
 from recordings import FRAMES, ome_set
 
 from contract.stacks import open_stack
-from orchestrator.algorithms import load_algorithms
+from orchestrator.algorithms.folders import load_algorithms
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.movies import input_source
 from orchestrator.data.stacks import make_stacks
 from orchestrator.engines import engine_named
 from orchestrator.engines.image import image_of, prepare
 from orchestrator.paths import layout
-from orchestrator.records import Choice
+from orchestrator.records.record import Choice
 from orchestrator.runs.execute import execute
 from orchestrator.runs.plan import make_plan
 from orchestrator.runs.settings import Settings

@@ -14,7 +14,7 @@ from contract.files import sha256
 from orchestrator import errors
 from orchestrator.engines import engine_named
 from orchestrator.paths import layout
-from orchestrator.run import read_run
+from orchestrator.records.run import read_run
 from orchestrator.runs.execute import execute
 from orchestrator.runs.repeat import plan_of
 

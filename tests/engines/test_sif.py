@@ -12,7 +12,7 @@ import pytest
 from filelock import FileLock
 
 from orchestrator import errors
-from orchestrator.algorithms import load_algorithms
+from orchestrator.algorithms.folders import load_algorithms
 from orchestrator.engines import container_engines
 from orchestrator.engines.image import image_of, prepare
 from orchestrator.engines.sif import check_content, find_sif, make_sif

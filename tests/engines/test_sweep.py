@@ -1,10 +1,12 @@
-"""A sweep on a real one-node Slurm without accounting, with real SIFs, in which tasks end in every way there is."""
+"""A sweep on a real one-node Slurm with real SIFs, in which tasks end in every way there is.
+
+That Slurm has no accounting; tests/slurm_accounting.sh runs the same with it.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,13 +17,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from orchestrator.algorithms import load_algorithm
-from orchestrator.engines import apptainer_engine
-from orchestrator.engines.image import image_of, prepare
 from orchestrator.paths import layout
+from orchestrator.sweep.executors import LocalExecutor, has_accounting
 
-ROOT = Path(__file__).parents[2]
-TINY = Path(__file__).parent / "tiny"
 SWEEP = """
 parts:
   - {threads: 1, algorithms: [identity, mean, svd], inputs: [a.tif, b.tif], preset: smoke, seeds: [1, 2]}
@@ -44,29 +42,16 @@ pytestmark = [pytest.mark.engine("slurm"), pytest.mark.engine("apptainer"), pyte
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    """Return a copy of the checkout with the algorithm `tiny`, its SIFs, and movies to sweep over."""
-    folder = tmp_path_factory.mktemp("sweep")
-    ignored = shutil.ignore_patterns("__pycache__", "files", ".*")
-    for name in ("orchestrator", "evaluation", "containers", "data"):
-        shutil.copytree(ROOT / name, folder / "checkout" / name, ignore=ignored)
-    shutil.copytree(TINY, folder / "checkout" / "containers" / "tiny", ignore=ignored)
+def world(checkout):
+    """Return the folder of the checkout, with movies to sweep over beside it."""
+    folder = checkout.parent
     rng = np.random.default_rng(0)
     for name in ("a", "b"):
         tifffile.imwrite(folder / f"{name}.tif", rng.poisson(100, (30, 24, 32)).astype(np.uint16))
     tifffile.imwrite(folder / "flat.tif", np.full((30, 24, 32), 7, np.uint16))
     (folder / "torn.tif").write_bytes((folder / "a.tif").read_bytes()[:5000])
     (folder / "all.yaml").write_text(SWEEP)
-    for name in ("identity", "mean", "svd", "tiny"):
-        _sif(load_algorithm(folder / "checkout" / "containers" / name))
     return folder
-
-
-def _sif(algorithm):
-    image, engine = image_of(algorithm, "cpu", layout()), apptainer_engine(layout())
-    if engine.find(image) is None:
-        prepare(algorithm, image, layout())
-        engine.convert(image)
 
 
 def _start(world, where, *arguments):
@@ -152,14 +137,51 @@ def test_a_second_call_does_only_what_is_missing(world, again):
     assert len([*(world / "slurm").glob("*/*/run.json")]) == len(before) + 1
 
 
-@pytest.mark.usefixtures("again")
-def test_results_on_slurm_equal_those_of_this_machine_byte_for_byte_and_are_one_page(world):
+@pytest.fixture(scope="module")
+def local(world):
+    """Return what the same sweep printed on this machine."""
     code, printed = _calm(world, "local", "sweep", world / "all.yaml", "--engine", "apptainer")
     assert code == 1, printed
+    return printed
+
+
+@pytest.mark.usefixtures("again")
+def test_results_on_slurm_equal_those_of_this_machine_byte_for_byte_and_are_one_page(world, local):
     ours, theirs = (_predictions(world / where) for where in ("local", "slurm"))
-    assert len(ours) >= 15, printed
+    assert len(ours) >= 15, local
     assert ours == theirs
     assert "2 seeds" in (world / "slurm" / "sweep-all.html").read_text()
+
+
+def test_this_machine_is_filled_and_never_given_more_than_it_has(world, local):
+    node = LocalExecutor(profiles=world).node()
+    paths = (world / "local" / ".sweeps" / "all" / "status").glob("*.json")
+    attempts = [one for path in paths for one in json.loads(path.read_text())["attempts"]]
+    together = [
+        [one["resources"] for one in attempts if one["began_s"] <= begun["began_s"] < one["ended_s"]]
+        for begun in attempts
+    ]
+    assert max(sum(one["cpus"] for one in given) for given in together) == node.cpus, local
+    assert max(sum(one["memory_mb"] for one in given) for given in together) <= node.memory_mb
+
+
+@pytest.mark.usefixtures("cancelled")
+def test_jobs_are_charged_to_the_account_that_is_named_or_else_to_the_default_of_the_user(world):
+    if not has_accounting():
+        pytest.skip("Slurm without accounting; tests/engines/provision/slurm-accounting.sh adds it")
+    (world / "charged.yaml").write_text("parts: [{threads: 1, algorithms: [identity], inputs: [a.tif]}]")
+    named = "--snakemake=--default-resources=slurm_account=other"
+    code, printed = _calm(world, "charged", "sweep", world / "charged.yaml", "--executor", "slurm", named)
+    assert code == 0, printed
+    assert _accounts("calm-charged_") == {"other"}
+    assert _accounts("calm-all_") == {"lab"}
+
+
+def _accounts(prefix):
+    """Return the accounts of the jobs whose names begin so."""
+    command = ["sacct", "--allocations", "--noheader", "--parsable2", "--format=JobName,Account"]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    return {account for name, _, account in (line.partition("|") for line in lines) if name.startswith(prefix)}
 
 
 def _predictions(outputs):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator import errors
-from orchestrator.algorithms import load_algorithm
+from orchestrator.algorithms.folders import load_algorithm
 from orchestrator.engines.apptainer import ApptainerEngine
 from orchestrator.engines.containers import tag_of
 from orchestrator.engines.image import image_of, prepare

@@ -15,7 +15,7 @@ from orchestrator.data.checksums import Checksums
 from orchestrator.data.inspect import Inspector
 from orchestrator.data.stacks import make_stacks
 from orchestrator.engines.hardware import gpus
-from orchestrator.records import Choice
+from orchestrator.records.record import Choice
 
 MOVIE = np.random.default_rng(0).poisson(100, (20, 32, 40)).astype(np.uint16)
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 import pytest
 
 from contract.files import sha256
-from orchestrator.algorithms import in_environment, load_algorithms
+from orchestrator.algorithms.folders import in_environment, load_algorithms
 from orchestrator.bundle.check import checked
 from orchestrator.bundle.create import Contents, chosen, create
 from orchestrator.bundle.lists import PackedImage, differences, read_list, write_list
@@ -21,6 +21,7 @@ from orchestrator.bundle.load import load
 from orchestrator.documents import write_sealed
 from orchestrator.engines.image import image_of
 from orchestrator.engines.sif import Sidecar, find_sif, sif_path
+from orchestrator.engines.snakemake import snakemake_image
 from orchestrator.errors import BadInput
 from orchestrator.paths import layout
 from orchestrator.scratch import sweep
@@ -116,6 +117,18 @@ def test_a_sif_of_a_bundle_takes_the_place_of_one_without_sidecar_and_of_no_othe
     before = target.stat().st_mtime_ns
     load(folder, here, lambda _: None)
     assert target.stat().st_mtime_ns == before
+
+
+def test_the_wheels_of_snakemake_are_no_extra_ones_and_are_compared_with_its_lock(here, tmp_path):
+    folder = tmp_path / "bundle"
+    wheels = folder / "wheels" / snakemake_image(here).wheelhouse.name
+    wheels.mkdir(parents=True)
+    (wheels / "snakemake-9.27.1-py3-none-any.whl").write_bytes(b"another")
+    write_list(folder, [])
+    with checked(folder, here) as found:
+        words = " ".join(found.faults)
+    assert "/snakemake-executor-plugin-slurm: missing, by" in words
+    assert "extra" not in words
 
 
 def test_a_tar_is_made_where_the_name_says_so(here, tmp_path):

@@ -13,8 +13,8 @@ from run_records import JOB, record_with, write_run
 
 from orchestrator.documents import convert, plain
 from orchestrator.paths import RunFolder
-from orchestrator.records import Record
-from orchestrator.run import read_run
+from orchestrator.records.record import Record
+from orchestrator.records.run import read_run
 from orchestrator.runs.compare import explain, first_difference, is_untouched
 
 RECORD = plain(

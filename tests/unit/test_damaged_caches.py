@@ -11,7 +11,7 @@ import pytest
 from damages import DAMAGES
 
 from orchestrator import paths
-from orchestrator.algorithms import load_algorithms
+from orchestrator.algorithms.folders import load_algorithms
 from orchestrator.cli import main
 from orchestrator.documents import write_record, write_sealed
 from orchestrator.engines import known
@@ -19,7 +19,7 @@ from orchestrator.engines.base import base_image
 from orchestrator.engines.image import image_of
 from orchestrator.engines.sif import Sidecar, sif_path
 from orchestrator.errors import BadInput
-from orchestrator.records import Choice
+from orchestrator.records.record import Choice
 from orchestrator.sweep.records import Attempt, Entry, Place, Resources, Status, Sweep, Task, Wishes
 
 CONTAINERS = Path(__file__).parents[2] / "containers"

@@ -24,13 +24,13 @@ from contract.predictions import predictions_of
 from contract.result import Ending, write_result
 from evaluation.study.protocol import score_study
 from orchestrator import paths
-from orchestrator.algorithms import load_algorithms
+from orchestrator.algorithms.folders import load_algorithms
 from orchestrator.bundle.lists import write_list
 from orchestrator.cli import main
 from orchestrator.domain import Exit
 from orchestrator.paths import RunFolder
-from orchestrator.regions import Regions, keep_regions
-from orchestrator.run import read_run
+from orchestrator.records.regions import Regions, keep_regions
+from orchestrator.records.run import read_run
 from orchestrator.runs.job import Tail
 from orchestrator.runs.session import Session
 

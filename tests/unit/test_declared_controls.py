@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from orchestrator.algorithms import load_algorithm
+from orchestrator.algorithms.folders import load_algorithm
 from orchestrator.errors import BadInput
 from orchestrator.paths import layout
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
-from orchestrator.algorithms import load_algorithms
+from orchestrator.algorithms.folders import load_algorithms
 from orchestrator.cli import main
 from orchestrator.doctor import checks as doctor
 from orchestrator.doctor.known_faults import faults_of, faulty_locks, known_faults

@@ -13,13 +13,13 @@ from contract.files import write_json
 from contract.job import read_job
 from contract.result import Ending as ContractEnding
 from contract.result import write_result
-from orchestrator.algorithms import load_algorithms
+from orchestrator.algorithms.folders import load_algorithms
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.movies import input_source
 from orchestrator.domain import Exit, Image
 from orchestrator.errors import DidNotConverge
 from orchestrator.paths import layout
-from orchestrator.records import Choice
+from orchestrator.records.record import Choice
 from orchestrator.runs.execute import execute
 from orchestrator.runs.plan import make_plan
 from orchestrator.runs.settings import Settings

@@ -10,10 +10,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from orchestrator.algorithms import in_environment, load_algorithm, resolve_params
+from orchestrator.algorithms.experiments import named
+from orchestrator.algorithms.folders import in_environment, load_algorithm, resolve_params
 from orchestrator.cli import main
 from orchestrator.data.manifest import load_manifest
-from orchestrator.experiments import named
 from orchestrator.paths import layout
 from orchestrator.reproduce.published import load_experiments
 

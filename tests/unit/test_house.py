@@ -7,23 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-GROUND = {
-    "algorithms",
-    "declaration",
-    "documents",
-    "domain",
-    "errors",
-    "experiments",
-    "foreign",
-    "origin",
-    "paths",
-    "records",
-    "regions",
-    "run",
-    "scratch",
-    "sharing",
-    "truth",
-}
+GROUND = {"documents", "domain", "errors", "foreign", "paths", "scratch"}
 
 
 def _house():

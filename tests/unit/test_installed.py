@@ -15,7 +15,7 @@ import pytest
 import tifffile
 from uv import find_uv_bin
 
-from orchestrator.algorithms import load_algorithms
+from orchestrator.algorithms.folders import load_algorithms
 from orchestrator.engines.image import image_of
 from orchestrator.paths import layout
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 PACKED = ("containers", "data/manifest.yaml", "evaluation", "orchestrator", "pyproject.toml", "README.md", "LICENSE")
 DIGESTS = """
 import json
-from orchestrator.algorithms import load_algorithms
+from orchestrator.algorithms.folders import load_algorithms
 from orchestrator.engines.image import image_of
 from orchestrator.paths import layout
 where = layout()

@@ -14,7 +14,7 @@ import tifffile
 from run_records import JOB, write_run
 
 from orchestrator.paths import RunFolder
-from orchestrator.regions import Regions, keep_regions
+from orchestrator.records.regions import Regions, keep_regions
 
 EXTRA = Path(__file__).parents[2] / "extras" / "napari-calm"
 NAPARI = Path("/usr/local/lib/calm-viewers/napari/bin/python")  # as tests/engines/provision/viewers.sh lays it

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from contract.job import read_job
-from orchestrator.algorithms import load_algorithms
+from orchestrator.algorithms.folders import load_algorithms
 from orchestrator.cli.forecast import text_of
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.movies import input_source
 from orchestrator.domain import Exit, Image
 from orchestrator.errors import AlgorithmFailed
 from orchestrator.paths import layout
-from orchestrator.records import Choice
+from orchestrator.records.record import Choice
 from orchestrator.reproduce.forecast import Estimate, Forecast
 from orchestrator.runs import pace
 from orchestrator.runs.plan import make_plan

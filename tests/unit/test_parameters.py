@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.algorithms import load_algorithm, load_algorithms, resolve_params
+from orchestrator.algorithms.folders import load_algorithm, load_algorithms, resolve_params
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.movies import input_source
 from orchestrator.domain import Image, PriorUse
 from orchestrator.errors import BadInput
 from orchestrator.paths import layout
-from orchestrator.records import Choice
+from orchestrator.records.record import Choice
 from orchestrator.runs.plan import make_plan
 from orchestrator.runs.settings import Settings
 

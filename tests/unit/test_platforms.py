@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from orchestrator.algorithms import in_environment, load_algorithms
+from orchestrator.algorithms.folders import in_environment, load_algorithms
 from orchestrator.engines.locks import read_lock
 from orchestrator.engines.platforms import LINUX, OTHERS, RENAMED, host, lock_for
 from orchestrator.errors import BadInput

@@ -12,7 +12,7 @@ import tifffile
 
 from orchestrator.errors import BadInput
 from orchestrator.paths import RunFolder
-from orchestrator.regions import keep_regions, kept_regions, read_regions
+from orchestrator.records.regions import keep_regions, kept_regions, read_regions
 
 SHAPE = (10, 20, 30)
 SQUARE = [[y, x] for y in (4, 5, 6) for x in (10, 11, 12)]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from orchestrator.sharing import for_others
+from orchestrator.records.sharing import for_others
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,13 @@ import pytest
 import tifffile
 
 from contract.job import to_document
-from orchestrator.algorithms import load_algorithms
+from orchestrator.algorithms.folders import load_algorithms
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.movies import described_source
 from orchestrator.domain import Image, Movie
 from orchestrator.errors import BadInput
 from orchestrator.paths import layout
-from orchestrator.records import Choice
+from orchestrator.records.record import Choice
 from orchestrator.runs.plan import make_plan
 from orchestrator.runs.settings import Settings
 

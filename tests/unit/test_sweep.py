@@ -22,7 +22,7 @@ from orchestrator.runs.session import Session
 from orchestrator.sweep import conduct, executors, rounds
 from orchestrator.sweep.executors import LocalExecutor, SlurmExecutor
 from orchestrator.sweep.expand import read_sweep_file, tasks_of
-from orchestrator.sweep.plan import Planner
+from orchestrator.sweep.plan import Planner, forecast_of, gpu_hours_of
 from orchestrator.sweep.records import Attempt, Entry, Place, Resources, Sweep
 from orchestrator.sweep.resources import Node, first_resources, next_resources
 from orchestrator.sweep.status import Statuses, counts_of, lines_of
@@ -127,6 +127,20 @@ def test_first_resources_follow_the_size_of_frames_and_the_user(tmp_path, sessio
     assert [one.cpus for one in given] == [3, 3]
     with pytest.raises(BadInput, match="3 cores, got at most 2"):
         first_resources(planned[0].task, planned[0].plan, Past(tmp_path), replace(NODE, cpus=2))
+
+
+def test_gpu_hours_are_those_of_all_gpus_of_the_runs_that_are_missing(tmp_path, session, movie):
+    assert movie.exists()
+    part = "threads: 1, algorithms: [n2v], inputs: [movie.tif], device: cuda"
+    tasks = _tasks(tmp_path, session, f"parts: [{{{part}, seeds: [1, 2], resources: {{gpus: 2}}}}, {{{part}}}]")
+    planner = Planner(session, {}, lambda *_: None, make=True)
+    planned = planner.all_of(tasks)
+    forecast = forecast_of(planned, planner, Past(tmp_path))
+    assert gpu_hours_of(planned, forecast) == (0.0, 3)  # and three controls, which run without
+    timed = tuple(replace(one, seconds=(60.0, 1800.0)) for one in forecast.runs)
+    assert gpu_hours_of(planned, replace(forecast, runs=timed)) == (2 * 2 * 0.5 + 0.5, 0)
+    over = tuple(replace(one, jobs=()) for one in timed)
+    assert gpu_hours_of(planned, replace(forecast, runs=over)) == (0.0, 0)
 
 
 def test_after_an_out_of_memory_end_there_is_more_memory_until_the_node_has_no_more():
@@ -237,6 +251,10 @@ wanted = json.loads((folder.path / "wanted.json").read_text())
 from orchestrator.sweep.records import Attempt
 for task, resources in read_json(place / "round.json", Round).tasks.items():
     state = wanted[task].pop(0)
+    if state == "refused":
+        print(f"Error in rule task:\\n    message: no partition\\nfor {task}For further error details see the log")
+        print(f"    jobid: 2\\n    output: done/{task}\\n" + "    shell: much more\\n" * 99)
+        continue
     ended = None if state == "running" else time.time()
     Statuses(folder).add(task, Attempt(state=state, reason="as asked", resources=resources, host="x", process=1, job="",
                                        began_s=time.time(), ended_s=ended))
@@ -284,6 +302,12 @@ def test_what_ended_too_early_is_repeated_and_what_failed_is_not(bring):
 
 def test_a_task_that_leaves_no_word_is_told_so_and_repeated_until_it_is_given_up(bring):
     assert bring({"a": ["running", "running", "running"]}) == {"a": ["node lost"] * 3}
+
+
+def test_a_task_that_could_not_be_submitted_is_told_with_the_reason(bring, tmp_path):
+    assert bring({"a": ["refused"], "b": ["refused"]}) == {"a": ["failed"], "b": ["failed"]}
+    statuses = Statuses(replace(layout(), outputs=tmp_path).sweep("s"))
+    assert statuses.of("b")[-1].reason == "it never began; Snakemake said: no partition for b"
 
 
 def test_a_workflow_that_hangs_when_its_tasks_are_over_is_stopped(bring):

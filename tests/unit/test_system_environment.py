@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.algorithms import in_environment, load_algorithm
+from orchestrator.algorithms.folders import in_environment, load_algorithm
 from orchestrator.domain import SYSTEM
 from orchestrator.engines import system
 from orchestrator.engines.image import image_of

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.algorithms import algorithm_named, resolve_params
+from orchestrator.algorithms.folders import algorithm_named, resolve_params
 from orchestrator.paths import layout
-from orchestrator.records import Choice, KeyParts
+from orchestrator.records.record import Choice, KeyParts
 from orchestrator.runs.training import training_key
 
 SHA = "0" * 64

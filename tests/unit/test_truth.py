@@ -16,7 +16,7 @@ from orchestrator.data.checksums import Checksums
 from orchestrator.data.inspect import check_movies
 from orchestrator.domain import Movie
 from orchestrator.errors import BadInput
-from orchestrator.truth import read_truth
+from orchestrator.records.truth import read_truth
 
 LABELS = np.zeros((12, 14), np.uint16)
 LABELS[2:5, 2:5], LABELS[7:10, 8:12] = 2, 5  # numbers with gaps, as hidden cells leave them

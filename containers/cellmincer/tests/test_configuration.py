@@ -102,7 +102,7 @@ def test_every_parameter_is_used_and_every_preset_holds():
         settings = settings_of(params(preset))
     parts = (settings.manifest, settings.preprocess, settings.architecture, settings.fitting)
     fields = {name for part in parts for name in part.__slots__}
-    ours = {"manifest_yaml", "preprocess_yaml", "train_yaml", "compat", "convergence", "trend_only"}
+    ours = {"manifest_yaml", "preprocess_yaml", "train_yaml", "compat", "convergence", "settle", "trend_only"}
     ours |= {"detector", "detector_gaps", "detector_back"}  # read by the contract
     assert fields | ours == set(document["params"])
 

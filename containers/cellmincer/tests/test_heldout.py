@@ -80,7 +80,9 @@ def _better_by(signal, predicted, rng, monkeypatch, looked_at):
         probe._replace(target=target, noise_variance=np.ones_like(target))
         for probe, target in zip(group, noisy, strict=True)
     ]
-    monkeypatch.setattr(evaluation, "_predict", lambda _, probe: predicted[[one is probe for one in group].index(True)])
+    monkeypatch.setattr(
+        evaluation, "_predict", lambda _, probe, __: predicted[[one is probe for one in group].index(True)]
+    )
     return evaluation.evidence(network).better_by_sigmas
 
 

@@ -124,6 +124,17 @@ def test_a_failure_that_is_only_reported_is_said_by_training_and_prediction(tmp_
     assert sum("would be a still picture" in line for line in messages) == 2
 
 
+def test_the_mean_of_the_movie_comes_back_even_after_a_few_steps(tmp_path, movie):
+    """Half a per cent is what the check of the baseline allows."""
+    trained = job_of(tmp_path / "train", "train", SMOKE, train=(movie,))
+    said = run_here(trained)
+    job = job_of(tmp_path / "predict", "predict", SMOKE, noisy=(movie,))
+    run_here(job)
+    noisy = tifffile.imread(movie).mean()
+    assert tifffile.imread(job.predictions / "movie.tif").mean() == pytest.approx(noisy, rel=0.005)
+    assert any("baseline on held-out frames: the mean moves by" in line for line in said)
+
+
 def test_leakage_is_said_of_predictions_too(tmp_path, movie, monkeypatch):
     """As with a checkpoint of upstream, which hid nothing beside a masked pixel; here all noise counts as copied."""
     run_here(job_of(tmp_path / "train", "train", SMOKE, train=(movie,)))

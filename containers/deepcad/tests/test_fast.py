@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,12 +108,30 @@ def test_axes_as_long_as_the_patch_and_shorter_are_predicted_to_the_last_pixel(
 def test_a_movie_around_zero_is_predicted_like_the_same_movie_with_an_offset(
     tmp_path: Path, checkpoint: Path, dtype: str
 ) -> None:
-    """The gain has no meaning there and is left out; upstream turns such pixels into zeros."""
+    """Upstream's gain has no meaning there, and turns such pixels into zeros."""
     offset = 121
     centred = NOISY.astype(dtype) - np.array(offset, dtype)
     found = predict(tmp_path / "centred", checkpoint, centred)
     expected = predict(tmp_path / "offset", checkpoint, NOISY) - offset
     assert psnr_db(TRUTH - offset, found) > psnr_db(TRUTH - offset, expected) - 0.2
+
+
+@pytest.mark.parametrize("offset", [0, 1000])
+def test_a_network_that_moves_the_mean_does_not_move_that_of_a_prediction(
+    tmp_path: Path, checkpoint: Path, offset: int
+) -> None:
+    """Half a per cent is what the check of the baseline allows."""
+    moved = tmp_path / "moved"
+    shutil.copytree(checkpoint, moved)
+    weights = max(moved.glob("*.pth"))
+    state = torch.load(weights, weights_only=True)
+    bias = [name for name in state if name.endswith("bias")][-1]
+    state[bias] += 20
+    torch.save(state, weights)
+    movie = (NOISY + offset).astype(np.uint16)
+    found = predict(tmp_path, moved, movie)
+    assert found.mean() == pytest.approx(movie.mean(), rel=0.0005)
+    np.testing.assert_allclose(found, predict(tmp_path / "plain", checkpoint, movie), atol=0.01)
 
 
 def test_reading_ahead_and_writing_behind_change_no_bit(
@@ -128,7 +147,7 @@ def test_reading_ahead_and_writing_behind_change_no_bit(
 def test_out_of_gpu_memory_halves_the_tiles_and_goes_on_where_it_stopped(
     tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, first_failure: int
 ) -> None:
-    """The first of several tiles tells the gain; it fails, or the third tile, when the frames of two are written."""
+    """The first of several tiles tells the offset; it fails, or the third tile, when the frames of two are written."""
     movie = noisy_movie(clean_movie((300, 32, 32)))
     assert tile_count(movie.shape, 0.02) > 3
     expected = predict(tmp_path / "half", checkpoint, movie, {"memory_gib": 0.01})

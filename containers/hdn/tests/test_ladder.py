@@ -1,7 +1,9 @@
 """The network, its samples, one training step and the judgement at the end; no training to speak of."""
 
+import json
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,6 +26,7 @@ from noise_models import AffineNoise
 from objective import Terms, divergence_weight, evidence
 from patch_source import PatchSource, Scale, scale_of
 from posterior import Posterior, Window
+from sample_count import Noise, fit_count, measure_noise, needed
 from sample_mean import SampleMean, Settling, settling_counts
 
 torch.set_num_threads(1)
@@ -158,6 +161,66 @@ def test_the_mean_settles_as_one_over_the_root_of_the_samples():
         3 * np.sqrt(1 / count - 1 / 64) for count in document["samples"]
     ]  # means of n and of 64 share n samples
     assert document["rms_to_mean_of_all"] == pytest.approx(expected, rel=0.05)
+
+
+class _Noisy:
+    """A posterior whose mean has a noise of its own in every frame, and whose samples another around it."""
+
+    def __init__(self, result, samples):
+        self.result, self.spread = result, samples
+
+    def samples(self, pixels, _, frame, count):
+        mean = 100 + self.result * np.random.default_rng(frame).normal(size=pixels.shape)
+        for number in range(count):
+            noise = np.random.default_rng((frame, number + 1)).normal(size=pixels.shape)
+            yield torch.from_numpy(mean + self.spread * noise)
+
+
+REQUEST = Request(mmse_count=50, save_sd=False, save_samples=0, tile_size=512, tile_halo=0, multiple=4)
+
+
+def _fitted(posterior, frames=40, share=0.25, **changes):
+    told = []
+    stack = _Frames(np.zeros((frames, 32, 40), np.float32))
+    return fit_count(posterior, replace(REQUEST, **changes), stack, share, told.append).mmse_count, told
+
+
+def test_the_noise_of_the_result_is_told_from_that_of_sampling():
+    found = measure_noise(_Noisy(result=2, samples=5), REQUEST, _Frames(np.zeros((40, 64, 64), np.float32)))
+    assert found.result == pytest.approx(4, rel=0.15)  # 4096 pixels in each of 8 pairs
+    assert found.samples == pytest.approx(25, rel=0.05)
+
+
+def test_sampling_stops_where_it_adds_the_share_of_the_noise_that_was_allowed():
+    count, told = _fitted(_Noisy(result=2, samples=5))
+    assert count == pytest.approx(25 / (0.25 * 4), abs=4)
+    assert f"{count} samples of at most 50" in told[0]
+    assert _fitted(_Noisy(result=2, samples=5)) == (count, told)
+
+
+@pytest.mark.parametrize(
+    ("noise", "expected"), [((4.0, 2.0), 8), ((4.0, 0.5), 32), ((4.0, 0.1), 50), ((4.0, -0.1), 50), ((0.0, 1.0), 8)]
+)
+def test_the_number_of_samples_has_a_floor_and_the_stated_maximum(noise, expected):
+    assert needed(Noise(*noise), 0.25, 8, 50) == expected
+
+
+@pytest.mark.parametrize(
+    ("frames", "share", "count"), [(40, None, 50), (15, 0.25, 50), (40, 0.25, 10)], ids=["all", "short", "few"]
+)
+def test_all_samples_are_drawn_where_they_are_asked_for_or_nothing_is_to_be_saved(frames, share, count):
+    assert _fitted(_Noisy(result=9, samples=1), frames, share, mmse_count=count) == (count, [])
+
+
+def test_samples_that_are_to_be_written_are_drawn():
+    assert _fitted(_Noisy(result=9, samples=1), save_samples=20)[0] == 20
+
+
+def test_a_report_says_how_many_samples_were_used(tmp_path):
+    stack = _Frames(np.zeros((40, 32, 40), np.float32))
+    posterior = _Noisy(result=9, samples=1)
+    predict_movie(posterior, fit_count(posterior, REQUEST, stack, 0.25, [].append), stack, stack, tmp_path)
+    assert json.loads((tmp_path / "settling" / "movie.tif.json").read_text())["samples"] == [1, 2, 4, 8]
 
 
 def test_the_loss_is_the_negative_evidence_with_free_bits(network):

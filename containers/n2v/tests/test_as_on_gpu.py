@@ -47,7 +47,7 @@ def test_training_and_prediction_have_the_bits_of_the_cpu(tmp_path, monkeypatch,
         found.append(((job.folder / "history.json").read_text(), tifffile.imread(predict.predictions / "movie.tif")))
     assert found[0][0] == found[1][0]
     rounding = 1e-6 if "predict_tiling" in changes else 0  # tiles of the CPU come in twos, as upstream's batch_size
-    np.testing.assert_allclose(found[1][1], found[0][1], rtol=rounding, atol=0)
+    np.testing.assert_allclose(found[1][1], found[0][1], rtol=0, atol=rounding * 500)  # grey levels of the movie
     assert pinned, "patches and frames go through pinned memory"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from contextlib import closing
@@ -116,7 +117,9 @@ def test_stacks_of_different_sizes_train_together_with_validation_stacks(tmp_pat
         write_stack(tmp_path / f"{rows}.tif", noisy_movie(clean_movie((5, rows, 24)), seed=rows)) for rows in (20, 33)
     ]
     job = train(train_job(tmp_path, stacks[:1], val=(stacks[1],), **TINY))
-    assert {"denoiser.json", "network.pt", "state.pt"} == {path.name for path in job.checkpoint.iterdir()}
+    assert {"baseline.json", "denoiser.json", "network.pt", "state.pt"} == {
+        path.name for path in job.checkpoint.iterdir()
+    }
     both = train(train_job(tmp_path / "both", stacks, **TINY))
     assert sha256(job.checkpoint / "network.pt") != sha256(both.checkpoint / "network.pt")
 
@@ -127,6 +130,30 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path, changes):
     first, second = (train(train_job(tmp_path / name, [stack], **TINY, **changes)) for name in ("first", "second"))
     assert sha256(first.checkpoint / "network.pt") == sha256(second.checkpoint / "network.pt")
     assert predicted(first, stack).tobytes() == predicted(second, stack).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "on"),
+    [({}, "held-out frames"), ({"patch_size_z": 8}, "training frames")],  # too few frames to hold any out in 3D
+    ids=["2d", "3d"],
+)
+def test_the_mean_of_the_movie_comes_back_even_after_a_few_steps(tmp_path, changes, on):
+    """Half a per cent is what the check of the baseline allows; patches are smaller than the network sees."""
+    movie = noisy_movie(clean_movie((24, 46, 41)))
+    stack = write_stack(tmp_path / "movie.tif", movie)
+    job = train(train_job(tmp_path, [stack], **TINY, **changes))
+    assert predicted(job, stack).mean() == pytest.approx(movie.mean(), rel=0.005)
+    told = json.loads((job.checkpoint / "baseline.json").read_text())
+    assert told["on"] == on
+    assert told["noisy"] == pytest.approx(movie.mean(), rel=0.05)
+
+
+def test_a_network_that_is_not_to_be_settled_is_the_trained_one(tmp_path):
+    stack = write_stack(tmp_path / "movie.tif", noisy_movie(clean_movie((12, 32, 32))))
+    job = train(train_job(tmp_path, [stack], **TINY, settle=False))
+    kept = torch.load(job.checkpoint / "network.pt", weights_only=True)
+    trained = torch.load(job.checkpoint / "state.pt", weights_only=True)["parts"]["network"]
+    assert all(torch.equal(kept[name], trained[name]) for name in trained)
 
 
 def test_a_killed_training_resumes_to_the_same_bytes(tmp_path):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.data.readers.planes import Planes
-    from orchestrator.records import Choice
+    from orchestrator.records.record import Choice
 
 _PATTERN = "*?["
 _READERS: tuple[tuple[Callable[[Path], bool], Callable[[Path, Choice], Planes]], ...] = (  # the first that knows it

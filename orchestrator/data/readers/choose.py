@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.data.readers.planes import Stored
-    from orchestrator.records import Choice
+    from orchestrator.records.record import Choice
 
 _TIME = "TIQ"  # time, and axes that tifffile gives no meaning
 _NAMES = {

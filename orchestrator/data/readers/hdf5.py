@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from orchestrator.records import Choice
+    from orchestrator.records.record import Choice
 
 _SUFFIXES = (".h5", ".hdf5", ".hdf", ".nwb", ".mat")
 _SERIES = ("TwoPhotonSeries", "OnePhotonSeries")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from orchestrator.records import Choice
+    from orchestrator.records.record import Choice
 
 _UNITS = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3, "meter": 1e6, **UM_PER_UNIT}
 _SECONDS = {"second": 1.0, "millisecond": 1e-3, "minute": 60.0, "microsecond": 1e-6, **S_PER_UNIT}

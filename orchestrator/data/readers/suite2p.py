@@ -18,7 +18,7 @@ from orchestrator.errors import BadInput
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orchestrator.records import Choice
+    from orchestrator.records.record import Choice
 
 _DTYPE = np.dtype("<i2")
 _SIDECARS = ("ops.npy", "settings.npy", "db.npy")  # suite2p 1.x divides ops into these

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import tifffile
 
     from orchestrator.data.readers.ome import OmeImage
-    from orchestrator.records import Choice
+    from orchestrator.records.record import Choice
 
     Opened = TiffPlanes | BlockPlanes
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from orchestrator.records import Choice
+    from orchestrator.records.record import Choice
 
 _SUFFIXES = (".avi", ".mkv", ".mp4", ".mov", ".m4v")
 _LOSSLESS = ("ffv1", "rawvideo", "huffyuv", "ffvhuff", "utvideo", "png", "magicyuv", "bmp", "dib")

@@ -84,6 +84,15 @@ wait_ready() {
     done
 }
 
+# start_munge: what Slurm's programs know each other by.
+# /run is empty after a restart and there may be no systemd to make munge's folder in it.
+start_munge() {
+    ! munge --no-input >/dev/null 2>&1 || return 0
+    command install --directory --owner=munge --group=munge --mode=0755 /run/munge
+    start_daemon munged setpriv --reuid=munge --regid=munge --init-groups munged --foreground
+    wait_ready munged munge --no-input
+}
+
 # stop_daemon NAME: ends what start_daemon started and nothing else.
 stop_daemon() {
     local name=$1 pid deadline=$((SECONDS + ready_timeout_s))

@@ -1,10 +1,20 @@
 #!/usr/bin/env bash
 # Slurm 22.05 from Debian 12 with this machine as its only node and without accounting, as many small clusters run it.
+# slurm-accounting.sh beside it calls this with ACCOUNTING=slurmdbd.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/common.sh"
 
+readonly accounting=${ACCOUNTING:-none}
 readonly slurm_dir=$state_dir/slurm
 readonly marker="# Written by the provisioning script of the calm tests."
+
+accounting_settings=
+if [ "$accounting" = slurmdbd ]; then
+    # No job runs for someone without an account, as on clusters that charge for time.
+    accounting_settings="AccountingStorageHost=127.0.0.1
+AccountingStorageEnforce=associations"
+fi
+readonly accounting_settings
 
 # hardware NAME: a value that slurmd finds on this machine, for example CPUs or RealMemory (MiB).
 hardware() {
@@ -25,8 +35,9 @@ ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
-AccountingStorageType=accounting_storage/none
+AccountingStorageType=accounting_storage/$accounting
 JobAcctGatherType=jobacct_gather/none
+$accounting_settings
 # A finished job stays visible to squeue and scontrol for this long (s); Snakemake's Slurm plugin asks for it.
 MinJobAge=300
 ReturnToService=2
@@ -57,11 +68,7 @@ node_is_up() {
 
 start() {
     mkdir -p "$slurm_dir/controller" "$slurm_dir/node"
-    if ! munge --no-input >/dev/null 2>&1; then
-        install_munge_folder
-        start_daemon munged setpriv --reuid=munge --regid=munge --init-groups munged --foreground
-        wait_ready munged munge --no-input
-    fi
+    start_munge
     if ! scontrol ping >/dev/null 2>&1; then
         start_daemon slurmctld slurmctld -D
         wait_ready slurmctld scontrol ping
@@ -71,11 +78,6 @@ start() {
         wait_ready slurmd node_is_up
     fi
     say "$(sinfo --version), $(sinfo --noheader --format='node %N: %T, %c CPUs, %m MiB')"
-}
-
-# /run is empty after a restart and there may be no systemd to make munge's folder in it.
-install_munge_folder() {
-    command install --directory --owner=munge --group=munge --mode=0755 /run/munge
 }
 
 stop() {

@@ -16,7 +16,7 @@ from evaluation.checks.of_run import check_run, raw_movies, read_checks
 from evaluation.checks.words import SHAPES, lights_text, reason
 from orchestrator.errors import BadInput
 from orchestrator.paths import RunFolder
-from orchestrator.regions import Regions, keep_regions
+from orchestrator.records.regions import Regions, keep_regions
 
 MOVIE = "val/movie.tif"
 REGIONS = Regions(origin="1 region of cells.json", names=("soma",), pixels=(np.array([[9, 9], [9, 10]]),))

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from contract.errors import DidNotConverge
-from contract.evidence import document_of, judge
+from contract.evidence import Baseline, document_of, judge, tell_baseline
 
 
 @dataclass(frozen=True)
@@ -54,3 +54,16 @@ def test_figures_that_are_not_finite_become_null(said):
     assert json.loads(json.dumps(document, allow_nan=False)) == {"error": None, "layers": [1.0, None]}
     with pytest.raises(DidNotConverge, match="error nan"):
         judge(Evidence(float("nan")), said)
+
+
+def test_what_a_training_did_to_the_mean_is_told_and_kept(said, tmp_path):
+    found = Baseline(noisy=-200.0, predicted=-201.0, on="held-out frames")
+    tell_baseline(found, SimpleNamespace(checkpoint=tmp_path), said)
+    assert said.messages == ["baseline on held-out frames: the mean moves by -0.5 %, from -200 to -201"]
+    kept = json.loads((tmp_path / "baseline.json").read_text())
+    assert kept == {"noisy": -200.0, "predicted": -201.0, "on": "held-out frames", "percent": -0.5}
+
+
+def test_a_movie_around_zero_has_no_per_cent_of_its_mean(said, tmp_path):
+    tell_baseline(Baseline(noisy=0.0, predicted=1.0, on="x"), SimpleNamespace(checkpoint=tmp_path), said)
+    assert json.loads((tmp_path / "baseline.json").read_text())["percent"] is None

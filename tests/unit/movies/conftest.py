@@ -10,7 +10,7 @@ from contract.stacks import open_stack
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.inspect import Inspector
 from orchestrator.data.stacks import make_stacks
-from orchestrator.records import Choice
+from orchestrator.records.record import Choice
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from orchestrator.data.checksums import Checksums
 from orchestrator.data.inspect import Inspector
 from orchestrator.data.stacks import make_stacks
 from orchestrator.errors import BadInput
-from orchestrator.records import Choice
+from orchestrator.records.record import Choice
 
 SMALL = FRAMES[:, :16, :20]
 FILES = {

@@ -9,14 +9,14 @@ import pytest
 import tifffile
 from recordings import FRAMES, block, ome_set, ome_xml, pages, scanimage
 
-from orchestrator.algorithms import load_algorithms
+from orchestrator.algorithms.folders import load_algorithms
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.movies import input_source
 from orchestrator.data.stacks import make_stacks
 from orchestrator.domain import Image
 from orchestrator.errors import BadInput
 from orchestrator.paths import layout
-from orchestrator.records import Choice
+from orchestrator.records.record import Choice
 from orchestrator.runs.plan import make_plan
 from orchestrator.runs.settings import Settings
 

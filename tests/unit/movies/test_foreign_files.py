@@ -19,9 +19,9 @@ from orchestrator.data.checksums import Checksums
 from orchestrator.data.inspect import Inspector
 from orchestrator.errors import BadInput
 from orchestrator.foreign import reading
-from orchestrator.records import Choice
-from orchestrator.regions import read_regions
-from orchestrator.truth import read_truth
+from orchestrator.records.record import Choice
+from orchestrator.records.regions import read_regions
+from orchestrator.records.truth import read_truth
 
 LABELS = np.zeros((40, 48), np.uint16)
 LABELS[3:8, 3:8], LABELS[20:30, 10:20] = 1, 2

@@ -19,7 +19,7 @@ from pathlib import Path
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.inspect import Inspector
 from orchestrator.data.stacks import make_stacks
-from orchestrator.records import Choice
+from orchestrator.records.record import Choice
 
 def peak_bytes(movie, cache):
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak until now

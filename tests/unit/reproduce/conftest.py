@@ -9,7 +9,7 @@ import pytest
 import tifffile
 from run_records import JOB, file_of, write_run
 
-from orchestrator.algorithms import in_environment, load_algorithms, resolve_params
+from orchestrator.algorithms.folders import in_environment, load_algorithms, resolve_params
 from orchestrator.paths import RunFolder
 from orchestrator.reproduce.published import load_experiments
 

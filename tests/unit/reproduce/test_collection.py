@@ -14,13 +14,13 @@ from evaluation.report.report import report_runs
 from evaluation.report.runs import entries_of, with_controls
 from evaluation.scores.score import score_run
 from evaluation.study.protocol import score_study
-from orchestrator import run as records
-from orchestrator.algorithms import in_environment, resolve_params
+from orchestrator.algorithms.experiments import PRESET
+from orchestrator.algorithms.folders import in_environment, resolve_params
 from orchestrator.documents import convert, write_sealed
 from orchestrator.errors import AlgorithmFailed
-from orchestrator.experiments import PRESET
-from orchestrator.records import Scores
-from orchestrator.run import read_run
+from orchestrator.records import run as records
+from orchestrator.records.record import Scores
+from orchestrator.records.run import read_run
 
 MOVIE = "movie.tif"
 LOW = "MOUSENEU_LP_LOWSNR"

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from run_records import JOB, write_run
 
-from orchestrator.algorithms import in_environment, load_algorithms
+from orchestrator.algorithms.folders import in_environment, load_algorithms
 from orchestrator.data.datasets import Dataset
 from orchestrator.data.manifest import load_manifest
 from orchestrator.paths import layout

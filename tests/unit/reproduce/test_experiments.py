@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from orchestrator.algorithms.experiments import in_order, named
 from orchestrator.errors import BadInput
-from orchestrator.experiments import in_order, named
 from orchestrator.reproduce.published import load_experiments
 
 CONTAINERS = Path(__file__).parents[3] / "containers"

@@ -7,7 +7,7 @@ import pytest
 from run_records import JOB, write_run
 from small_disk import small_disk
 
-from orchestrator.algorithms import load_algorithms, resolve_params
+from orchestrator.algorithms.folders import load_algorithms, resolve_params
 from orchestrator.data.checksums import Checksums
 from orchestrator.data.manifest import load_manifest
 from orchestrator.data.outline import outline_of

@@ -12,8 +12,8 @@ from evaluation.report.gather import page_of
 from evaluation.report.runs import entries_of_attempts
 from evaluation.report.text import reasons
 from evaluation.study.judge import deviates, judged, passed
-from orchestrator.algorithms import load_algorithms
-from orchestrator.experiments import Attempt
+from orchestrator.algorithms.experiments import Attempt
+from orchestrator.algorithms.folders import load_algorithms
 from orchestrator.reproduce.attempts import Request, prior_files, with_anchors
 from orchestrator.reproduce.published import load_experiments
 from orchestrator.reproduce.reproduce import Reproduction

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from evaluation.metrics import Summary
 from evaluation.study.verdict import exact_tolerance, judge, spread, trained_tolerance
-from orchestrator.experiments import PublishedValue
+from orchestrator.algorithms.experiments import PublishedValue
 from orchestrator.reproduce.published import load_experiments
 
 CONTAINERS = Path(__file__).parents[3] / "containers"

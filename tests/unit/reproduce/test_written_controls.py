@@ -23,10 +23,10 @@ from evaluation.report.text import text_of
 from evaluation.scores.score import score_run
 from evaluation.scores.tables import read_frames
 from evaluation.study.protocol import score_study
-from orchestrator.algorithms import in_environment, resolve_params
+from orchestrator.algorithms.experiments import PRESET
+from orchestrator.algorithms.folders import in_environment, resolve_params
 from orchestrator.documents import plain
-from orchestrator.experiments import PRESET
-from orchestrator.run import Run
+from orchestrator.records.run import Run
 
 MOVIE = "val/movie.tif"
 CONTROL = "trend_only"

@@ -104,8 +104,13 @@ def read_regions(path: Path, shape: tuple[int, ...]) -> Regions:
     return _checked(path, found, shape[1:])
 
 
-def keep_regions(folder: RunFolder, regions: Regions) -> None:
-    """Write regions into the folder of a run: its page, traces, checks and exports look there from now on."""
+def keep_regions(folder: RunFolder, regions: Regions | None) -> None:
+    """Write regions into the folder of a run: its page, traces, checks and exports look there from now on.
+
+    Without regions nothing changes.
+    """
+    if regions is None:
+        return
     kept = tuple(
         KeptRegion(name=name, pixels=tuple((y, x) for y, x in pixels.tolist()))
         for name, pixels in zip(regions.names, regions.pixels, strict=True)

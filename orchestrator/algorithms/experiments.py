@@ -14,7 +14,7 @@ from orchestrator.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from orchestrator.run import Run
+    from orchestrator.records.run import Run
 
 FILE = "experiments.yaml"
 ANCHOR = "identity"  # the control whose published scores check data and metrics before anything is trained

@@ -13,14 +13,14 @@ from contract.files import sha256
 from orchestrator.documents import read_json, read_sealed
 from orchestrator.errors import BadInput
 from orchestrator.paths import RunFolder
-from orchestrator.records import DeclaredPlot, History, MovieName, Record, Scores, StudyScores
+from orchestrator.records.record import DeclaredPlot, History, MovieName, Record, Scores, StudyScores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from orchestrator.documents import Sealed
-    from orchestrator.records import FileRecord, MovieRecord
+    from orchestrator.records.record import FileRecord, MovieRecord
 
 Kind = TypeVar("Kind", bound="Sealed")
 

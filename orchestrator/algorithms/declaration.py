@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, field
 
 from contract.params import Form
+from orchestrator.algorithms.origin import Paper, Upstream
 from orchestrator.documents import Document, Name
 from orchestrator.domain import Device, Kind
-from orchestrator.origin import Paper, Upstream
 
 Slug = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_-]*$")]
 EnvironmentName = Annotated[str, Meta(pattern="^(?!(current|cpu|cuda|system)$)[a-z][a-z0-9]*$")]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from contract.params import declared
-from orchestrator.declaration import Declaration, DeclaredPrior
+from orchestrator.algorithms.declaration import Declaration, DeclaredPrior
 from orchestrator.documents import plain, read_yaml
 from orchestrator.domain import CURRENT, SYSTEM, Algorithm, PriorUse
 from orchestrator.errors import BadInput

@@ -1,4 +1,4 @@
-"""What the documents of a run folder hold, as frozen types; `orchestrator.run` reads them."""
+"""What the documents of a run folder hold, as frozen types; `orchestrator.records.run` reads them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 
 from msgspec import UNSET, Meta, UnsetType
 
+from orchestrator.algorithms.origin import Upstream
 from orchestrator.documents import (
     Count,
     Document,
@@ -24,7 +25,6 @@ from orchestrator.documents import (
     plain,
 )
 from orchestrator.domain import Device, EngineName, OutputDtype, Precision
-from orchestrator.origin import Upstream
 
 ParamValue = bool | int | float | str | None
 Status = Literal["ok", "failed", "refused", "out of memory", "device missing", "did not converge", "interrupted"]

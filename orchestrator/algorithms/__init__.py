@@ -1,0 +1,1 @@
+"""What is declared of algorithms: their folders, their parameters, the experiments that were published of them."""
