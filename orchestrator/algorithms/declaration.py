@@ -50,12 +50,16 @@ class DeclaredPrior(Document, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Presets(Document, frozen=True, kw_only=True, omit_defaults=True):
-    """Values of parameters by name; smoke proves in seconds that a folder works, not that it denoises."""
+    """Values of parameters by name; smoke proves in seconds that a folder works, not that it denoises.
+
+    movie sees time, for algorithms whose other presets go frame by frame.
+    """
 
     quick: dict[str, Any]
     default: dict[str, Any]
     published: dict[str, Any]
     smoke: dict[str, Any] | None = None
+    movie: dict[str, Any] | None = None
 
 
 class Declaration(Document, frozen=True, kw_only=True, omit_defaults=True):

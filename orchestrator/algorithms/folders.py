@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from contract.params import Param
 
 _HINT = "Restore the file from version control, or mend it; docs/adding-an-algorithm.md describes the fields."
-_PRESETS = ("smoke", "quick", "default", "published")
+_PRESETS = ("smoke", "quick", "movie", "default", "published")
 _NAME = "[a-z0-9][a-z0-9_-]*"  # as in declaration.Slug
 _TEMPLATE = "identity"
 
@@ -178,7 +178,7 @@ def resolve_params(algorithm: Algorithm, preset: str, overrides: dict[str, Any])
     algorithm : Algorithm
         Whose parameters.
     preset : str
-        quick, default or published.
+        smoke, quick, movie, default or published, as the algorithm has them.
     overrides : dict
         Values by name; text is read as YAML, as from a command line.
 

@@ -114,7 +114,7 @@ params = click.option(
     "--param", "params", multiple=True, metavar="NAME=VALUE", help="Set a parameter; may be repeated."
 )
 _PRESETS = (
-    "smoke (seconds; shows that it works, not that it denoises), quick, default or published; "
+    "smoke (seconds; shows that it works, not that it denoises), quick, movie (n2v over time), default or published; "
     "`calm list ALGORITHM` shows them."
 )
 _PRIOR = "Prediction of another run, noise model, calibration stack or checkpoint, as `calm list ALGORITHM` says."

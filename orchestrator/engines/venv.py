@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from orchestrator.engines.stamps import State
     from orchestrator.paths import Layout
 
+_PER_COMPILED = 20  # files unpacked or linked in the time in which one is compiled; about that on two busy cores
+
 
 class VenvEngine:
     """Runs images as virtual environments, one for each lock, shared by all images of that lock."""
@@ -143,23 +145,19 @@ def _contents(states: Mapping[str, State]) -> dict[str, str]:
 
 
 def _install(wheelhouse: Path, folder: Path, cache: Path, progress: Progress) -> None:
-    """Install a wheelhouse; what uv unpacks, then links, then compiles is counted, as files."""
-    names = [name for wheel in wheelhouse.glob("*.whl") for name in zipfile.ZipFile(wheel).namelist()]
-    steps = 2 * len(names) + sum(name.endswith(".py") for name in names)
+    """Install a wheelhouse; uv unpacks all files, then links them, then compiles those of Python, which is counted."""
+    wheels = [*wheelhouse.glob("*.whl")]
+    names = [name for wheel in wheels for name in zipfile.ZipFile(wheel).namelist()]
+    steps = 2 * len(names) // _PER_COMPILED + sum(name.endswith(".py") for name in names)
 
-    def files() -> int:
-        return sum(len(found) for place in (cache, folder) for *_, found in os.walk(place))
+    def done() -> int:
+        there = [name for place in (cache, folder) for *_, found in os.walk(place) for name in found]
+        compiled = sum(name.endswith(".pyc") for name in there)
+        return (len(there) - compiled) // _PER_COMPILED + compiled
 
-    with counted(progress, f"installing {len(names)} files", steps) as look:
-        uv(
-            "pip",
-            "install",
-            "--python",
-            str(folder),
-            *_from_wheelhouse(wheelhouse),
-            cache=cache,
-            watch=partial(look, files),
-        )
+    with counted(progress, f"installing {len(wheels)} packages", steps) as look:
+        options = _from_wheelhouse(wheelhouse)
+        uv("pip", "install", "--python", str(folder), *options, cache=cache, watch=partial(look, done))
 
 
 def _from_wheelhouse(wheelhouse: Path) -> list[str]:

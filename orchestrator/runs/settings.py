@@ -19,7 +19,7 @@ class Settings:
     Parameters
     ----------
     preset : str
-        quick, default or published.
+        smoke, quick, movie, default or published, as the algorithm has them.
     overrides : mapping
         Parameters by name.
     seed, threads : int

@@ -13,6 +13,11 @@ from evaluation.metrics import si_psnr
 
 GAIN_DB = 4.0  # the issue asks for 3 dB; measured: see benchmarks/results. The rest is for other processors
 FEWER = ("--param", "mmse_count=4", "--param", "max_epochs=4")  # saves half of the time of preset quick
+SMALL = (  # a smaller network, trained for 120 steps, which gains 8.4 dB on the widefield pairs
+    *("--param", "max_epochs=3", "--param", "steps_per_epoch=40", "--param", "batch_size=4", "--param", "lr=0.01"),
+    *("--param", "encoder_n_filters=8", "--param", "decoder_n_filters=8", "--param", "z_dim=8"),
+    *("--param", "mmse_count=2"),
+)
 EXTRAS = ("--param", "save_sd=true", "--param", "save_samples=2")
 SHORT_FIT = ("--param", "noise_batch_size=5000", "--param", "noise_epochs=200")
 
@@ -54,7 +59,7 @@ def test_hdn_gains_at_least_3_db_on_few_grey_levels(shared_calm):
 
 def test_hdn_gains_on_widefield_pairs(shared_calm, real_movie):
     noisy, target = (real_movie(f"w2s_test12_{name}.tif") for name in ("noisy_avg1", "gt_avg400"))
-    options = (*FEWER, "--param", "differences=spatial")
+    options = (*SMALL, "--param", "differences=spatial")
     done = shared_calm("run", "hdn", "--input", noisy, "--preset", "quick", *options, "--engine", "venv")
     assert done.returncode == 0, done.stderr
     prediction = shared_calm.run_folder(f"hdn-{noisy.stem}-quick") / "predictions" / "train" / noisy.name

@@ -17,6 +17,7 @@ from orchestrator.engines.build import follow
 from orchestrator.engines.downloads import Download, download_of
 from orchestrator.engines.locks import read_lock
 from orchestrator.engines.sizes import NAME, read_sizes, record_sizes
+from orchestrator.engines.venv import VenvEngine
 from orchestrator.engines.wheelhouse import fill_wheelhouse
 from orchestrator.errors import BadInput
 from orchestrator.paths import RunFolder, layout
@@ -139,6 +140,17 @@ def test_a_download_is_a_bar_of_megabytes_or_where_a_size_is_unknown_of_files(tm
     steps = 2 * BYTES // 10**6 if sized else 2
     assert noted.titles == [f"downloading 2 packages{', in MB' if sized else ''}"]
     assert noted.events[-1] == (steps, steps)
+    assert noted.ended == 1
+
+
+@pytest.mark.slow
+def test_an_install_is_a_bar_that_ends_full(tmp_path, index):
+    image = _image(tmp_path / "a", index("one"), index("two"))
+    fill_wheelhouse(image.lock, image.wheelhouse)
+    noted = Noted()
+    VenvEngine(_where(tmp_path)).build(replace(image, context=tmp_path / "none"), noted)
+    assert noted.titles == ["installing 2 packages"]
+    assert noted.events[-1][0] == noted.events[-1][1]
     assert noted.ended == 1
 
 

@@ -101,6 +101,7 @@ def test_a_prediction_that_goes_on_plots_the_movies_it_had_finished_before(run, 
     assert json.loads(figures.read_text()) == whole
 
 
+@pytest.mark.training
 def test_few_grey_levels_gain_at_least_three_db(tmp_path):
     """The situation of REFINED: about 20 grey levels, where the study's noise model had a floor 20 times too high."""
     clean = 0.03 * CLEAN

@@ -112,6 +112,7 @@ def test_a_killed_training_resumes_to_the_same_bits(movie, tmp_path):
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
+@pytest.mark.training
 def test_the_published_pairing_and_loss_gain_too(movie, tmp_path):
     published = {"pairing": "even_odd", "both_directions": False, "loss": "mae", "use_augmentations": False}
     prediction = train_and_predict(
