@@ -111,7 +111,7 @@ def _check(name):
     """Refuse a missing engine, or Slurm where no node is up."""
     if name != "slurm":
         engine_named(name, layout())
-    elif not SlurmExecutor(profiles=layout().workflow, sweep="none").node().cpus:
+    elif not SlurmExecutor(profiles=layout().workflow, folder=layout().outputs).node().cpus:
         message = "slurm: expected a node, got none"
         raise EngineMissing(message, "Start it.")
 

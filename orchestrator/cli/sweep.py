@@ -216,7 +216,7 @@ def _executor(place: Place, folder: SweepFolder, opened: Session, extra: tuple[s
     profiles = opened.layout.workflow / "profiles"
     if place.executor == "local":
         return LocalExecutor(profiles=profiles, extra=extra)
-    return SlurmExecutor(profiles=profiles, sweep=folder.path.name, extra=extra)
+    return SlurmExecutor(profiles=profiles, folder=folder.path, extra=extra)
 
 
 class _Ticker:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import socket
@@ -126,10 +127,10 @@ class LocalExecutor:
 
 @dataclass(kw_only=True, slots=True)
 class SlurmExecutor:
-    """Slurm, with or without accounting; jobs are asked for by the name that they have of their sweep."""
+    """Slurm, with or without accounting; jobs are asked for by the name that they have of the folder of their sweep."""
 
     profiles: Path
-    sweep: str
+    folder: Path
     extra: tuple[str, ...] = ()
     rounds: int = 4  # repeated tasks need not wait for the slowest of the first ones
     _seen: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -137,8 +138,9 @@ class SlurmExecutor:
 
     @property
     def prefix(self) -> str:
-        """How the names of its jobs begin."""
-        return f"calm-{self.sweep}"[:50]
+        """How the names of its jobs begin: sweeps of one name in other outputs are other sweeps."""
+        place = hashlib.sha256(bytes(self.folder)).hexdigest()[:8]
+        return f"calm-{self.folder.name[:36]}-{place}"
 
     def check(self) -> None:
         """Refuse a cluster that forgets ended jobs too soon for Snakemake to see them."""

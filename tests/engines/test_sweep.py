@@ -173,8 +173,8 @@ def test_jobs_are_charged_to_the_account_that_is_named_or_else_to_the_default_of
     named = "--snakemake=--default-resources=slurm_account=other"
     code, printed = _calm(world, "charged", "sweep", world / "charged.yaml", "--executor", "slurm", named)
     assert code == 0, printed
-    assert _accounts("calm-charged_") == {"other"}
-    assert _accounts("calm-all_") == {"lab"}
+    assert _accounts("calm-charged-") == {"other"}
+    assert _accounts("calm-all-") == {"lab"}
 
 
 def _accounts(prefix):

@@ -215,26 +215,32 @@ def test_tasks_of_one_machine_hold_different_gpus(tmp_path, monkeypatch):
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "2,5,7"
 
 
-_QUEUE = """11|calm-s_1|RUNNING|rule_task_wildcards_one
-12|calm-s_1|OUT_OF_MEMORY|rule_task_wildcards_two
-13|other|RUNNING|x
+_QUEUE = """11|{ours}_1|RUNNING|rule_task_wildcards_one
+12|{ours}_1|OUT_OF_MEMORY|rule_task_wildcards_two
+13|{others}_1|RUNNING|rule_task_wildcards_three
+14|other|RUNNING|x
 """
 
 
 def test_slurm_tells_what_is_alive_and_how_a_task_ended_that_left_no_word(tmp_path, monkeypatch):
-    monkeypatch.setattr(executors.process, "run", lambda _: _QUEUE)
-    slurm = SlurmExecutor(profiles=tmp_path, sweep="s")
-    assert slurm.alive({}) == {"one"}
+    slurm, other = (SlurmExecutor(profiles=tmp_path, folder=tmp_path / place / "s") for place in ("here", "there"))
+    queue = _QUEUE.format(ours=slurm.prefix, others=other.prefix)
+    monkeypatch.setattr(executors.process, "run", lambda _: queue)
+    assert slurm.alive({}) == {"one"}  # and none of the sweep of the same name in other outputs
     assert slurm.word("two", None)[0] == "out of memory"
     slurm.forget(["two"])
     assert slurm.word("two", None) is None
+
+
+def test_the_names_of_jobs_fit_into_what_the_plugin_takes(tmp_path):
+    assert len(SlurmExecutor(profiles=tmp_path, folder=tmp_path / ("long" * 20)).prefix) <= 50
 
 
 def test_a_cluster_that_forgets_ended_jobs_at_once_is_refused_without_accounting(tmp_path, monkeypatch):
     config = "AccountingStorageType = accounting_storage/none\nMinJobAge               = 30 sec\n"
     monkeypatch.setattr(executors.process, "run", lambda _: config)
     with pytest.raises(BadInput, match="MinJobAge of at least 200 s"):
-        SlurmExecutor(profiles=tmp_path, sweep="s").check()
+        SlurmExecutor(profiles=tmp_path, folder=tmp_path / "s").check()
 
 
 # In place of Snakemake: writes for each task of its round what the test wants, then sleeps where it should have ended.
