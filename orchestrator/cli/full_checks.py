@@ -88,11 +88,22 @@ def check_fully(plan: Plan, run: Run, opened: Session) -> None:
     BadInput
         When a file of the run is no longer what it was.
     """
-    from evaluation.checks.of_run import keep_full_checks, read_full_checks
+    from filelock import FileLock
+
+    from evaluation.checks.of_run import read_full_checks
 
     run.check()
     if read_full_checks(run) is not None:
         return
+    with FileLock(run.folder.lock):  # another command that tries the same run is waited for, and what it found is used
+        if read_full_checks(run) is None:
+            _try(plan, run, opened)
+        run.folder.lock.unlink(missing_ok=True)
+
+
+def _try(plan: Plan, run: Run, opened: Session) -> None:
+    from evaluation.checks.of_run import keep_full_checks
+
     began_s = time.monotonic()
     subjects = _subjects(run)
     opened.say(_cost(plan, run) if subjects else f"{run.title}: no movie is long enough for full checks.")
