@@ -196,7 +196,8 @@ def _move_in(world, root, patch):
         manifest=world / "manifest.yaml",
     )  # fmt: skip
     patch.setattr(paths, "layout", lambda: where)
-    patch.setattr(Session, "build", lambda *_: InProcess())
+    for name in ("build", "engine"):
+        patch.setattr(Session, name, lambda *_: InProcess())
     patch.chdir(world)
 
 
