@@ -11,9 +11,9 @@ import numpy as np
 from .evidence import NOTHING, Estimate, jackknife
 from .lagged import noiseless
 from .lights import Band, Light, Topic, about_zero, at_least, judged
-from .places import traces
+from .places import traces_in
 from .planting import SNRS, Ground, Injection
-from .sampling import coarse, stretches, without_trend
+from .sampling import robust_sd, stretches, without_trend
 from .transients import amplitude_of, delay_of
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ _STRONG = max(SNRS)
 _SEEN_SD = 2.5  # robust standard deviations of the trace before, above which a transient is seen
 _SEEN_HEIGHT = 0.4  # of its height, which it must reach too: a trace that stands still has no noise
 _PEAK_FRAMES = 4  # after an onset in which the peak is looked for
-_MAD = 1.4826  # of a normal distribution: standard deviation over median absolute deviation
 _NO_ROOM = "The movie has too few quiet places to add transients to, or too few frames."
 
 
@@ -102,9 +101,7 @@ class _Part:
 def _part(  # noqa: PLR0913, PLR0917 - both movies and where to look
     plain: Frames, planted: Frames, start: int, stop: int, places: Places, injection: Injection
 ) -> _Part:
-    before, after = (
-        traces(coarse(movie, start, stop, places.factor), places.quiet, places.side) for movie in (plain, planted)
-    )
+    before, after = (traces_in(movie, start, stop, places, places.quiet) for movie in (plain, planted))
     return _Part(start=start, stop=stop, added=injection.courses(start, stop), before=before, after=after)
 
 
@@ -174,7 +171,7 @@ def _seen(parts: Sequence[_Part], injection: Injection) -> Check:
     outcomes: list[bool] = []
     for part in parts:
         resting = without_trend(part.before)
-        noise = _MAD * np.median(np.abs(resting - np.median(resting, axis=0)), axis=0)
+        noise = robust_sd(resting)
         risen = part.after - (part.before - resting) - np.median(resting, axis=0)
         for patch in np.flatnonzero((injection.snrs == _STRONG) & (injection.peaks > 0)).tolist():
             least = max(_SEEN_SD * noise[patch], _SEEN_HEIGHT * injection.peaks[patch])

@@ -9,7 +9,7 @@ import numpy as np
 
 from .lights import Light, Topic, at_most, judged
 from .places import traces
-from .sampling import coarse, stretches, without_trend
+from .sampling import coarse, robust_sd, stretches, without_trend
 
 if TYPE_CHECKING:
     from evaluation.metrics import Frames
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from .places import Places
     from .sampling import Floats
 
-_MAD = 1.4826  # of a normal distribution: standard deviation over median absolute deviation
 _EVENT_SD = 5.0  # robust standard deviations above which noise is called an event
 _SURROGATES = 20
 _MOST_PATCHES = 4096
@@ -80,9 +79,8 @@ def _all_traces(block: Floats, side: int) -> Floats:
 
 def _events(block: Floats) -> int:
     """Count the times that traces rise above 5 robust standard deviations."""
-    middle = np.median(block, axis=0)
-    sd = _MAD * np.median(np.abs(block - middle), axis=0)
-    above = block - middle > _EVENT_SD * np.maximum(sd, 1e-9 * np.abs(block).max(initial=1.0))
+    sd = robust_sd(block)
+    above = block - np.median(block, axis=0) > _EVENT_SD * np.maximum(sd, 1e-9 * np.abs(block).max(initial=1.0))
     return int(above[0].sum() + (above[1:] & ~above[:-1]).sum())
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import maximum_filter, uniform_filter
 
-from .sampling import bin_factor, stretches_of, without_trend
+from .sampling import bin_factor, coarse, stretches_of, without_trend
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -137,3 +137,8 @@ def traces(block: Floats, places: NDArray[np.int64], side: int) -> Floats:
         for y, x in places.tolist()
     ]
     return np.stack(columns, axis=1) if columns else np.empty((len(block), 0))
+
+
+def traces_in(movie: Frames, start: int, stop: int, places: Places, middles: NDArray[np.int64]) -> Floats:
+    """Read the traces of patches of a movie in frames ``start <= t < stop``: ndarray of shape (L, R), float64."""
+    return traces(coarse(movie, start, stop, places.factor), middles, places.side)

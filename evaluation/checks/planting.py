@@ -237,10 +237,20 @@ def shuffled(raw: Frames) -> Iterator[Floats]:
         yield np.asarray(raw[frame])
 
 
-def every_other(raw: Frames, first: int) -> Iterator[Floats]:
-    """Yield frames `first`, `first` + 2, ... of a movie, as many for 0 as for 1: (Y, X), in its dtype."""
-    for frame in range(first, first + 2 * (len(raw) // 2), 2):
-        yield np.asarray(raw[frame])
+class EveryOther:
+    """Frames `first`, `first` + 2, ... of a movie, as many for 0 as for 1: each (Y, X), in its dtype."""
+
+    def __init__(self, movie: Frames, first: int) -> None:
+        self._movie, self._first = movie, first
+
+    def __len__(self) -> int:
+        return len(self._movie) // 2
+
+    def __getitem__(self, index: int, /) -> np.ndarray:
+        return self._movie[self._first + 2 * index]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self[index] for index in range(len(self)))
 
 
 def _photons(light: Floats, gain: float | None, random: np.random.Generator) -> Floats:

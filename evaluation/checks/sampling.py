@@ -61,6 +61,11 @@ def without_trend(series: Floats) -> Floats:
     return np.asarray(centred)
 
 
+def robust_sd(values: Floats) -> Floats:
+    """Return the standard deviation of normal noise with this median absolute deviation over the first axis."""
+    return np.asarray(1.4826 * np.median(np.abs(values - np.median(values, axis=0)), axis=0))
+
+
 def stretches_of(raw: Frames, denoised: Frames, factor: int) -> Iterator[tuple[Floats, Floats]]:
     """Yield the stretches of two movies, each of shape (L, Y, X), float32, coarse."""
     for start, stop in stretches(len(raw)):

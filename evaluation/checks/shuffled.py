@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .places import traces
+from .places import traces, traces_in
 from .planting import order_of
 from .sampling import coarse, stretches, without_trend
 
@@ -37,7 +37,7 @@ def temporal_context(plain: Frames, unordered: Frames, places: Places) -> str | 
     back = np.argsort(order_of(len(plain)))
     alike = []
     for start, stop in stretches(len(plain)):
-        before = traces(coarse(plain, start, stop, places.factor), places.active, places.side)
+        before = traces_in(plain, start, stop, places, places.active)
         frames = [coarse(unordered, frame, frame + 1, places.factor)[0] for frame in back[start:stop].tolist()]
         after = traces(np.stack(frames), places.active, places.side)
         alike.append(_correlations(before, after))

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import chdtrc, chdtri, ndtri  # scipy.stats has them too, and takes a second to import
 
 from .evidence import NOTHING, Estimate, Evidence
-from .sampling import binned
+from .sampling import binned, robust_sd
 
 if TYPE_CHECKING:
     from .sampling import Floats
@@ -136,7 +136,7 @@ def uneven_brightness(evidence: Evidence) -> Estimate:
     shift = 100 * binned(evidence.maps.residual, side) / light
     variance = binned(evidence.maps.jump_residual, side) / (evidence.figures.frames * side**2)
     noise = float(np.median(1e4 * variance / light**2))
-    spread = 1.4826 * float(np.median(np.abs(shift - np.median(shift))))
+    spread = float(robust_sd(shift.ravel()))
     beyond = math.sqrt(max(0.0, spread**2 - noise))
     return Estimate(value=beyond, error=math.sqrt(noise / light.size))
 

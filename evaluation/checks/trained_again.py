@@ -9,8 +9,9 @@ import numpy as np
 
 from .evidence import LEAST_PATCHES, NOTHING, Estimate, jackknife
 from .lights import Topic, at_least, at_most
-from .places import traces
-from .sampling import LEAST_FRAMES, coarse, stretches, without_trend
+from .places import traces_in
+from .planting import EveryOther
+from .sampling import LEAST_FRAMES, robust_sd, stretches, without_trend
 from .transients import measured
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from .sampling import Floats
 
 
-_MAD = 1.4826  # of a normal distribution: standard deviation over median absolute deviation
 _OF_MEDIAN = 1.2533  # of a normal distribution: standard error of the median over that of the mean
 
 
@@ -41,7 +41,9 @@ def judge_seeds(trainings: Sequence[Frames], places: Places) -> Check:
     """
     apart, moves = np.zeros(len(places.active)), np.zeros(len(places.active))
     for start, stop in stretches(len(trainings[0])):
-        all_of_them = np.stack([_moving(movie, start, stop, places) for movie in trainings])
+        all_of_them = np.stack(
+            [without_trend(traces_in(movie, start, stop, places, places.active)) for movie in trainings]
+        )
         apart += all_of_them.var(axis=0, ddof=1).sum(axis=0)
         moves += (all_of_them.mean(axis=0) ** 2).sum(axis=0)
     return measured(
@@ -60,11 +62,10 @@ def _median(values: Floats) -> Estimate:
     if len(values) < LEAST_PATCHES:
         return NOTHING
     middle = float(np.median(values))
-    sd = _MAD * float(np.median(np.abs(values - middle)))
-    return Estimate(value=middle, error=_OF_MEDIAN * sd / math.sqrt(len(values)))
+    return Estimate(value=middle, error=_OF_MEDIAN * float(robust_sd(values)) / math.sqrt(len(values)))
 
 
-def judge_halves(raw: Frames, odd: Frames, even: Frames, places: Places) -> Check:
+def judge_halves(raw: Frames, even: Frames, odd: Frames, places: Places) -> Check:
     """Judge how well trainings on every other frame agree, less how well the raw frames themselves do.
 
     Traces of active places in frames 0, 2, 4, ... are correlated with those in frames 1, 3, 5, ..., which a straight
@@ -83,8 +84,8 @@ def judge_halves(raw: Frames, odd: Frames, even: Frames, places: Places) -> Chec
         return _halves(NOTHING)
     sums = np.zeros((2, 3, len(places.active)))
     for start, stop in stretches(len(even)):
-        for kind, (first, second) in enumerate(((even, odd), (_Every(raw, 0), _Every(raw, 1)))):
-            before, after = (_traces(movie, start, stop, places) for movie in (first, second))
+        for kind, (first, second) in enumerate(((even, odd), (EveryOther(raw, 0), EveryOther(raw, 1)))):
+            before, after = (traces_in(movie, start, stop, places, places.active) for movie in (first, second))
             one, other = without_trend(before[1:]), without_trend((after[1:] + after[:-1]) / 2)
             sums[kind] += [(one * other).sum(axis=0), (one**2).sum(axis=0), (other**2).sum(axis=0)]
     patches = np.flatnonzero((sums[:, 1:] > 0).all(axis=(0, 1)))
@@ -103,28 +104,7 @@ def _halves(found: Estimate) -> Check:
     )
 
 
-class _Every:
-    """Every other frame of a movie."""
-
-    def __init__(self, movie: Frames, first: int) -> None:
-        self._movie, self._first = movie, first
-
-    def __len__(self) -> int:
-        return len(self._movie) // 2
-
-    def __getitem__(self, index: int, /) -> np.ndarray:
-        return self._movie[self._first + 2 * index]
-
-
 def _reliability(sums: Floats, patches: NDArray[np.int64]) -> float:
     together, first, second = (float(one[patches].sum()) for one in sums)
     r = together / np.sqrt(first * second)
     return float(2 * r / (1 + r)) if r > 0 else float(r)
-
-
-def _traces(movie: Frames, start: int, stop: int, places: Places) -> Floats:
-    return traces(coarse(movie, start, stop, places.factor), places.active, places.side)
-
-
-def _moving(movie: Frames, start: int, stop: int, places: Places) -> Floats:
-    return without_trend(_traces(movie, start, stop, places))

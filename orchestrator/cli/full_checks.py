@@ -67,7 +67,7 @@ class _Subject:
 
     def made(self, kind: str, frames: StackFrames) -> Iterable[np.ndarray]:
         """Yield the frames of a movie made from it."""
-        from evaluation.checks.planting import every_other, injected, noise_only, shuffled
+        from evaluation.checks.planting import EveryOther, injected, noise_only, shuffled
 
         match kind:
             case "injected":
@@ -77,7 +77,7 @@ class _Subject:
             case "shuffled":
                 return shuffled(frames)
             case _:
-                return every_other(frames, 1 if kind == "odd" else 0)
+                return EveryOther(frames, 1 if kind == "odd" else 0)
 
 
 def check_fully(plan: Plan, run: Run, opened: Session) -> None:
@@ -209,7 +209,13 @@ class _Trials:
         return {name: [one.folder.prediction(name) for one in runs] for name in self.subjects}
 
     def _half(self, kind: str) -> dict[str, list[Path]]:
-        learned = {name: one for name, one in self.subjects.items() if name.startswith("train/")}
+        from evaluation.checks.sampling import LEAST_FRAMES
+
+        learned = {
+            name: one
+            for name, one in self.subjects.items()
+            if name.startswith("train/") and self.run.record.movies[name].shape[0] >= 2 * LEAST_FRAMES
+        }  # a half that is too short to be judged is not trained on
         if self.plan.algorithm.supervised or not learned:
             return {}
         files = self._written(kind, learned)
@@ -295,7 +301,7 @@ def _judged(subject: _Subject, tried: _Tried, notes: list[str], seconds: float) 
             checks.append(judge_seeds([denoised, *opened(*tried.seeds)], places))
         if tried.even and tried.odd:
             even, odd = opened(*tried.even, *tried.odd)
-            checks.append(judge_halves(raw, odd, even, places))
+            checks.append(judge_halves(raw, even, odd, places))
         if tried.shuffled:
             unordered, _ = opened(*tried.shuffled)
             said = temporal_context(denoised, unordered, places)

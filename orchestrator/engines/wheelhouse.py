@@ -73,10 +73,18 @@ def _link_known(pins: Sequence[Pin], here: Mapping[str, Path], folder: Path) -> 
     for pin in pins:
         path = here.get(pin.sha256)
         if path is not None and sha256(path) == pin.sha256:
-            os.link(path, folder / path.name)
+            _put(path, folder / path.name)
         else:
             missing.append(pin)
     return missing
+
+
+def _put(wheel: Path, target: Path) -> None:
+    """Link a wheel, or copy it where a disk knows no links."""
+    try:
+        os.link(wheel, target)
+    except OSError:
+        shutil.copyfile(wheel, target)
 
 
 def check_wheelhouse(image: Image, layout: Layout) -> None:

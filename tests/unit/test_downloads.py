@@ -101,8 +101,14 @@ def test_sizes_are_said_and_what_is_not_known_is_called_unknown(counts, words):
     assert str(Download(packages=packages, bytes=size, unknown=unknown, python=python)) == f"to download: {words}"
 
 
+def _no_links(*_):
+    raise PermissionError(1, "Operation not permitted")
+
+
 @pytest.mark.slow
-def test_what_lies_in_any_wheelhouse_is_not_counted_and_not_asked_for_again(tmp_path, index, monkeypatch):
+@pytest.mark.parametrize("link", [os.link, _no_links], ids=["links", "a disk without links"])
+def test_what_lies_in_any_wheelhouse_is_not_counted_and_not_asked_for_again(tmp_path, index, monkeypatch, link):
+    monkeypatch.setattr(os, "link", link)
     first, second = index("one"), index("two")
     filled = _image(tmp_path / "a", first)
     wanted = _image(tmp_path / "b", first, second)

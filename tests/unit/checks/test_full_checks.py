@@ -20,9 +20,9 @@ from evaluation.checks.injected import judge_injected
 from evaluation.checks.lights import Light
 from evaluation.checks.noise_alone import judge_noise
 from evaluation.checks.planting import (
+    EveryOther,
     Ground,
     Injection,
-    every_other,
     ground_of,
     injected,
     injection_for,
@@ -144,8 +144,9 @@ def test_what_is_added_has_the_mean_that_was_asked_for_and_the_noise_of_its_phot
     one = trial(SCENE)
     added = one.raw - one.known.raw
     expected = one.clean - one.known.clean
+    # 10,400 photons in 129,650 pixels: their mean is known to 1 %, and their variance to 1 % too.
     assert added.mean() == pytest.approx(expected.mean(), rel=0.02)
-    assert (added - expected).var() == pytest.approx(one.ground.gain * expected.mean(), rel=0.1)
+    assert (added - expected).var() == pytest.approx(one.ground.gain * expected.mean(), rel=0.05)
     assert (one.raw == np.rint(one.raw)).all()  # whole grey levels stay whole
 
 
@@ -212,8 +213,8 @@ def test_shuffled_frames_are_all_there():
 
 def test_halves_share_no_frame_and_are_equally_long():
     raw = np.arange(7)[:, None, None] * np.ones((1, 2, 2))
-    assert [frame[0, 0] for frame in every_other(raw, 0)] == [0, 2, 4]
-    assert [frame[0, 0] for frame in every_other(raw, 1)] == [1, 3, 5]
+    assert [frame[0, 0] for frame in EveryOther(raw, 0)] == [0, 2, 4]
+    assert [frame[0, 0] for frame in EveryOther(raw, 1)] == [1, 3, 5]
 
 
 def _other_times(movie, frames):
@@ -232,8 +233,8 @@ def test_halves_of_the_truth_agree_and_invented_ones_do_not():
     one = trial(SCENE)
     raw, places = one.known.raw, one.ground.places
     even, odd = one.known.clean[::2], one.known.clean[1::2]
-    assert judge_halves(raw, odd, even, places).light is Light.PASS
-    found = judge_halves(raw, odd + 2 * _other_times(odd, 30), even + 2 * _other_times(even, 60), places)
+    assert judge_halves(raw, even, odd, places).light is Light.PASS
+    found = judge_halves(raw, even + 2 * _other_times(even, 60), odd + 2 * _other_times(odd, 30), places)
     assert found.light in BAD, found
 
 
