@@ -40,12 +40,8 @@ def run(
 ) -> str:
     """Run a program to its end; whatever it started ends with it, and with this process."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    try:
-        with _started(command, environment=environment, cwd=cwd, **pipes) as process:
-            printed, complaints = _communicated(process, watch)
-    except FileNotFoundError as error:
-        message = f"{command[0]}: expected an installed program, got nothing of that name"
-        raise BadInput(message, f"Install {command[0]}, or choose another engine with --engine.") from error
+    with _started(command, environment=environment, cwd=cwd, **pipes) as process:
+        printed, complaints = _communicated(process, watch)
     if process.returncode != 0:
         said = (complaints or printed)[-_TAIL_CHARACTERS:].strip()
         message = f"{' '.join(command[:4])} ...: exit code {process.returncode}: {said}"
@@ -137,15 +133,19 @@ def _started(
     """
     _log.debug("running %s", " ".join(command))
     with _guard() as guard:
-        process = subprocess.Popen(  # noqa: S603 - a list of arguments, never a shell
-            list(command),
-            env=None if environment is None else dict(environment),
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-            preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, loaded before
-            **pipes,
-        )
+        try:
+            process = subprocess.Popen(  # noqa: S603 - a list of arguments, never a shell
+                list(command),
+                env=None if environment is None else dict(environment),
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, loaded before
+                **pipes,
+            )
+        except FileNotFoundError as error:
+            message = f"{error.filename}: expected an installed program, got nothing of that name"
+            raise BadInput(message, f"Install {error.filename}, or choose another engine with --engine.") from error
         with process:
             try:
                 os.write(guard, f"{process.pid}\n".encode())

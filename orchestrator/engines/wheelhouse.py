@@ -199,11 +199,19 @@ def _bar(pins: Sequence[Pin], sizes: Mapping[str, int], progress: Progress) -> I
     steps = math.ceil(sum(known) / _MB) if in_mb else len(pins)
 
     def arrived(temporary: Path) -> int:
-        found = [path for path in temporary.glob("pip-unpack-*/*") if path.is_file()]
-        return sum(path.stat().st_size for path in found) // _MB if in_mb else len(found)
+        sizes_bytes = [*_sizes_bytes(temporary)]
+        return sum(sizes_bytes) // _MB if in_mb else len(sizes_bytes)
 
     with counted(progress, f"downloading {len(pins)} packages{', in MB' if in_mb else ''}", steps) as look:
         yield lambda temporary: look(partial(arrived, temporary))
+
+
+def _sizes_bytes(temporary: Path) -> Iterator[int]:
+    """Yield the sizes of what pip has downloaded so far; it may move or delete any of it at any moment."""
+    for name, path in files_below(temporary).items():
+        if name.startswith("pip-unpack-"):
+            with suppress(FileNotFoundError):
+                yield path.stat().st_size
 
 
 def _build_wheel(source: Path, folder: Path) -> None:

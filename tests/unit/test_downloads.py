@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from contract.files import sha256
 from orchestrator.domain import Image
-from orchestrator.engines import downloads
+from orchestrator.engines import downloads, process
 from orchestrator.engines.build import follow
 from orchestrator.engines.downloads import Download, download_of
 from orchestrator.engines.locks import read_lock
 from orchestrator.engines.sizes import NAME, read_sizes, record_sizes
 from orchestrator.engines.venv import VenvEngine
-from orchestrator.engines.wheelhouse import fill_wheelhouse
+from orchestrator.engines.wheelhouse import _bar, fill_wheelhouse
 from orchestrator.errors import BadInput
 from orchestrator.paths import RunFolder, layout
 from orchestrator.runs.session import Session
@@ -202,3 +204,38 @@ def test_a_run_says_at_its_start_what_all_its_environments_will_download(tmp_pat
     ]
     Bare(layout=_where(tmp_path), engine_name="venv", progress=None, say=said.append).make_ready(plans)
     assert said == ["Packages of 2 locks are not here; to download: 2 packages, 2 of unknown size.", "one", "two"]
+
+
+def test_files_that_pip_moves_on_while_they_are_counted_stop_nothing(index, tmp_path, monkeypatch):
+    """A download of 41 MB ended in continuous integration with "nothing of that name", and a program was blamed."""
+    image, noted = _image(tmp_path / "a", index("one")), Noted()
+    folder = tmp_path / "pip-unpack-x"
+    folder.mkdir()
+    for name in ("first", "second", "third"):
+        (folder / name).write_bytes(bytes(BYTES))
+    stat = Path.stat
+
+    def vanishes(path, **options):
+        if path.name == "first":
+            path.unlink(missing_ok=True)
+        found = stat(path, **options)
+        if path.name == "second":
+            path.unlink(missing_ok=True)
+        return found
+
+    monkeypatch.setattr(Path, "stat", vanishes)
+    (pin,) = read_lock(image.lock)
+    with _bar([pin], {pin.sha256: 4 * BYTES}, noted) as watch:
+        watch(tmp_path)
+    assert [path.name for path in folder.iterdir()] == ["third"]
+    assert noted.events == [(2 * BYTES // 10**6, 12), (12, 12)]
+
+
+def test_a_file_that_is_missing_while_a_program_is_watched_is_not_taken_for_that_program():
+    def watch():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "other")
+
+    with pytest.raises(FileNotFoundError, match="other"):
+        process.run(["/bin/sleep", "5"], watch=watch)
+    with pytest.raises(BadInput, match=r"^/nowhere/program: expected an installed program"):
+        process.run(["/nowhere/program"])
