@@ -150,6 +150,18 @@ def digest_of(record: object) -> str:
 
 def read_text(path: Path, hint: str, limit_bytes: int) -> str:
     """Read a text file of a bounded size; errors as of `read_json`."""
+    data = _read_bytes(path, hint, limit_bytes)
+    if not data.strip():
+        message = f"{path}: expected a document, got an empty file"
+        raise BadInput(message, hint)
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        message = f"{path}: expected text in UTF-8, got byte {data[error.start]:#04x} at position {error.start}"
+        raise BadInput(message, hint) from error
+
+
+def _read_bytes(path: Path, hint: str, limit_bytes: int) -> bytes:
     if path.is_fifo() or path.is_socket():  # from which nothing may ever come
         message = f"{path}: expected a file that can be read, got a pipe or a socket"
         raise BadInput(message, hint)
@@ -159,17 +171,10 @@ def read_text(path: Path, hint: str, limit_bytes: int) -> str:
     except OSError as error:
         message = f"{path}: expected a file that can be read, got: {error.strerror}"
         raise BadInput(message, hint) from error
-    if not data.strip():
-        message = f"{path}: expected a document, got an empty file"
-        raise BadInput(message, hint)
     if len(data) > limit_bytes:
         message = f"{path}: expected a document of at most {limit_bytes / 2**20:.0f} MiB, got more"
         raise BadInput(message, hint)
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        message = f"{path}: expected text in UTF-8, got byte {data[error.start]:#04x} at position {error.start}"
-        raise BadInput(message, hint) from error
+    return data
 
 
 def _decoded(kind: type, value: object) -> object:

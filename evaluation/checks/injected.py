@@ -17,7 +17,7 @@ from .sampling import robust_sd, stretches, without_trend
 from .transients import amplitude_of, delay_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -166,18 +166,21 @@ def _height(height: Estimate, found: Covariances, patches: NDArray[np.int64], in
     )
 
 
+def _outcomes(part: _Part, injection: Injection) -> Iterator[bool]:
+    """Yield of each of the highest transients of a part whether it stands out of the denoised trace."""
+    resting = without_trend(part.before)
+    noise = robust_sd(resting)
+    risen = part.after - (part.before - resting) - np.median(resting, axis=0)
+    for patch in np.flatnonzero((injection.snrs == _STRONG) & (injection.peaks > 0)).tolist():
+        least = max(_SEEN_SD * noise[patch], _SEEN_HEIGHT * injection.peaks[patch])
+        onsets = injection.onsets[patch]
+        whole = onsets[(onsets >= part.start) & (onsets <= part.stop - _PEAK_FRAMES)] - part.start
+        yield from (bool(risen[onset : onset + _PEAK_FRAMES, patch].max() > least) for onset in whole)
+
+
 def _seen(parts: Sequence[_Part], injection: Injection) -> Check:
     """Share of the highest transients that stand out of the denoised trace."""
-    outcomes: list[bool] = []
-    for part in parts:
-        resting = without_trend(part.before)
-        noise = robust_sd(resting)
-        risen = part.after - (part.before - resting) - np.median(resting, axis=0)
-        for patch in np.flatnonzero((injection.snrs == _STRONG) & (injection.peaks > 0)).tolist():
-            least = max(_SEEN_SD * noise[patch], _SEEN_HEIGHT * injection.peaks[patch])
-            onsets = injection.onsets[patch]
-            whole = onsets[(onsets >= part.start) & (onsets <= part.stop - _PEAK_FRAMES)] - part.start
-            outcomes += [bool(risen[onset : onset + _PEAK_FRAMES, patch].max() > least) for onset in whole]
+    outcomes = [seen for part in parts for seen in _outcomes(part, injection)]
     share = float(np.mean(outcomes)) if outcomes else math.nan
     error = math.sqrt(max(share * (1 - share), 0.0) / len(outcomes)) if outcomes else math.nan
     return _told(

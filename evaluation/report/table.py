@@ -11,7 +11,7 @@ from evaluation.report.numbers import grouped, interval_text, number, signed, su
 from evaluation.study.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from evaluation.metrics import Summary
     from evaluation.report.content import Page, Part, Row, Score
@@ -169,21 +169,19 @@ def _table(page: Page, part: Part) -> Table:
         part=part,
         columns=columns,
         rows=tuple(
-            TableRow(
-                row=row,
-                cells=tuple(
-                    _cell(
-                        scores.get(one.metric.name),
-                        one,
-                        math.nan if row.role == SUPERVISED else top,
-                        None if row is noisy else base.get(one.metric.name),
-                    )
-                    for one, top in zip(columns, best, strict=True)
-                ),
-            )
+            TableRow(row=row, cells=tuple(_cells(row, scores, columns, best, {} if row is noisy else base)))
             for row, scores in zip(rows, scored, strict=True)
         ),
     )
+
+
+def _cells(
+    row: Row, scores: Mapping[str, Score], columns: Sequence[Column], best: Sequence[float], base: Mapping[str, Score]
+) -> Iterator[Cell]:
+    """Yield the cells of a row; what learned from clean targets is never the best."""
+    for column, top in zip(columns, best, strict=True):
+        name = column.metric.name
+        yield _cell(scores.get(name), column, math.nan if row.role == SUPERVISED else top, base.get(name))
 
 
 def _column(metric: Metric, scores: Sequence[Score | None]) -> Column:

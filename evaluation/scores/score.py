@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 FIT_EVERY = 10  # MicroSSIM is fitted to every 10th frame, as in the study
 _BLOCK_FRAMES = 32
+_OF_RESIDUAL = (
+    *("sd", "noise_gain", "autocorrelation_t", "autocorrelation_y", "autocorrelation_x"),
+    *("correlation", "temporal_correlation"),
+)
 
 
 class StackFrames:
@@ -211,18 +215,7 @@ def _without_target(noisy: Stack, prediction: Stack, frame_rate_hz: float | None
     for before, after in zip(noisy.blocks(_BLOCK_FRAMES), prediction.blocks(_BLOCK_FRAMES), strict=True):
         scorer.feed(_without_infinity(before), after)
     scores = scorer.scores()
-    movie = {
-        f"residual_{name}": getattr(scores, name)
-        for name in (
-            "sd",
-            "noise_gain",
-            "autocorrelation_t",
-            "autocorrelation_y",
-            "autocorrelation_x",
-            "correlation",
-            "temporal_correlation",
-        )
-    }
+    movie = {f"residual_{name}": getattr(scores, name) for name in _OF_RESIDUAL}
     movie |= {
         "mean_shift": -scores.mean,
         "noise_level": scores.noise_level_after,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from contract.params import Param
-    from orchestrator.domain import Device
+    from orchestrator.domain import Algorithm, Device
 
 
 @main.command("list")
@@ -28,16 +28,23 @@ def list_(name: str | None) -> None:
         calm list
         calm list n2v
     """  # noqa: D301
+    if name is None:
+        _list_all()
+    else:
+        _describe(algorithm(name))
+
+
+def _list_all() -> None:
     from orchestrator.algorithms.folders import broken_algorithms
     from orchestrator.paths import layout
 
-    if name is None:
-        for one in sorted(algorithms().values(), key=lambda one: one.supervised):
-            click.echo(f"{one.name:<12} {one.kind:<10} {'/'.join(one.devices):<9} {one.title}: {one.summary}")
-        for folder, error in broken_algorithms(layout().containers).items():
-            click.echo(f"Warning: {folder} cannot be used: {error.message}. {error.hint}", err=True)
-        return
-    found = algorithm(name)
+    for one in sorted(algorithms().values(), key=lambda one: one.supervised):
+        click.echo(f"{one.name:<12} {one.kind:<10} {'/'.join(one.devices):<9} {one.title}: {one.summary}")
+    for folder, error in broken_algorithms(layout().containers).items():
+        click.echo(f"Warning: {folder} cannot be used: {error.message}. {error.hint}", err=True)
+
+
+def _describe(found: Algorithm) -> None:
     click.echo(f"{found.title}: {found.summary}")
     click.echo(f"upstream {found.upstream.name} {found.upstream.version}, licence {found.licence}")
     for environment, upstream in found.environments.items():

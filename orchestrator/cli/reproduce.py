@@ -56,9 +56,6 @@ def reproduce(  # noqa: PLR0913 - each is an option
         calm reproduce NIDDL_N2V_1 NIDDL_N2V_2 --seeds 3
         calm reproduce --from-csv results/NIDDL_N2V_*.csv
     """  # noqa: D301
-    if from_csv and not names:
-        message = "--from-csv: expected CSVs of the study, got none"
-        raise BadInput(message, "They are results/NIDDL_N2V_*.csv of its repository.")
     if from_csv:
         _from_csv(absolute(tuple(map(Path, names))))
     elif not names:
@@ -79,6 +76,9 @@ def _from_csv(paths: Sequence[Path]) -> None:
     from evaluation.report.text import table_1_text
     from evaluation.study.table_1 import verdicts_of
 
+    if not paths:
+        message = "--from-csv: expected CSVs of the study, got none"
+        raise BadInput(message, "They are results/NIDDL_N2V_*.csv of its repository.")
     verdicts = verdicts_of(paths, experiments())
     click.echo(table_1_text(verdicts))
     sys.exit(0 if all(one.judgement.verdict in ("reproduced", "not comparable") for one in verdicts) else 1)
@@ -101,12 +101,16 @@ def _run(request: Request, opened: Session, target: Path | None, *, plan_only: b
     )
     ordered = with_anchors(known, request.names)
     if plan_only:
-        from orchestrator.cli.forecast import text_of
-        from orchestrator.reproduce.forecast import forecast
+        _show_plan(work, ordered)
+    else:
+        _show(work, ordered, known, target)
 
-        click.echo(text_of(forecast(work, ordered), opened.layout))
-        return
-    _show(work, ordered, known, target)
+
+def _show_plan(work: Reproduction, ordered: Sequence[Experiment]) -> None:
+    from orchestrator.cli.forecast import text_of
+    from orchestrator.reproduce.forecast import forecast
+
+    click.echo(text_of(forecast(work, ordered), work.session.layout))
 
 
 def _show(

@@ -15,6 +15,7 @@ from orchestrator.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from orchestrator.paths import Layout, SweepFolder
     from orchestrator.sweep.status import Line
 
 _EVERY_S = 2.0
@@ -33,20 +34,31 @@ def status(name: str | None, *, once: bool) -> None:
         calm status sweep --once
     """  # noqa: D301
     from orchestrator.paths import layout
-    from orchestrator.sweep.status import Statuses, counts_of, lines_of
-    from orchestrator.sweep.task import read_sweep
 
     where = layout()
     if name is None:
-        for path in sorted((where.outputs / ".sweeps").glob("*/sweep.json")):
-            folder = where.sweep(path.parent.name)
-            click.echo(f"{path.parent.name}: {counts_of(lines_of(read_sweep(folder), Statuses(folder)))}")
-        return
-    folder = where.sweep(sweep_name(name))
+        _list_sweeps(where)
+    else:
+        _watch(where.sweep(sweep_name(name)), live=sys.stdout.isatty() and not once)
+
+
+def _list_sweeps(where: Layout) -> None:
+    from orchestrator.sweep.status import Statuses, counts_of, lines_of
+    from orchestrator.sweep.task import read_sweep
+
+    for path in sorted((where.outputs / ".sweeps").glob("*/sweep.json")):
+        folder = where.sweep(path.parent.name)
+        click.echo(f"{path.parent.name}: {counts_of(lines_of(read_sweep(folder), Statuses(folder)))}")
+
+
+def _watch(folder: SweepFolder, *, live: bool) -> None:
+    """Print the table of a sweep, and where it is live, again and again while a task runs."""
+    from orchestrator.sweep.status import Statuses, counts_of, lines_of
+    from orchestrator.sweep.task import read_sweep
+
     statuses = Statuses(folder)
     while True:
         lines = lines_of(read_sweep(folder), statuses)
-        live = sys.stdout.isatty() and not once
         if live:
             click.clear()
         click.echo(f"{_table(lines)}\n\n{counts_of(lines)}")

@@ -180,10 +180,7 @@ class ContainerEngine:
             raise image_missing(self.name, tag_of(launch.image))
         with _answering(self.server), self._container(launch, identifier) as container:
             container.start()
-            while container.status in {"created", "running"}:
-                time.sleep(_POLL_S)
-                watch()
-                container.reload()
+            _wait(container, watch)
             state = convert(container.attrs["State"], _State, f"{self.name} inspect")
             output = container.logs(tail=_TAIL_LINES).decode(errors="replace")
             code, limit_hit = state.exit_code, state.out_of_memory
@@ -241,6 +238,14 @@ def stages_to_delete(image: Image) -> dict[str, Any]:
     """
     stages = {"dangling": True, "label": "calm.stage=build"}
     return stages if image.variant == "cuda" else stages | {"until": "1h"}
+
+
+def _wait(container: Container, watch: Callable[[], None]) -> None:
+    """Call `watch` until a container has ended."""
+    while container.status in {"created", "running"}:
+        time.sleep(_POLL_S)
+        watch()
+        container.reload()
 
 
 @contextmanager

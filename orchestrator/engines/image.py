@@ -24,7 +24,7 @@ from orchestrator.errors import EngineFailed
 from orchestrator.scratch import scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from orchestrator.domain import Algorithm, Device
     from orchestrator.engines.progress import Progress
@@ -55,19 +55,13 @@ def image_of(algorithm: Algorithm, variant: Device, layout: Layout) -> Image:
     lock = lock_for(algorithm, variant, host())
     python = system_python() if algorithm.environment == SYSTEM else None
     files = {name: sha256(path) for name, path in _code(algorithm)} | {_ABOUT: _sum(_about(algorithm))}
-    digest = hashlib.sha256()
-    for name, found in sorted(files.items()):
-        digest.update(f"{name} {found}\n".encode())
-    for path in sorted(layout.base.iterdir()):
-        digest.update(f"base/{path.name} {sha256(path)}\n".encode())
-    digest.update(sha256(lock).encode() if lock.exists() else b"")
-    digest.update(packages(python).encode() if python else b"")
-    name = f"{algorithm.folder_name}-{variant}-{digest.hexdigest()[:12]}"
+    digest = _digest_of(files, layout.base, lock, python)
+    name = f"{algorithm.folder_name}-{variant}-{digest[:12]}"
     lock_digest = sha256(lock)[:12] if lock.exists() else "none"
     return Image(
         algorithm=algorithm.name,
         variant=variant,
-        digest=digest.hexdigest(),
+        digest=digest,
         lock=lock,
         wheelhouse=layout.wheels / f"{variant}-{lock_digest}",
         context=layout.contexts / name,
@@ -75,6 +69,17 @@ def image_of(algorithm: Algorithm, variant: Device, layout: Layout) -> Image:
         labels=_labels(algorithm),
         python=python,
     )
+
+
+def _digest_of(files: Mapping[str, str], base: Path, lock: Path, python: Path | None) -> str:
+    digest = hashlib.sha256()
+    for name, found in sorted(files.items()):
+        digest.update(f"{name} {found}\n".encode())
+    for path in sorted(base.iterdir()):
+        digest.update(f"base/{path.name} {sha256(path)}\n".encode())
+    digest.update(sha256(lock).encode() if lock.exists() else b"")
+    digest.update(packages(python).encode() if python else b"")
+    return digest.hexdigest()
 
 
 def prepare(algorithm: Algorithm, image: Image, layout: Layout, progress: Progress = SILENT) -> None:

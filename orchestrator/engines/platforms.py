@@ -88,6 +88,12 @@ def lock_for(algorithm: Algorithm, variant: Device, target: Platform) -> Path:
     return lock if target is LINUX else lock.with_name(f"{lock.stem}-{target.name}.lock")
 
 
+def _known_pins(containers: Path, target: Platform) -> dict[tuple[str, str], Pin]:
+    """Return the pins of the locks for a platform; each file was downloaded for the lock it stands in."""
+    locks = containers.glob(f"*/requirements*-{target.name}.lock")
+    return {(pin.name, pin.version): pin for path in locks for pin in read_lock(path)}
+
+
 def make_lock_elsewhere(algorithm: Algorithm, target: Platform) -> Path:
     """Resolve the CPU lock of an algorithm for another platform, with the versions of the lock for this one.
 
@@ -105,11 +111,7 @@ def make_lock_elsewhere(algorithm: Algorithm, target: Platform) -> Path:
     whole, _, alone = text.partition(NO_DEPS)
     here = [f"{pin.name}=={pin.version.partition('+')[0]}" for pin in read_lock(native)]
     versions = _versions(whole, here, target) | _versions(alone, here, target, "--no-deps")
-    known = {
-        (pin.name, pin.version): pin
-        for path in algorithm.folder.parent.glob(f"*/requirements*-{target.name}.lock")
-        for pin in read_lock(path)
-    }  # each was downloaded for the lock it stands in
+    known = _known_pins(algorithm.folder.parent, target)
     found = ((item, known.get(item)) for item in sorted(versions.items()))
     pins = [pin or _downloaded(*item, target) for item, pin in found]
     with atomic(lock) as part:

@@ -60,12 +60,7 @@ class PodmanServer:
 
     def _serve(self) -> DockerClient:
         """Serve a socket in a private folder until calm ends; not where the user named one that does not answer."""
-        if "CONTAINER_HOST" in os.environ:
-            message = f"podman: expected a server that answers at {os.environ['CONTAINER_HOST']}, got none"
-            raise EngineMissing(message, "Start it, or unset CONTAINER_HOST.")
-        if shutil.which("podman") is None:
-            message = "podman: expected a socket or the program podman, got neither"
-            raise EngineMissing(message, "Install podman, or use another --engine.")
+        _check_can_serve()
         folder = self._served.enter_context(scratch())
         atexit.register(self._served.close)
         address = f"unix://{folder}/podman.sock"
@@ -122,3 +117,13 @@ def _connected(address: str) -> DockerClient | None:
         return docker.DockerClient(base_url=address, timeout=_TIMEOUT_S)
     except (docker.errors.DockerException, requests.exceptions.RequestException):
         return None
+
+
+def _check_can_serve() -> None:
+    """Refuse where the user named a server that does not answer, and where there is no program to serve."""
+    if "CONTAINER_HOST" in os.environ:
+        message = f"podman: expected a server that answers at {os.environ['CONTAINER_HOST']}, got none"
+        raise EngineMissing(message, "Start it, or unset CONTAINER_HOST.")
+    if shutil.which("podman") is None:
+        message = "podman: expected a socket or the program podman, got neither"
+        raise EngineMissing(message, "Install podman, or use another --engine.")

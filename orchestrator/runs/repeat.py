@@ -93,18 +93,21 @@ def _repeated(run: Run, name: str, session: Session) -> Repetition:
     return Repetition(engine=name, agrees=False, sentence=difference.sentence())
 
 
-def plan_of(record: Record, layout: Layout) -> Plan:
-    """Plan a run again from its record."""
-    algorithm = in_environment(algorithm_named(layout.containers, record.algorithm), record.environment)
-    movies = tuple(
+def _movies_of(record: Record) -> tuple[Movie, ...]:
+    return tuple(
         Movie(split=MovieName.of(name).split, noisy=movie.given, target=movie.target, truth=movie.truth)
         for name, movie in sorted(record.movies.items())
     )
+
+
+def plan_of(record: Record, layout: Layout) -> Plan:
+    """Plan a run again from its record."""
+    algorithm = in_environment(algorithm_named(layout.containers, record.algorithm), record.environment)
     settings = settings_of(record)
     plan = make_plan(
         algorithm,
         image_of(algorithm, settings.device, layout),
-        source=described_source(record.dataset, movies, record.choice, layout),
+        source=described_source(record.dataset, _movies_of(record), record.choice, layout),
         settings=settings,
         layout=layout,
         checksums=Checksums(layout.checksums),

@@ -79,6 +79,13 @@ def read_sweep(folder: SweepFolder) -> Sweep:
     return read_json(folder.record, Sweep)
 
 
+def _do(work: Work, sweep: Sweep, name: str, statuses: Statuses) -> None:
+    if name == PROBE:
+        _look(sweep, work.session)
+    else:
+        _make(work, _entry(work.folder, sweep, name).task, _Noted(work.session.progress, statuses, name))
+
+
 def run_task(work: Work, name: str, resources: Resources) -> State:
     """Make the run of a task, score it, and write down how it ended; never raises what a task can end by.
 
@@ -97,10 +104,7 @@ def run_task(work: Work, name: str, resources: Resources) -> State:
     try:
         with guard.watching(), _gpus(work, sweep, resources):
             statuses.change(name, reason="")
-            if name == PROBE:
-                _look(sweep, work.session)
-            else:
-                _make(work, _entry(work.folder, sweep, name).task, _Noted(work.session.progress, statuses, name))
+            _do(work, sweep, name, statuses)
     except BaseException as error:
         state, reason = _ending(error, guard)
         statuses.change(name, state=state, reason=reason, ended_s=time.time())
