@@ -83,13 +83,13 @@ def _given(job: Job, stacks: Sequence[Stack], events: Events) -> Choice:
 
 
 def _made(job: Job, stacks: Sequence[Stack], others: Sequence[Stack], events: Events) -> Choice:
-    kind, calibration = job.params["noise_model"], job.params["prior_kind"] == "calibration"
+    kind, calibration = job.params["noise_model"], job.params["earlier_kind"] == "calibration"
     if kind == "gmm":
         return _mixture(job, stacks, others, events)
     if others and not calibration:
         message = (
-            f"prior: noise_model {kind} uses no predictions, got {len(others)}; set noise_model to gmm, or "
-            "prior_kind to calibration if these are frames of a motionless scene"
+            f"earlier result: noise_model {kind} uses no predictions, got {len(others)}; set noise_model to gmm, or "
+            "earlier_kind to calibration if these are frames of a motionless scene"
         )
         raise JobRefused(message)
     sources = others if others and calibration else stacks
@@ -135,12 +135,12 @@ def _mixture(job: Job, stacks: Sequence[Stack], others: Sequence[Stack], events:
     params = job.params
     if not others:
         message = (
-            "prior: noise_model gmm is fitted from predictions of another experiment, calibration frames or a "
-            "noise_model.npz, got none; noise_model affine needs no prior"
+            "earlier result: noise_model gmm is fitted from predictions of another experiment, calibration frames or a "
+            "noise_model.npz, got none; noise_model affine needs none"
         )
         raise JobRefused(message)
     options = {"share": params["random_perc"], "clip_percent": params["clip_perc"], "seed": job.seed}
-    if params["prior_kind"] == "calibration":
+    if params["earlier_kind"] == "calibration":
         pairs = pairs_with_calibration(others, **options)
     else:
         pairs = pairs_with_prediction(stacks, others, **options)

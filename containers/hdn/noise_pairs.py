@@ -65,7 +65,7 @@ def pairs_with_prediction(
     if sorted(by_name) != sorted(names) or len(by_name) != len(predicted):
         given = ", ".join(sorted(stack.path.name for stack in predicted)) or "none"
         message = (
-            f"prior: expected one prediction named as each training stack ({', '.join(sorted(names))}), got {given}"
+            f"earlier result: expected one prediction named as each training stack ({', '.join(sorted(names))}), got {given}"
         )
         raise JobRefused(message)
     keep = min(share, _MAX_PAIRS / sum(int(np.prod(stack.shape)) for stack in noisy))
@@ -117,14 +117,14 @@ def _checked(noisy: Stack, predicted: Stack) -> Stack:
     rough_noisy, rough_predicted = _roughness(frames), _roughness(prediction)
     if rough_predicted >= rough_noisy:
         message = (
-            f"prior {predicted.path}: expected a denoised stack, smoother than {noisy.path}, got one with "
+            f"{predicted.path}: expected a denoised stack, smoother than {noisy.path}, got one with "
             f"{rough_predicted:.4g} against {rough_noisy:.4g} mean squared difference of diagonal pixels"
         )
         raise JobRefused(message)
     apart, spread = float(np.mean((frames - prediction) ** 2)), float(frames.var())
     if apart >= spread:
         message = (
-            f"prior {predicted.path}: expected a prediction of {noisy.path} in its intensity units, got one whose mean "
+            f"{predicted.path}: expected a prediction of {noisy.path} in its intensity units, got one whose mean "
             f"squared distance is {apart:.4g}, while that of a constant is {spread:.4g}"
         )
         raise JobRefused(message)

@@ -57,7 +57,7 @@ def _describe(found: Algorithm) -> None:
         text = ", ".join(f"{key}={value}" for key, value in values.items()) or "defaults"
         click.echo(f"  preset {preset}: {text}")
     if found.prior is not None:
-        click.echo(f"  --prior ({found.prior.when()}): {found.prior.help}")
+        click.echo(f"  --earlier ({found.prior.when()}): {found.prior.help}")
 
 
 def _described(param: Param, *, of_prediction: bool) -> str:

@@ -117,7 +117,7 @@ _PRESETS = (
     "smoke (seconds; shows that it works, not that it denoises), quick, movie (n2v over time), default or published; "
     "`calm list ALGORITHM` shows them."
 )
-_PRIOR = "Prediction of another run, noise model, calibration stack or checkpoint, as `calm list ALGORITHM` says."
+_PRIOR = "Earlier result: a prediction, noise model, still stack or checkpoint, as `calm list ALGORITHM` says."
 _INPUT = "Your own movie: a file, a folder or a quoted pattern; may be repeated."
 _OF_INPUT = ("axes", "channel", "plane", "series", "inside", "frame_rate_hz")  # options that only --input needs
 _SOURCE = (
@@ -136,7 +136,7 @@ _SEED = click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=_DEFAU
 _SETTINGS = (
     click.option("--preset", type=Given(), default="default", show_default=True, help=_PRESETS),
     params,
-    click.option("--prior", multiple=True, type=PATH, help=_PRIOR),
+    click.option("--earlier", "prior", multiple=True, type=PATH, help=_PRIOR),
     _SEED,
     threads,
     device,

@@ -41,8 +41,8 @@ def check_prior(plan: Plan) -> None:
     use = plan.algorithm.prior
     why = None if plan.prior or use is None else use.why(plan.params)
     if use is not None and why is not None:
-        message = f"{plan.algorithm.name}: expected a prior, which it needs {why}, got none"
-        raise BadInput(message, f"--prior: {use.help}.")
+        message = f"{plan.algorithm.name}: expected an earlier result, which it needs {why}, got none"
+        raise BadInput(message, f"--earlier: {use.help}.")
 
 
 def check_writable(outputs: Path) -> None:

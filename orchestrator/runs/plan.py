@@ -230,8 +230,8 @@ def _check_device(algorithm: Algorithm, device: Device) -> None:
 def _check_prior_taken(algorithm: Algorithm, prior: Sequence[Path]) -> None:
     """Refuse a prior that the algorithm would not use."""
     if prior and algorithm.prior is None:
-        message = f"{algorithm.name}: expected no prior, as it uses none, got {prior[0]}"
-        raise BadInput(message, "Leave --prior out; `calm list ALGORITHM` says what an algorithm takes.")
+        message = f"{algorithm.name}: expected no earlier result, as it uses none, got {prior[0]}"
+        raise BadInput(message, "Leave --earlier out; `calm list ALGORITHM` says what an algorithm takes.")
 
 
 def _check_targets(algorithm: Algorithm, source: Source) -> None:

@@ -96,7 +96,7 @@ def test_a_real_movie_gets_the_spread_and_single_samples_beside_its_prediction(r
 
 def test_a_noise_model_is_fitted_to_the_prediction_of_another_run(run_real):
     path, other, _ = run_real(*EXTRAS)
-    prior = ("--prior", other / "predictions" / "train" / path.name, "--param", "noise_model=gmm")
+    prior = ("--earlier", other / "predictions" / "train" / path.name, "--param", "noise_model=gmm")
     _, folder, told = run_real(*prior, *SHORT_FIT)
     assert "mixture of 3 fitted to" in told
     assert (folder / "checkpoint" / "noise_model.npz").stat().st_size > 0
@@ -104,6 +104,6 @@ def test_a_noise_model_is_fitted_to_the_prediction_of_another_run(run_real):
 
 def test_the_noise_model_of_another_run_is_reused_as_it_is(run_real):
     model = run_real(*EXTRAS)[1] / "checkpoint" / "noise_model.npz"
-    _, folder, told = run_real("--prior", model)
+    _, folder, told = run_real("--earlier", model)
     assert f"noise model read from {model}" in told
     assert (folder / "checkpoint" / "noise_model.npz").read_bytes() == model.read_bytes()

@@ -75,7 +75,7 @@ def test_a_file_that_is_no_movie_is_refused(calm, tmp_path, kind):
         (["--preset", "best"], "expected a preset of"),
         (["--data", "demo"], "got both"),
         (["--axes", "TZYX"], "expected 3 axes"),
-        (["--prior", "/nowhere/prior.tif"], "mean: expected no prior, as it uses none, got /nowhere/prior.tif"),
+        (["--earlier", "/nowhere/prior.tif"], "mean: expected no earlier result, as it uses none, got /nowhere/prior.tif"),
     ],
 )
 def test_an_option_that_cannot_be_used_is_refused(calm, movie, arguments, sentence):
@@ -85,9 +85,9 @@ def test_an_option_that_cannot_be_used_is_refused(calm, movie, arguments, senten
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--prior", "/nowhere/prior.tif"], "prior.tif: expected a prediction or a noise model, got no such file"),
-        (["--prior", "/no:where/prior.tif"], "container engines cannot mount"),
-        (["--param", "noise_model=gmm"], "hdn: expected a prior, which it needs with noise_model=gmm, got none"),
+        (["--earlier", "/nowhere/prior.tif"], "prior.tif: expected a prediction or a noise model, got no such file"),
+        (["--earlier", "/no:where/prior.tif"], "container engines cannot mount"),
+        (["--param", "noise_model=gmm"], "hdn: expected an earlier result, which it needs with noise_model=gmm, got none"),
     ],
 )
 def test_a_prior_that_cannot_be_used_or_is_missing_is_refused_before_anything_is_built(
@@ -101,8 +101,8 @@ def test_a_prior_that_cannot_be_used_or_is_missing_is_refused_before_anything_is
 
 @pytest.mark.parametrize("name", ["n2v", "n2v@study", "n2n", "deepcad"])
 def test_an_algorithm_that_uses_no_prior_refuses_one(calm, movie, name):
-    done = calm("run", name, "--input", movie, "--engine", "venv", "--prior", movie)
-    _refused(calm, done, f"{name.partition('@')[0]}: expected no prior, as it uses none, got {movie}")
+    done = calm("run", name, "--input", movie, "--engine", "venv", "--earlier", movie)
+    _refused(calm, done, f"{name.partition('@')[0]}: expected no earlier result, as it uses none, got {movie}")
 
 
 @pytest.mark.parametrize(

@@ -65,9 +65,9 @@ def test_a_prior_is_needed_where_algorithm_yaml_says_so(required, required_with,
 
 
 def test_the_list_of_parameters_says_what_a_prior_may_be_and_when_it_is_needed(calm):
-    assert "--prior (needed with noise_model=gmm): for noise_model gmm: one prediction" in calm("list", "hdn").stdout
-    assert "--prior (optional): a CellMincer checkpoint" in calm("list", "cellmincer").stdout
-    assert "--prior" not in calm("list", "n2v").stdout
+    assert "--earlier (needed with noise_model=gmm): for noise_model gmm: one prediction" in calm("list", "hdn").stdout
+    assert "--earlier (optional): a CellMincer checkpoint" in calm("list", "cellmincer").stdout
+    assert "--earlier" not in calm("list", "n2v").stdout
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def test_a_run_in_the_folder_of_another_is_not_found_for_it(calm, run, commands,
 def test_a_changed_prediction_is_refused_as_the_prior_of_another_run(calm, run, original):
     _, movie = original
     _sevens(run / PREDICTION)
-    done = calm("run", "hdn", "--input", movie, "--engine", "venv", "--prior", run / PREDICTION)
+    done = calm("run", "hdn", "--input", movie, "--engine", "venv", "--earlier", run / PREDICTION)
     assert done.returncode == 2
     assert str(run / PREDICTION) in done.stderr
     assert not list(calm.outputs.glob("hdn*"))

@@ -134,7 +134,7 @@ def test_a_mixture_fitted_to_another_prediction_trains_and_can_be_handed_on(run,
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"noise_model": "gmm"}, "needs no prior"),
+        ({"noise_model": "gmm"}, "affine needs none"),
         ({"differences": "temporal", "patch_size": 128}, "at least 128 x 128"),
         ({"patch_size": 62}, "multiple of 4"),
         ({"save_samples": 3}, "at most mmse_count 2, got 3"),

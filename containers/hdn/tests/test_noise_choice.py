@@ -70,7 +70,7 @@ def test_by_default_gain_and_read_noise_are_estimated_and_told_with_their_units(
 
 @pytest.mark.parametrize("params", [{}, MIXTURE], ids=["affine", "gmm"])
 def test_a_calibration_stack_stands_in_for_the_movie(choose, movies, params):
-    choice, _ = choose(movies["calibration"], prior_kind="calibration", **params)
+    choice, _ = choose(movies["calibration"], earlier_kind="calibration", **params)
     assert isinstance(choice.noise_model, MixtureNoise if params else AffineNoise)
     for signal in (100.0, 350.0):
         assert _deviation(choice, signal) == pytest.approx(np.sqrt(64 + 2 * signal), rel=0.05)
@@ -109,7 +109,7 @@ def test_predictions_are_refused_where_none_are_used(choose, movies):
 
 @pytest.mark.parametrize("params", [{}, MIXTURE], ids=["affine", "gmm"])
 def test_the_plot_says_gain_and_read_noise_with_units(choose, movies, params):
-    choice, _ = choose(movies["calibration"], prior_kind="calibration", **params)
+    choice, _ = choose(movies["calibration"], earlier_kind="calibration", **params)
     figures = noise_figures(noise_report(choice, 100.0))
     note = figures[0].note
     gain, read_noise = (float(note.lower().split(word)[1].split()[0]) for word in ("gain ", "read noise "))
