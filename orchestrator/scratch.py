@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import tempfile
 from contextlib import contextmanager, suppress
@@ -32,7 +31,7 @@ def scratch(parent: Path | None = None) -> Iterator[Path]:
     """
     from filelock import FileLock  # noqa: PLC0415 - `calm --help` makes no folder
 
-    folder = (parent or Path(tempfile.gettempdir())) / f"{_PREFIX}{secrets.token_hex(6)}"
+    folder = (parent or Path(tempfile.gettempdir())) / f"{_PREFIX}{os.urandom(6).hex()}"
     lock = folder.with_suffix(".lock")
     with FileLock(lock):
         try:

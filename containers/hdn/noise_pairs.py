@@ -64,9 +64,8 @@ def pairs_with_prediction(
     names = [stack.path.name for stack in noisy]
     if sorted(by_name) != sorted(names) or len(by_name) != len(predicted):
         given = ", ".join(sorted(stack.path.name for stack in predicted)) or "none"
-        message = (
-            f"earlier result: expected one prediction named as each training stack ({', '.join(sorted(names))}), got {given}"
-        )
+        wanted = f"one prediction named as each training stack ({', '.join(sorted(names))})"
+        message = f"earlier result: expected {wanted}, got {given}"
         raise JobRefused(message)
     keep = min(share, _MAX_PAIRS / sum(int(np.prod(stack.shape)) for stack in noisy))
     parts = [

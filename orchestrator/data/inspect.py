@@ -28,7 +28,7 @@ from orchestrator.records.truth import read_truth
 from orchestrator.scratch import scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -150,12 +150,13 @@ class Inspector:
             copied=True,
         )
         self._check_pages(content, planes)
-        direct = _direct(recording, stored, frames)
-        if direct is not None:
-            self._check_output(content, *direct)
-            return direct[0]
-        self._check_output(content, recording, header_for(recording, stored, frames))
-        return recording
+        axes = self._own_axes(content, recording, stored, frames)
+        if axes is None:
+            self._check_output(content, recording, lambda: header_for(recording, stored, frames))
+            return recording
+        direct = replace(recording, stack=files[0], axes=axes, copied=False)
+        self._check_output(content, direct, lambda: _own_header(direct))
+        return direct
 
     def _values(self, given: Path, content: str, planes: Planes, frames: Frames) -> Values:
         """Look at the values where the dtype of the stack depends on them, once for each content."""
@@ -185,6 +186,13 @@ class Inspector:
         text = json.dumps([names, plain(choice)], sort_keys=True)
         return hashlib.sha256((_VERSION + text).encode()).hexdigest()[:_KEY_DIGITS]
 
+    def _own_axes(self, content: str, recording: Recording, stored: Stored, frames: Frames) -> str | None:
+        """Return the axes of a file that jobs can read as it is; None where they read a copy."""
+        axes: str | None = json.loads(
+            self.checksums.found(f"{content} axes", lambda: json.dumps(_direct_axes(recording, stored, frames)))
+        )
+        return axes
+
     def _check_pages(self, content: str, planes: Planes) -> None:
         def check() -> str:
             planes.check()
@@ -192,10 +200,11 @@ class Inspector:
 
         self.checksums.found(f"{content} pages", check)
 
-    def _check_output(self, content: str, recording: Recording, header: Header) -> None:
+    def _check_output(self, content: str, recording: Recording, header_of_it: Callable[[], Header]) -> None:
         """Begin the prediction as a job will, and read back what was begun."""
 
         def check() -> str:
+            header = header_of_it()
             self.stacks.mkdir(parents=True, exist_ok=True)
             try:
                 with scratch(self.stacks) as folder:
@@ -294,8 +303,8 @@ def header_for(recording: Recording, stored: Stored, frames: Frames) -> Header:
     return replace(kept, axes=frames.axes, shape=recording.shape, xml=xml)
 
 
-def _direct(recording: Recording, stored: Stored, frames: Frames) -> tuple[Recording, Header] | None:
-    """Return the movie to be read from its own file, and its header, where that is one block of just its frames."""
+def _direct_axes(recording: Recording, stored: Stored, frames: Frames) -> str | None:
+    """Return the axes of a file that is one block of just the frames of its movie, None for another."""
     states = recording.frame_rate_hz is not None or recording.pixel_um is not None
     alone = len(recording.files) == 1 and frames.planes == range(stored.planes)
     carried = stored.header is not None or not states or _rate_origin(recording) == _ORIGIN
@@ -305,9 +314,14 @@ def _direct(recording: Recording, stored: Stored, frames: Frames) -> tuple[Recor
     try:
         with open_stack(path, recording.choice.axes) as stack:
             same = stack.contiguous and stack.shape == recording.shape and stack.dtype.name == recording.dtype
-            return (replace(recording, stack=path, axes=stack.axes, copied=False), header_of(stack)) if same else None
+            return stack.axes if same else None
     except JobRefused:
         return None
+
+
+def _own_header(recording: Recording) -> Header:
+    with open_stack(recording.stack, recording.choice.axes) as stack:
+        return header_of(stack)
 
 
 def _rate_origin(recording: Recording) -> str | None:

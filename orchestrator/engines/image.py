@@ -6,6 +6,7 @@ import hashlib
 import json
 import shlex
 import shutil
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -117,7 +118,7 @@ def check_caches(image: Image, layout: Layout) -> None:
 
 def _labels(algorithm: Algorithm) -> dict[str, str]:
     """Return what an image says of itself."""
-    version = metadata.version("calm")
+    version = _version()
     upstream = algorithm.upstream
     return {
         "org.opencontainers.image.title": algorithm.title,
@@ -127,6 +128,11 @@ def _labels(algorithm: Algorithm) -> dict[str, str]:
         "org.opencontainers.image.version": version,
         "org.calm.upstream": f"{upstream.name} {upstream.version}",
     }
+
+
+@cache
+def _version() -> str:
+    return metadata.version("calm")
 
 
 def _about(algorithm: Algorithm) -> bytes:

@@ -75,7 +75,10 @@ def test_a_file_that_is_no_movie_is_refused(calm, tmp_path, kind):
         (["--preset", "best"], "expected a preset of"),
         (["--data", "demo"], "got both"),
         (["--axes", "TZYX"], "expected 3 axes"),
-        (["--earlier", "/nowhere/prior.tif"], "mean: expected no earlier result, as it uses none, got /nowhere/prior.tif"),
+        (
+            ["--earlier", "/nowhere/prior.tif"],
+            "mean: expected no earlier result, as it uses none, got /nowhere/prior.tif",
+        ),
     ],
 )
 def test_an_option_that_cannot_be_used_is_refused(calm, movie, arguments, sentence):
@@ -87,7 +90,10 @@ def test_an_option_that_cannot_be_used_is_refused(calm, movie, arguments, senten
     [
         (["--earlier", "/nowhere/prior.tif"], "prior.tif: expected a prediction or a noise model, got no such file"),
         (["--earlier", "/no:where/prior.tif"], "container engines cannot mount"),
-        (["--param", "noise_model=gmm"], "hdn: expected an earlier result, which it needs with noise_model=gmm, got none"),
+        (
+            ["--param", "noise_model=gmm"],
+            "hdn: expected an earlier result, which it needs with noise_model=gmm, got none",
+        ),
     ],
 )
 def test_a_prior_that_cannot_be_used_or_is_missing_is_refused_before_anything_is_built(
