@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 def unsupported_activity(evidence: Evidence) -> Check:
     """Count patches of x that move like cells but whose support C_xy(0) / C_xx(0) is below 0.5 by 3 errors.
 
+    Raw noise that was passed on to x is taken off both.
+
     Band 0. Planted: a hallucinated cell.
     """
     count, tested = unsupported(evidence)

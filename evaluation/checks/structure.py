@@ -32,17 +32,19 @@ BORDER = 8  # pixels along the border that are looked at on their own
 def unsupported(evidence: Evidence) -> tuple[int, int]:
     """Return how many moving patches the raw movie does not show, and how many were tested.
 
-    Support of a patch is the covariance of its denoised with its raw trace (copied noise taken off) over the
-    variance of the denoised one: 1 where both move alike, 0 where only the denoised one moves.
+    Support of a patch is the covariance of its denoised with its raw trace over the variance of the denoised one,
+    both without the raw noise that was passed on: 1 where both move alike, 0 where only the denoised one moves.
+    Of the variance of white noise that a filter passes on, each frame of raw noise explains its covariance squared.
     """
     lively, active = evidence.lively, evidence.active
     if lively is None or active is None:
         return 0, 0
     signal = active.raw[:, 0] - active.noise
     least = _LIKE_CELLS * float(np.median(signal)) if len(signal) else 0.0
-    moved = lively.denoised[:, 0]
-    copied = evidence.copied_noise(lively)[:, lively.lags]
-    support = (lively.cross[:, lively.lags] - copied) / np.maximum(moved, 1e-300)
+    copied = evidence.copied_noise(lively)
+    passed_on = (copied**2).sum(axis=1) / np.maximum(lively.noise, 1e-300)
+    moved = lively.denoised[:, 0] - passed_on
+    support = (lively.cross[:, lively.lags] - copied[:, lively.lags]) / np.maximum(moved, 1e-300)
     error = np.sqrt(lively.noise / np.maximum(moved, 1e-300) / lively.frames)
     enough = moved >= least if len(signal) else moved >= lively.noise
     tested = enough & (error < _SUPPORT_ERROR)

@@ -158,6 +158,21 @@ def test_invented_cells_are_seen_where_the_raw_movie_has_no_activity_at_all():
     assert outcomes(check_movie(raw, denoised))["unsupported activity"][2] == "fail"
 
 
+@pytest.mark.parametrize("kept", [1.0, 0.5])  # of the noise, as in the raw movie and as a weak denoiser leaves it
+@pytest.mark.parametrize(("invented", "light"), [(False, "pass"), (True, "fail")])
+def test_noise_that_was_left_in_weak_activity_is_not_taken_for_invented_activity(kept, invented, light):
+    """The raw movie failed this check where activity is weaker than noise."""
+    rng = np.random.default_rng(7)
+    truth = np.full((400, 96, 96), 20, np.float32)
+    for number, (y, x) in enumerate([(10, 10), (10, 60), (40, 40), (70, 20), (70, 70)]):
+        truth[:, y : y + 12, x : x + 12] += 0.9 * np.sin(np.arange(400) / 7 + number)[:, None, None]
+    raw = rng.poisson(truth).astype(np.uint16)
+    denoised = truth + kept * (raw - truth)
+    if invented:
+        denoised[:, 40:52, 70:82] += 2 * np.sin(np.arange(400) / 5)[:, None, None]
+    assert outcomes(check_movie(raw, denoised))["unsupported activity"][2] == light
+
+
 @pytest.mark.slow
 def test_false_alarms_stay_below_one_in_twenty():
     lights = []
