@@ -1,16 +1,20 @@
 """Cost of the checks, and whether their order of denoised movies is that of the true error.
 
 Usage: python benchmarks/checks.py [MOVIE ...] [--seeds N]
+       python benchmarks/checks.py --costs 200 800
 
 Three simulated scenes, and each MOVIE (a clean TIFF, to which Poisson noise is added), are denoised by simple filters
 and spoilt in known ways. Prints the three lights beside the true error for each, the rank correlation of both orders,
 the seconds that the checks took, and how many lights of the clean movies were false alarms over N seeds (default 3).
+With --costs it prints the seconds of each pass over two movies of so many frames, and of each check after them.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import timeit
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,14 +23,21 @@ import tifffile
 from scipy.ndimage import gaussian_filter, uniform_filter1d
 from scipy.stats import spearmanr
 
-from evaluation.checks.battery import check_movie
+from evaluation.checks.battery import BATTERY, check_movie
+from evaluation.checks.evidence import gather
+from evaluation.checks.lagged import covariances
 from evaluation.checks.lights import Light, Topic, Verdict
+from evaluation.checks.noise_law import noise_law
+from evaluation.checks.pair_pass import read_pair
+from evaluation.checks.places import find_places
+from evaluation.checks.raw_movie import look_at
+from evaluation.checks.transients import transients
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "unit" / "checks"))
 import planted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 _PHOTONS = 5.0  # of the median pixel of a movie that noise is added to
 _BADNESS = {Light.PASS: 0, Light.NOT_TESTED: 0, Light.DOUBT: 1, Light.FAIL: 2}
@@ -106,12 +117,45 @@ def false_alarms(seeds: int) -> None:
     print(f"\nfalse alarms: {alarms} of {len(lights)} lights of clean movies, {seeds} seeds of three scenes")
 
 
+def costs(frames: int) -> Iterator[tuple[str, float]]:
+    """Yield what each pass over a movie of 256 x 256 pixels takes, and each check: name and seconds, best of three."""
+    tile = planted.movie("two-photon with bleed", seed=1, frames=frames)
+    raw, clean = (np.tile(movie, (1, 2, 2)) for movie in (tile.raw, tile.clean))
+    maps, _ = read_pair(raw, clean)
+    law = noise_law(maps.raw, maps.jump_raw)
+    places = find_places(raw, clean, None)
+    evidence = gather(raw, clean)
+    found = transients(evidence)
+    parts: list[tuple[str, Callable[[], object]]] = [
+        ("pass over both movies", lambda: read_pair(raw, clean)),
+        ("law of the noise", lambda: noise_law(maps.raw, maps.jump_raw)),
+        ("active places", lambda: find_places(raw, clean, None)),
+        ("traces and their covariances", lambda: covariances(raw, clean, places, law)),
+        ("what became of transients", lambda: transients(evidence)),
+        *((judge(evidence, found).name, partial(judge, evidence, found)) for judge in BATTERY),
+        ("the look at the raw movie", lambda: look_at(raw, evidence)),
+    ]
+    for name, part in parts:
+        yield name, min(timeit.repeat(part, number=1, repeat=3))
+
+
+def print_costs(counts: Sequence[int]) -> None:
+    """Print a row for each part: seconds for each number of frames."""
+    print("| part | " + " | ".join(f"{count} frames, s" for count in counts) + " |\n|---" + "|---:" * len(counts) + "|")
+    for row in zip(*map(costs, counts), strict=True):
+        print(f"| {row[0][0]} | " + " | ".join(f"{seconds:.4f}" for _, seconds in row) + " |", flush=True)
+
+
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("movies", nargs="*", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--costs", type=int, nargs="+", metavar="FRAMES")
     arguments = parser.parse_args()
+    if arguments.costs:
+        print_costs(arguments.costs)
+        return
     for name in planted.SCENES:
         known = planted.movie(name, seed=1)
         compare(name, Pair(known.raw, known.clean))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from . import amplitude, invented, timing
 from .evidence import Evidence, gather
@@ -15,10 +15,34 @@ from .lights import Verdict
 from .transients import Transients, transients
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
 
     from evaluation.metrics import Frames
+
+    from .lights import Check
+
+    Judge: TypeAlias = Callable[[Evidence, Transients], Check]
+
+
+def _of_evidence(judge: Callable[[Evidence], Check]) -> Judge:
+    return lambda evidence, _: judge(evidence)
+
+
+def _of_transients(judge: Callable[[Transients], Check]) -> Judge:
+    return lambda _, found: judge(found)
+
+
+BATTERY: tuple[Judge, ...] = (
+    *map(_of_evidence, (amplitude.offset, amplitude.flicker, amplitude.noise_by_brightness)),
+    *map(_of_evidence, (amplitude.in_range, amplitude.levels)),
+    *map(_of_transients, (amplitude.height, amplitude.slow)),
+    *map(_of_transients, (timing.moves, timing.delay, timing.width, timing.unexplained)),
+    *map(_of_evidence, (timing.repeated, timing.ends)),
+    *map(_of_evidence, (invented.unsupported_activity, invented.seams, invented.tiles, invented.rows, invented.border)),
+)
 
 
 def check_movie(raw: Frames, denoised: Frames, middles: NDArray[np.int64] | None = None) -> Verdict:
@@ -50,26 +74,7 @@ def check_movie(raw: Frames, denoised: Frames, middles: NDArray[np.int64] | None
 def verdict_of(evidence: Evidence) -> Verdict:
     """Judge what both movies gave; what that took is not counted."""
     found = transients(evidence)
-    checks = (
-        amplitude.offset(evidence),
-        amplitude.flicker(evidence),
-        amplitude.noise_by_brightness(evidence),
-        amplitude.in_range(evidence),
-        amplitude.levels(evidence),
-        amplitude.height(found),
-        amplitude.slow(found),
-        timing.moves(found),
-        timing.delay(found),
-        timing.width(found),
-        timing.unexplained(found),
-        timing.repeated(evidence),
-        timing.ends(evidence),
-        invented.unsupported_activity(evidence),
-        invented.seams(evidence),
-        invented.tiles(evidence),
-        invented.rows(evidence),
-        invented.border(evidence),
-    )
+    checks = tuple(check(evidence, found) for check in BATTERY)
     return Verdict(checks=checks, plain=_plain(evidence, found), seconds=0.0)
 
 
