@@ -314,6 +314,8 @@ def _direct_axes(recording: Recording, stored: Stored, frames: Frames) -> str | 
     try:
         with open_stack(path, recording.choice.axes) as stack:
             same = stack.contiguous and stack.shape == recording.shape and stack.dtype.name == recording.dtype
+            if same:
+                header_of(stack)  # what cannot be told of the file is told of a copy
             return stack.axes if same else None
     except JobRefused:
         return None
