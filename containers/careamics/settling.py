@@ -2,19 +2,22 @@
 
 While weights move, the running statistics that prediction uses lag behind them, and the last step leaves the mean of
 the output where its batch drew it. At the learning rate of preset quick of n2n each shifted predictions by 1 to 3 %.
-Patches of training end within reach of the network where movies go on, which moves the mean as well. So windows are
-cut wider here, and what the cut reaches does not count. What is left is measured on frames that were not trained on.
+Patches of training end within reach of the network where movies go on, which moves the mean as well, and see more of
+the middle of frames than of their darker border, which a network that learned little draws together. So every part of
+a frame is looked at equally often here, as prediction sees it: with all around it, and with the end of the frame where
+it is one. What is left is measured on frames that were not trained on.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from math import prod
+from itertools import product
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from contract.blocks import Block, axis_blocks, pad_by_reflection
 from contract.device import autocast
 from contract.evidence import Baseline, tell_baseline
 from contract.files import atomic
@@ -23,23 +26,24 @@ from patch_sampling import PatchSource, hold_out, open_movies
 from unet_denoiser import MULTIPLE, RECEPTIVE_FIELD, example_of, load_denoiser
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import numpy as np
+    from collections.abc import Iterator, Sequence
 
     from contract.events import Events
     from contract.job import Job
     from unet_denoiser import Denoiser, Example, Recipe
 
+    _Cut = tuple[tuple[Block, ...], list[tuple[Block, Block]]]  # of a movie: in time, and rows and columns of tiles
+
 _BATCHES = 32  # of training, in pixels; the mean of 512 patches of 64 x 64 pixels is known to 0.1 %
-_LEAST_PIXELS, _LEAST = 2**16, 4  # of all windows, and windows, after a training of a few steps
+_LEAST_PIXELS, _LEAST = 2**18, 8  # of all tiles, and tiles, after a training of a few steps
+_CORE = 64  # pixels of a tile that count, at least
 _SETTLING, _JUDGED = 0x5E77, 0x1D6ED  # keep these random numbers apart from those of training
 
 
-class _Seen(NamedTuple):
-    """What is cut out of movies, and which part of an example the cut does not reach."""
+class _Tile(NamedTuple):
+    """An example as prediction sees it, and which part of it counts."""
 
-    recipe: Recipe
+    example: Example
     part: tuple[slice, ...]
 
 
@@ -60,17 +64,16 @@ def settle(job: Job, recipe: Recipe, middle: Literal["mean", "median"]) -> None:
     state = torch.load(job.checkpoint / "state.pt", map_location=job.device, weights_only=True)
     network.load_state_dict(state["parts"]["network"])
     movies = _split(job, recipe)[0]
-    seen = _seen(job, recipe, movies)
     with torch.no_grad(), autocast(job):
         _restart_statistics(network)
-        for example in _examples(job, seen, movies, denoiser, _SETTLING):
-            network.train()(example.source)
+        for tile in _tiles(job, recipe, movies, denoiser, _SETTLING):
+            network.train()(tile.example.source)
         network.eval()
-        centres = [
-            getattr((example.target - network(example.source).float())[seen.part], middle)()
-            for example in _examples(job, seen, movies, denoiser, _SETTLING)
-        ]
-        network.final_conv.bias += torch.stack(centres).mean()
+        residuals = (
+            (tile.example.target - network(tile.example.source).float())[tile.part]
+            for tile in _tiles(job, recipe, movies, denoiser, _SETTLING)
+        )
+        network.final_conv.bias += _weighed([(getattr(one, middle)(), one.numel()) for one in residuals])
     with atomic(job.checkpoint / "network.pt") as part:
         torch.save(network.state_dict(), part)
 
@@ -78,13 +81,12 @@ def settle(job: Job, recipe: Recipe, middle: Literal["mean", "median"]) -> None:
 def report_baseline(job: Job, events: Events, recipe: Recipe) -> None:
     """Tell what the checkpoint does to the mean of frames that were not trained on, if there are any."""
     denoiser, (trained, movies) = load_denoiser(job), _split(job, recipe)
-    seen = _seen(job, recipe, movies)
     means = []
     with torch.no_grad(), autocast(job):
-        for example in _examples(job, seen, movies, denoiser, _JUDGED):
-            output = denoiser.network(example.source).float()
-            means.append(torch.stack([one[seen.part].mean() for one in (example.source, output)]))
-    noisy, predicted = denoiser.normalisation.undo(torch.stack(means).mean(0)).tolist()
+        for example, part in _tiles(job, recipe, movies, denoiser, _JUDGED):
+            both = [one[part] for one in (example.source, denoiser.network(example.source).float())]
+            means.append((torch.stack([one.mean() for one in both]), both[0].numel()))
+    noisy, predicted = denoiser.normalisation.undo(_weighed(means)).tolist()
     unseen = "validation movies" if job.inputs.val else "held-out frames"
     on = "training frames" if movies is trained else unseen
     tell_baseline(Baseline(noisy=noisy, predicted=predicted, on=on), job, events)
@@ -117,29 +119,63 @@ def _restart_statistics(network: torch.nn.Module) -> None:
             layer.momentum = None  # the plain mean of all windows; momentum is not part of a state
 
 
-def _seen(job: Job, recipe: Recipe, movies: list[np.ndarray]) -> _Seen:
-    """Widen patches by the reach of the network; where a movie has no more than that, by all there is."""
-    halo = RECEPTIVE_FIELD[recipe.n2v2]
-    frames = recipe.window[0] // (job.params["patch_size_z"] or recipe.window[0])  # of the movie for one of an example
-    window, part = list(recipe.window), [slice(None)] * 3
-    for axis in range(3 - recipe.conv_dims, 3):
-        step = frames if axis == 0 else 1
-        wanted, most = recipe.window[axis] + 2 * halo * step, min(movie.shape[axis] for movie in movies)
-        window[axis] = max(recipe.window[axis], min(wanted, most // (MULTIPLE * step) * MULTIPLE * step))
-        if most - window[axis] >= MULTIPLE * step:
-            part[axis] = slice(halo, -halo)
-    return _Seen(replace(recipe, window=tuple(window)), (..., *part[3 - recipe.conv_dims :]))
+def _weighed(values: Sequence[tuple[torch.Tensor, int]]) -> torch.Tensor:
+    """Return the mean of values of as many pixels each."""
+    total = sum(pixels for _, pixels in values)
+    return torch.stack([value.double() * (pixels / total) for value, pixels in values]).sum(0).float()
 
 
-def _examples(job: Job, seen: _Seen, movies: list[np.ndarray], denoiser: Denoiser, purpose: int) -> Iterator[Example]:
-    """Draw windows one by one, the same in each call."""
-    source = PatchSource(movies, seen.recipe.window, seen.recipe.stride_t)
-    device = next(denoiser.network.parameters()).device
+def _tiles(job: Job, recipe: Recipe, movies: list[np.ndarray], denoiser: Denoiser, purpose: int) -> Iterator[_Tile]:
+    """Yield tiles of all parts of frames in turn, at random times, the same in each call."""
+    cut = [_blocks(job, recipe, movie) for movie in movies]
+    step, device = _frames_of_one(job, recipe), next(denoiser.network.parameters()).device
+    order = _order(job, cut, generator(job.seed, purpose))
+    for number, (which, time, row, column) in enumerate(order):
+        frames = movies[which][time.read_start * step : time.read_stop * step]
+        window = frames[:, row.read_start : row.read_stop, column.read_start : column.read_stop]
+        padded = pad_by_reflection(window, (time.pad * step, row.pad, column.pad))
+        example = example_of([padded], denoiser.normalisation, recipe, torch_generator(job.seed, purpose, number))
+        yield _Tile(example.on(device), (..., *(block.core for block in (time, row, column)[3 - recipe.conv_dims :])))
+
+
+def _frames_of_one(job: Job, recipe: Recipe) -> int:
+    """Return how many frames of a movie make one of an example: two where pairs are taken."""
+    return recipe.window[0] // (job.params["patch_size_z"] or 1)
+
+
+def _blocks(job: Job, recipe: Recipe, movie: np.ndarray) -> _Cut:
+    """Cut a movie in time, in frames of examples, and its frames into tiles, all with what a network reaches."""
+    halo, deep = RECEPTIVE_FIELD[recipe.n2v2], recipe.conv_dims == 3  # noqa: PLR2004 - a volume
+    length, depth = len(movie) // _frames_of_one(job, recipe), job.params["patch_size_z"] or 1
+    times = axis_blocks(length, 2 * depth, halo, MULTIPLE) if deep else axis_blocks(length, 1, 0, 1)
+    core = max(_CORE, job.params["patch_size"])
+    rows, columns = (axis_blocks(side, core, halo, MULTIPLE) for side in movie.shape[1:])
+    return times, list(product(rows, columns))
+
+
+def _order(job: Job, cut: list[_Cut], rng: np.random.Generator) -> list[tuple[int, Block, Block, Block]]:
+    """Choose tiles: all there are where these are few, else every part of a frame as often, as far as there is time."""
     patch = job.params["patch_size"] ** 2 * (job.params["patch_size_z"] or 1)
-    pixels = prod(seen.recipe.window[3 - seen.recipe.conv_dims :])
     wanted = max(_LEAST_PIXELS, _BATCHES * job.params["batch_size"] * patch)
-    for number in range(max(_LEAST, wanted // pixels)):
-        rng = generator(job.seed, purpose, number)
-        windows = [source.read(int(rng.integers(len(source))), rng)]
-        drawn = torch_generator(job.seed, purpose, number)
-        yield example_of(windows, denoiser.normalisation, seen.recipe, drawn).on(device)
+    weights = np.array([len(times) * len(places) for times, places in cut])
+    times, places = cut[int(np.argmax(weights))]
+    pixels = max(_area(row, column) for row, column in places) * max(one.read_stop - one.read_start for one in times)
+    count = max(_LEAST, wanted // pixels)
+    if weights.sum() <= 2 * count:
+        return [
+            (which, time, *place) for which, (times, places) in enumerate(cut) for time in times for place in places
+        ]
+    if len(places) <= 2 * count:
+        count = -(-count // len(places)) * len(places)
+    turns = [rng.permutation(len(places)) for _, places in cut]
+    chosen = []
+    for number in range(count):
+        which = int(rng.choice(len(cut), p=weights / weights.sum()))
+        times, places = cut[which]
+        place = places[turns[which][number % len(places)]]
+        chosen.append((which, times[int(rng.integers(len(times)))], *place))
+    return chosen
+
+
+def _area(row: Block, column: Block) -> int:
+    return (row.read_stop - row.read_start) * (column.read_stop - column.read_start)

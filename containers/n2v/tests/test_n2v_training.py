@@ -148,6 +148,17 @@ def test_the_mean_of_the_movie_comes_back_even_after_a_few_steps(tmp_path, chang
     assert told["noisy"] == pytest.approx(movie.mean(), rel=0.05)
 
 
+@pytest.mark.parametrize("changes", [{}, {"patch_size_z": 8}], ids=["2d", "3d"])
+def test_the_mean_of_a_movie_with_a_dark_border_comes_back(tmp_path, changes):
+    """A network that learned little draws border and middle together, and windows see more of the middle."""
+    y, x = np.indices((72, 66))
+    light = 0.3 + np.exp(-(((y - 36) / 20) ** 2) - ((x - 33) / 20) ** 2)
+    movie = noisy_movie(clean_movie((24, 72, 66)) * light.astype(np.float32))
+    stack = write_stack(tmp_path / "movie.tif", movie)
+    job = train(train_job(tmp_path, [stack], **TINY, **changes))
+    assert predicted(job, stack).mean() == pytest.approx(movie.mean(), rel=0.005)
+
+
 def test_a_network_that_is_not_to_be_settled_is_the_trained_one(tmp_path):
     stack = write_stack(tmp_path / "movie.tif", noisy_movie(clean_movie((12, 32, 32))))
     job = train(train_job(tmp_path, [stack], **TINY, settle=False))
