@@ -14,7 +14,7 @@ from evaluation.scores.activity import activity_of
 from evaluation.scores.tables import MovieTable, check_frames, finite, summaries_of, write_frames
 from orchestrator.documents import write_sealed
 from orchestrator.errors import AlgorithmFailed, BadInput
-from orchestrator.records.record import ScoreBasis, Scores, ScoreTable
+from orchestrator.records.record import ScoreBasis, Scores, ScoreTable, input_names
 from orchestrator.records.run import SCORES_VERSION, read_scores
 
 if TYPE_CHECKING:
@@ -93,6 +93,9 @@ def score_run(run: Run, algorithms: Mapping[str, Algorithm]) -> Scores:
         return known
     from evaluation.metrics.workers import over_files  # noqa: PLC0415 - a scored run needs no SciPy
 
+    for name, movie in record.movies.items():
+        _check_movie(name, movie, record.inputs)
+
     def scored(paths: Mapping[str, Path], to: Path) -> ScoreTable:
         movies = {name: record.movies[name] for name in paths}
         rate_hz = record.frame_rate_hz
@@ -139,6 +142,14 @@ def state_of(path: Path) -> FileState:
         message = f"{path}: expected the file this run was made with, got nothing"
         raise BadInput(message, "Put it back, or run the algorithm again on the new path.") from error
     return path, state.st_size, state.st_mtime_ns
+
+
+def _check_movie(name: str, movie: MovieRecord, inputs: Mapping[str, str]) -> None:
+    """Refuse to compare a prediction with a movie that its run was not made with."""
+    for path, stored in zip(movie.files, input_names(name, movie.files), strict=True):
+        if stored in inputs and sha256(path) != inputs[stored]:
+            message = f"{path}: expected the movie this run was made with, got another of the same name"
+            raise BadInput(message, "Put it back, or run the algorithm on the place where it lies now.")
 
 
 def _score(path: Path, movie: MovieRecord, frame_rate_hz: float | None, threads: int) -> MovieTable:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self
 
@@ -142,6 +143,23 @@ class MovieRecord(Document, frozen=True, kw_only=True):
     def given(self) -> Path:
         """The movie as the user named it."""
         return self.noisy if self.recording is None else self.recording.given
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file of the movie."""
+        return (self.noisy,) if self.recording is None else self.recording.files
+
+    def places(self) -> tuple[Path | None, ...]:
+        """Return where all that belongs to it lies."""
+        return (self.noisy, self.target, self.truth, self.given, *self.files)
+
+
+def input_names(movie: str, files: tuple[Path, ...]) -> tuple[str, ...]:
+    """Return the names under which a record keeps the SHA-256 of the files of a movie; an only file goes by its."""
+    if len(files) == 1:
+        return (movie,)
+    root = Path(os.path.commonpath([path.parent for path in files]))
+    return tuple(f"{movie}/{path.relative_to(root).as_posix()}" for path in files)
 
 
 class DeviceRecord(Document, frozen=True, kw_only=True):

@@ -6,17 +6,18 @@ import os
 import shutil
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
+from msgspec import structs
 
 from contract.files import sha256
 from orchestrator import errors
 from orchestrator.documents import write_sealed
 from orchestrator.records.run import Run, read_run
 from orchestrator.runs.job import found_at, run_job
-from orchestrator.runs.record import record_of
+from orchestrator.runs.record import movies_of, record_of
 from orchestrator.runs.training import equal_training
 
 if TYPE_CHECKING:
@@ -63,6 +64,21 @@ def finished(plan: Plan) -> Outcome | None:
         raise errors.BadInput(message, "Delete the folder; the same command makes the run again.")
     run.check()
     return Outcome(run=run, reused=True)
+
+
+def found(plan: Plan) -> Outcome | None:
+    """Return the run of a plan as `finished` does; its record names movies that were moved where they lie now.
+
+    The key holds their content, so these are the movies that the run was made with, wherever they are.
+    """
+    outcome = finished(plan)
+    if outcome is None:
+        return None
+    record, movies = outcome.run.record, movies_of(plan)
+    if all(movies[name].places() == movie.places() for name, movie in record.movies.items()):
+        return outcome
+    moved = write_sealed(plan.folder.record, structs.replace(record, movies=movies))
+    return replace(outcome, run=Run(folder=plan.folder, record=moved))
 
 
 def execute(

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contract import CONTRACT_VERSION
@@ -14,11 +12,12 @@ from contract.job import Inputs, Job
 from orchestrator.algorithms.folders import resolve_params
 from orchestrator.data.inspect import check_gaps, check_path
 from orchestrator.errors import BadInput, DeviceMissing
-from orchestrator.records.record import TRAINED, KeyParts, MovieName
+from orchestrator.records.record import TRAINED, KeyParts, MovieName, input_names
 from orchestrator.records.run import read_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from orchestrator.data.checksums import Checksums
     from orchestrator.data.movies import Source
@@ -272,12 +271,7 @@ def _check_origin(path: Path) -> None:
 
 def _recording_checksums(name: str, recording: Recording, checksums: Checksums) -> dict[str, str]:
     """Return the SHA-256 of every file of a recording; the only file goes by the name of its movie."""
-    sums = checksums.of_all(recording.files)
-    if len(sums) == 1:
-        return {name: sums[0]}
-    root = Path(os.path.commonpath([path.parent for path in recording.files]))
-    paths = (path.relative_to(root).as_posix() for path in recording.files)
-    return {f"{name}/{path}": digest for path, digest in zip(paths, sums, strict=True)}
+    return dict(zip(input_names(name, recording.files), checksums.of_all(recording.files), strict=True))
 
 
 def _training(trained: Run | None, image: Image) -> dict[str, str]:

@@ -82,6 +82,21 @@ def _file(path: Path, below: Path) -> FileRecord:
     )
 
 
+def movies_of(plan: Plan) -> dict[str, MovieRecord]:
+    """Describe the movies of a plan."""
+    return {
+        str(MovieName(movie.split, movie.noisy.name)): MovieRecord(
+            noisy=movie.noisy,
+            target=movie.target,
+            truth=movie.truth,
+            shape=plan.facts[movie.noisy].shape,
+            dtype=plan.facts[movie.noisy].dtype,
+            recording=plan.source.recordings[movie.noisy].record(),
+        )
+        for movie in plan.source.movies
+    }
+
+
 def _what_was_asked(plan: Plan) -> dict[str, Any]:
     settings = plan.settings
     return {
@@ -94,17 +109,7 @@ def _what_was_asked(plan: Plan) -> dict[str, Any]:
         "frame_rate_hz": plan.source.frame_rate_hz,
         "inputs": dict(plan.inputs),
         "key": plan.key,
-        "movies": {
-            str(MovieName(movie.split, movie.noisy.name)): MovieRecord(
-                noisy=movie.noisy,
-                target=movie.target,
-                truth=movie.truth,
-                shape=plan.facts[movie.noisy].shape,
-                dtype=plan.facts[movie.noisy].dtype,
-                recording=plan.source.recordings[movie.noisy].record(),
-            )
-            for movie in plan.source.movies
-        },
+        "movies": movies_of(plan),
         "output_dtype": settings.output_dtype,
         "params": dict(plan.params),
         "precision": settings.precision,

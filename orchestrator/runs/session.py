@@ -14,7 +14,7 @@ from orchestrator.engines.downloads import download_of
 from orchestrator.engines.hardware import check_device
 from orchestrator.engines.image import check_caches, image_of, prepare
 from orchestrator.errors import BadInput, CalmError, Interrupted
-from orchestrator.runs.execute import execute, finished
+from orchestrator.runs.execute import execute, found
 from orchestrator.runs.needs import check_disk, check_writable
 from orchestrator.runs.pace import training_seconds
 from orchestrator.runs.plan import Plan, make_plan
@@ -126,9 +126,9 @@ class Session:
 
     def run_all(self, plans: Sequence[Plan]) -> tuple[Outcome, ...]:
         """Run plans, or find them finished; every environment is built before the first job starts."""
-        found = [finished(plan) for plan in plans]
-        self.make_ready([plan for plan, outcome in zip(plans, found, strict=True) if outcome is None])
-        return tuple(outcome or self.run(plan) for plan, outcome in zip(plans, found, strict=True))
+        there = [found(plan) for plan in plans]
+        self.make_ready([plan for plan, outcome in zip(plans, there, strict=True) if outcome is None])
+        return tuple(outcome or self.run(plan) for plan, outcome in zip(plans, there, strict=True))
 
     def make_ready(self, plans: Sequence[Plan]) -> None:
         """Build what plans need that are not finished, so that no job runs for hours before another cannot start."""
@@ -146,7 +146,7 @@ class Session:
     def run(self, plan: Plan) -> Outcome:
         """Run a plan, or find it finished; the stacks that it reads are there afterwards, for scores and reports."""
         make_stacks(plan.source.recordings.values(), self.say)
-        outcome = finished(plan)
+        outcome = found(plan)
         if outcome is None:
             outcome = execute(plan, self._engine_for(plan), self.progress, self.memory_bytes, self.copies)
         return outcome

@@ -34,6 +34,7 @@ from orchestrator.records.run import read_run
 from orchestrator.runs.job import Tail
 from orchestrator.runs.session import Session
 
+pytestmark = pytest.mark.slow
 CONTAINERS = Path(__file__).parents[2] / "containers"
 CONTROLS = ("identity", "mean", "svd")
 MANIFEST = """version: 1

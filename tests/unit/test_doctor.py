@@ -120,6 +120,7 @@ def test_subordinate_ids_are_summed_by_name_and_number():
     assert subordinate_ids("", "ana", 1000) == 0
 
 
+@pytest.mark.slow
 def test_the_doctor_looks_at_everything_and_says_what_to_do_where_something_is_wrong():
     done = CliRunner().invoke(main, ["doctor", "--json"])
     findings = json.loads(done.stdout)

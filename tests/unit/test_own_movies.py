@@ -223,6 +223,7 @@ def _exported(here, run, target):
     return target
 
 
+@pytest.mark.slow
 def test_every_export_opens_in_another_library_and_holds_what_the_movies_hold(here, mean_run, tmp_path):
     with _exported(here, mean_run, tmp_path / "new" / "table.csv").open() as stream:
         rows = list(csv.DictReader(stream))
@@ -378,6 +379,7 @@ def lively(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_full_checks_join_the_lights_and_are_made_once(here, lively, tmp_path):
     arguments = ("denoise", lively, "--algorithm", "mean", "--checks", "full", "-o", tmp_path / "out.tif", *ENGINE)
     done = here(*arguments)
@@ -396,6 +398,7 @@ def test_full_checks_join_the_lights_and_are_made_once(here, lively, tmp_path):
     assert again.stdout.splitlines()[-12:] == done.stdout.splitlines()[-12:]
 
 
+@pytest.mark.slow
 def test_full_checks_of_other_predictions_are_not_believed(here, lively, tmp_path):
     arguments = ("denoise", lively, "--algorithm", "mean", "-o", tmp_path / "out.tif", *ENGINE)
     assert here(*arguments, "--checks", "full").returncode == 0
@@ -409,6 +412,7 @@ def test_full_checks_of_other_predictions_are_not_believed(here, lively, tmp_pat
     assert "random order" not in done.stdout
 
 
+@pytest.mark.slow
 def test_a_movie_too_short_for_full_checks_is_said_to_be(here, movie, tmp_path):
     done = here("denoise", movie, "--algorithm", "mean", "--checks", "full", "-o", tmp_path / "out.tif", *ENGINE)
     assert done.returncode == 0, done.stderr

@@ -73,6 +73,7 @@ def test_a_machine_without_it_is_brought_one_and_has_it_from_then_on(tmp_path, m
     assert pinned.python() == brought
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_bare")
 def test_where_none_can_be_downloaded_the_error_says_how_to_give_one(monkeypatch):
     monkeypatch.setenv("UV_PYTHON_INSTALL_MIRROR", "http://127.0.0.1:9")

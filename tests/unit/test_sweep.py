@@ -177,6 +177,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("end_s", "limit", "held", "words"),
     [(1.0, 2**40, 1, "walltime stopped shortly before"), (60.0, 2**28, 2**29, "out of memory it took")],

@@ -135,3 +135,34 @@ def test_a_changed_prediction_is_refused_as_the_prior_of_another_run(calm, run, 
     assert done.returncode == 2
     assert str(run / PREDICTION) in done.stderr
     assert not list(calm.outputs.glob("hdn*"))
+
+
+def test_a_movie_that_was_moved_is_found_where_it_lies_now(calm, run, original, tmp_path):
+    """The run was found and then ended for want of the movie at its old place, again and again."""
+    _, movie = original
+    before, scores = (tmp_path / "before" / movie.name), json.loads((run / "scores.json").read_text())
+    before.parent.mkdir()
+    shutil.copy2(movie, before)
+    assert calm("run", "mean", "--input", before, "--engine", "venv").returncode == 0
+    after = tmp_path / "after" / movie.name
+    after.parent.mkdir()
+    before.rename(after)
+    done = calm("run", "mean", "--input", after, "--engine", "venv")
+    assert done.returncode == 0, done.stderr
+    assert f"Found: {run}" in done.stdout
+    record = json.loads((run / "run.json").read_text())
+    assert record["movies"]["train/tampered.tif"]["noisy"] == str(after)
+    assert json.loads((run / "scores.json").read_text())["movies"] == scores["movies"]
+    assert calm("report", run).returncode == 0
+
+
+def test_a_run_is_not_compared_with_another_movie_at_the_place_of_its_own(calm, run, tmp_path):
+    movie = tmp_path / "tampered.tif"
+    own = json.loads((run / "run.json").read_text())["movies"]["train/tampered.tif"]["noisy"]
+    shutil.copy2(own, movie)
+    assert calm("run", "mean", "--input", movie, "--engine", "venv").returncode == 0
+    tifffile.imwrite(movie, np.random.default_rng(1).poisson(100, (20, 32, 40)).astype(np.uint16))
+    for command in ("evaluate", "report"):
+        done = calm(command, run)
+        assert done.returncode == 2
+        assert f"{movie}: expected the movie this run was made with, got another" in done.stderr

@@ -33,6 +33,7 @@ from evaluation.checks.planting import (
 from evaluation.checks.shuffled import temporal_context
 from evaluation.checks.trained_again import judge_halves, judge_seeds
 
+pytestmark = pytest.mark.slow
 BAD = (Light.DOUBT, Light.FAIL)
 SCENE = "two-photon with bleed"
 

@@ -15,6 +15,7 @@ from evaluation.checks.planting import ground_of, injected, injection_for, noise
 from evaluation.checks.shuffled import temporal_context
 from evaluation.checks.trained_again import judge_halves, judge_seeds
 
+pytestmark = pytest.mark.slow
 SIDE = 48
 
 

@@ -49,6 +49,7 @@ def _read(path, folder):
         return stack.frames(0, stack.shape[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FILES)
 def test_random_damage_to_directories_gives_a_refusal_or_the_same_pixels(tmp_path, kind):
     whole = FILES[kind](tmp_path / "whole.tif").read_bytes()

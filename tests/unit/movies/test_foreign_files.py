@@ -141,6 +141,7 @@ def _refusal(read):
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_file_damaged_at_random_is_read_or_refused_in_one_sentence(tmp_path, name):
     make, read = FORMATS[name]

@@ -153,6 +153,7 @@ _REQUIRED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(load_experiments(ROOT / "containers")))
 def test_the_bibtex_of_every_experiment_can_be_parsed_and_has_the_fields_of_its_kinds(algorithms, name):
     experiments = load_experiments(ROOT / "containers")
