@@ -17,7 +17,7 @@ from orchestrator.data.verify import verify
 from orchestrator.errors import BadInput, CalmError
 from orchestrator.reproduce.forecast import DATA_MISSING, FINISHED, TO_RUN, Forecast, estimate_of, movies_here
 from orchestrator.reproduce.reproduce import used
-from orchestrator.runs.execute import finished
+from orchestrator.runs.execute import finished, found
 from orchestrator.runs.needs import check_disk, check_prior, check_writable
 from orchestrator.runs.plan import make_plan, outlined_plan
 from orchestrator.sweep.records import Entry
@@ -149,7 +149,7 @@ class Planner:
         movies = self._source(task)
         if isinstance(movies, Source) and (task.prior is None or prior is not None):
             plan = self.plan(task, prior)
-            outcome = finished(plan)
+            outcome = found(plan) if self._make else finished(plan)
             return Planned(task=task, plan=plan, run=None if outcome is None else outcome.run)
         source, facts = (
             (movies, {stack: one.facts for stack, one in movies.recordings.items()})
