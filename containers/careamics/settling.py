@@ -10,37 +10,34 @@ it is one. What is left is measured on frames that were not trained on.
 
 from __future__ import annotations
 
-from itertools import product
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import numpy as np
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from contract.blocks import Block, axis_blocks, pad_by_reflection
 from contract.device import autocast
 from contract.evidence import Baseline, tell_baseline
 from contract.files import atomic
 from contract.seeding import generator, torch_generator
+from even_tiles import Reach, even_tiles
 from patch_sampling import PatchSource, hold_out, open_movies
 from unet_denoiser import MULTIPLE, RECEPTIVE_FIELD, example_of, load_denoiser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import numpy as np
+
     from contract.events import Events
     from contract.job import Job
     from unet_denoiser import Denoiser, Example, Recipe
 
-    _Cut = tuple[tuple[Block, ...], list[tuple[Block, Block]]]  # of a movie: in time, and rows and columns of tiles
-
 _BATCHES = 32  # of training, in pixels; the mean of 512 patches of 64 x 64 pixels is known to 0.1 %
-_LEAST_PIXELS, _LEAST = 2**18, 8  # of all tiles, and tiles, after a training of a few steps
-_CORE = 64  # pixels of a tile that count, at least
+_LEAST_PIXELS = 2**18  # after a training of a few steps
 _SETTLING, _JUDGED = 0x5E77, 0x1D6ED  # keep these random numbers apart from those of training
 
 
-class _Tile(NamedTuple):
+class _Seen(NamedTuple):
     """An example as prediction sees it, and which part of it counts."""
 
     example: Example
@@ -125,57 +122,19 @@ def _weighed(values: Sequence[tuple[torch.Tensor, int]]) -> torch.Tensor:
     return torch.stack([value.double() * (pixels / total) for value, pixels in values]).sum(0).float()
 
 
-def _tiles(job: Job, recipe: Recipe, movies: list[np.ndarray], denoiser: Denoiser, purpose: int) -> Iterator[_Tile]:
-    """Yield tiles of all parts of frames in turn, at random times, the same in each call."""
-    cut = [_blocks(job, recipe, movie) for movie in movies]
-    step, device = _frames_of_one(job, recipe), next(denoiser.network.parameters()).device
-    order = _order(job, cut, generator(job.seed, purpose))
-    for number, (which, time, row, column) in enumerate(order):
-        frames = movies[which][time.read_start * step : time.read_stop * step]
-        window = frames[:, row.read_start : row.read_stop, column.read_start : column.read_stop]
-        padded = pad_by_reflection(window, (time.pad * step, row.pad, column.pad))
-        example = example_of([padded], denoiser.normalisation, recipe, torch_generator(job.seed, purpose, number))
-        yield _Tile(example.on(device), (..., *(block.core for block in (time, row, column)[3 - recipe.conv_dims :])))
-
-
-def _frames_of_one(job: Job, recipe: Recipe) -> int:
-    """Return how many frames of a movie make one of an example: two where pairs are taken."""
-    return recipe.window[0] // (job.params["patch_size_z"] or 1)
-
-
-def _blocks(job: Job, recipe: Recipe, movie: np.ndarray) -> _Cut:
-    """Cut a movie in time, in frames of examples, and its frames into tiles, all with what a network reaches."""
-    halo, deep = RECEPTIVE_FIELD[recipe.n2v2], recipe.conv_dims == 3  # noqa: PLR2004 - a volume
-    length, depth = len(movie) // _frames_of_one(job, recipe), job.params["patch_size_z"] or 1
-    times = axis_blocks(length, 2 * depth, halo, MULTIPLE) if deep else axis_blocks(length, 1, 0, 1)
-    core = max(_CORE, job.params["patch_size"])
-    rows, columns = (axis_blocks(side, core, halo, MULTIPLE) for side in movie.shape[1:])
-    return times, list(product(rows, columns))
-
-
-def _order(job: Job, cut: list[_Cut], rng: np.random.Generator) -> list[tuple[int, Block, Block, Block]]:
-    """Choose tiles: all there are where these are few, else every part of a frame as often, as far as there is time."""
-    patch = job.params["patch_size"] ** 2 * (job.params["patch_size_z"] or 1)
-    wanted = max(_LEAST_PIXELS, _BATCHES * job.params["batch_size"] * patch)
-    weights = np.array([len(times) * len(places) for times, places in cut])
-    times, places = cut[int(np.argmax(weights))]
-    pixels = max(_area(row, column) for row, column in places) * max(one.read_stop - one.read_start for one in times)
-    count = max(_LEAST, wanted // pixels)
-    if weights.sum() <= 2 * count:
-        return [
-            (which, time, *place) for which, (times, places) in enumerate(cut) for time in times for place in places
-        ]
-    if len(places) <= 2 * count:
-        count = -(-count // len(places)) * len(places)
-    turns = [rng.permutation(len(places)) for _, places in cut]
-    chosen = []
-    for number in range(count):
-        which = int(rng.choice(len(cut), p=weights / weights.sum()))
-        times, places = cut[which]
-        place = places[turns[which][number % len(places)]]
-        chosen.append((which, times[int(rng.integers(len(times)))], *place))
-    return chosen
-
-
-def _area(row: Block, column: Block) -> int:
-    return (row.read_stop - row.read_start) * (column.read_stop - column.read_start)
+def _tiles(job: Job, recipe: Recipe, movies: list[np.ndarray], denoiser: Denoiser, purpose: int) -> Iterator[_Seen]:
+    """Yield tiles of all parts of frames as examples, the same in each call."""
+    depth, side = job.params["patch_size_z"] or 1, job.params["patch_size"]
+    reach = Reach(
+        depth=depth,
+        side=side,
+        halo=RECEPTIVE_FIELD[recipe.n2v2],
+        multiple=MULTIPLE,
+        frames_of_one=recipe.window[0] // depth,
+    )
+    pixels = max(_LEAST_PIXELS, _BATCHES * job.params["batch_size"] * depth * side**2)
+    device = next(denoiser.network.parameters()).device
+    for number, tile in enumerate(even_tiles(movies, reach, pixels, generator(job.seed, purpose))):
+        noisy, drawn = tile.cut(movies, reach.frames_of_one), torch_generator(job.seed, purpose, number)
+        example = example_of([noisy], denoiser.normalisation, recipe, drawn).on(device)
+        yield _Seen(example, (..., *tile.core[3 - recipe.conv_dims :]))

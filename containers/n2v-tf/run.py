@@ -10,6 +10,7 @@ from blind_spots import hide_pixels
 from contract.evidence import Baseline, tell_baseline
 from contract.seeding import generator
 from csbdeep_unet import UNetShape
+from even_tiles import Reach, even_tiles
 from keras_prediction import check_memory, load_denoiser, predict_all
 from keras_store import write_network
 from keras_training import Batch, Plateau, Recipe, train_network
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from keras_prediction import Denoiser
 
 _ORDER, _PATCH, _VALIDATION, _SETTLING = 1, 2, 3, 4  # what random numbers are for; each has a stream of its own
-_WINDOWS = {2: 64, 3: 8}  # looked at for the mean, by the dimensions of the network
+_PIXELS = 2**20  # looked at for the mean
 _STALLED = {"factor": 0.1, "patience": 10}  # as n2v
 
 
@@ -63,20 +64,17 @@ def _settle(job: Job, events: Events) -> None:
 
 
 def _means(job: Job, denoiser: Denoiser, movies: list[np.ndarray], patch: tuple[int, int, int]) -> np.ndarray:
-    """Return the normalised mean of windows and that of what the network gives, where cuts do not reach."""
-    shape, halo, multiple = denoiser.shape, denoiser.shape.halo, denoiser.shape.multiple
-    most = [min(movie.shape[axis] for movie in movies) for axis in range(3)]
-    window, part = list(patch), [slice(None)] * 3
-    for axis in range(3 - shape.n_dim, 3):
-        window[axis] = max(patch[axis], min(patch[axis] + 2 * halo, most[axis] // multiple * multiple))
-        part[axis] = slice(halo, -halo) if most[axis] - window[axis] >= multiple else slice(None)
-    source, means = PatchSource(movies, tuple(window)), []
-    for number in range(_WINDOWS[shape.n_dim]):
-        rng = generator(job.seed, _SETTLING, number)
-        noisy = shape.batch_of(denoiser.normalisation.apply(source.read(int(rng.integers(len(source))), rng)[None]))
+    """Return the normalised mean of tiles of all parts of frames, and that of what the network gives."""
+    shape = denoiser.shape
+    reach = Reach(depth=patch[0], side=patch[1], halo=shape.halo, multiple=shape.multiple)
+    sums, pixels = np.zeros(2), 0
+    for tile in even_tiles(movies, reach, _PIXELS, generator(job.seed, _SETTLING)):
+        noisy = shape.batch_of(denoiser.normalisation.apply(tile.cut(movies)[None]))
         made = np.asarray(denoiser.network(noisy, training=False))
-        means.append([one[(0, *part[3 - shape.n_dim :])].mean(dtype=np.float64) for one in (noisy, made)])
-    return np.mean(means, axis=0)
+        parts = [one[(0, *tile.core[3 - shape.n_dim :])] for one in (noisy, made)]
+        sums += [part.sum(dtype=np.float64) for part in parts]
+        pixels += parts[0].size
+    return sums / pixels
 
 
 def shape_of(params: dict) -> UNetShape:
