@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .dropped import WithoutDropped
 from .lagged import Covariances, covariances
 from .noise_law import NoiseLaw, noise_law
 from .pair_pass import FrameFigures, PairMaps, read_pair
@@ -114,6 +115,8 @@ def gather(raw: Frames, denoised: Frames, middles: NDArray[np.int64] | None = No
     ValueError
         If the movies differ in shape or have fewer than two frames.
     """
+    shapes = [(len(movie), *np.shape(movie[0])) for movie in (raw, denoised)]
+    raw = WithoutDropped(raw, denoised) if shapes[0] == shapes[1] else raw
     maps, figures = read_pair(raw, denoised)
     law = noise_law(maps.raw, maps.jump_raw)
     places = find_places(raw, denoised, middles)

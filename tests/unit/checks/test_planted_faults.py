@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # importlib mode does not let te
 import planted
 
 from evaluation.checks.battery import check_movie
+from evaluation.checks.dropped import dropped_rows
 from evaluation.checks.lights import Light, Topic
 
 AMPLITUDE, TIME, INVENTED = Topic
@@ -171,6 +172,24 @@ def test_noise_that_was_left_in_weak_activity_is_not_taken_for_invented_activity
     if invented:
         denoised[:, 40:52, 70:82] += 2 * np.sin(np.arange(400) / 5)[:, None, None]
     assert outcomes(check_movie(raw, denoised))["unsupported activity"][2] == light
+
+
+def test_lines_that_the_detector_dropped_and_a_denoiser_filled_are_not_compared():
+    """They made every denoiser of a real movie too bright."""
+    known = planted.movie(BRIGHT[0], seed=3, frames=128)
+    raw = known.raw.copy()
+    raw[np.random.default_rng(1).random(raw.shape[:2]) < 0.03] = 0
+    whole, dropped = (outcomes(check_movie(movie, known.clean)) for movie in (known.raw, raw))
+    assert dropped["offset"][0] == pytest.approx(whole["offset"][0], abs=0.1)
+    assert {name: light for name, (_, _, light) in dropped.items()} == {
+        name: light for name, (_, _, light) in whole.items()
+    }
+
+
+def test_rows_without_a_photon_in_a_dim_movie_are_no_dropped_lines():
+    dim = np.random.default_rng(0).poisson(0.1, (200, 40, 16)).astype(np.uint16)
+    assert sum((frame.max(axis=1) == 0).sum() for frame in dim) > 1000
+    assert not any(dropped_rows(frame).any() for frame in dim)
 
 
 @pytest.mark.slow
