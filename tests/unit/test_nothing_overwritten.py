@@ -69,7 +69,7 @@ class Lacking(Session):
 
 def test_no_job_starts_before_the_environments_of_the_controls_are_there(monkeypatch, tmp_path):
     started = []
-    monkeypatch.setattr(module, "finished", lambda _: None)
+    monkeypatch.setattr(module, "found", lambda _: None)
     monkeypatch.setattr(module, "execute", lambda plan, *_: started.append(plan))
     session = Lacking(layout=None, engine_name="apptainer", progress=None, say=None)
     wheels = SimpleNamespace(wheelhouse=tmp_path)

@@ -9,6 +9,7 @@ import pytest
 import tifffile
 from run_records import JOB, file_of, write_run
 
+from contract.files import sha256
 from orchestrator.algorithms.folders import in_environment, load_algorithms, resolve_params
 from orchestrator.paths import RunFolder
 from orchestrator.reproduce.published import load_experiments
@@ -54,7 +55,8 @@ def run_of(tmp_path, algorithms):
             tifffile.imwrite(path, made(prediction))
         below = folder.path / "predictions"
         files = [file_of(path, below) for path in sorted(below.rglob("*.tif"))]
-        movie = {**movies, "truth": None, "shape": [12, 16, 16], "dtype": "uint16"}
+        noisy = more.pop("noisy", movies["noisy"])
+        movie = {**movies, "noisy": noisy, "truth": None, "shape": [12, 16, 16], "dtype": "uint16"}
         return write_run(
             folder.path,
             algorithm=name,
@@ -64,7 +66,7 @@ def run_of(tmp_path, algorithms):
             jobs={"train": JOB, "predict-val": {**JOB, "files": files}},
             movies={f"val/{MOVIE}": movie},
             params=resolve_params(algorithm, "default", {}) if params is None else params,
-            **{"dataset": "mouseneu_lp", "inputs": {f"val/{MOVIE}": "ab" * 32}, **more},
+            **{"dataset": "mouseneu_lp", "inputs": {f"val/{MOVIE}": sha256(noisy)}, **more},
         )
 
     return write

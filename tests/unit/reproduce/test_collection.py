@@ -7,6 +7,7 @@ import os
 
 import numpy as np
 import pytest
+import tifffile
 
 from evaluation.report.content import NOISY, STUDY
 from evaluation.report.gather import page_of
@@ -95,8 +96,10 @@ def test_two_runs_of_one_algorithm_are_told_apart(gathered, run_of):
     assert len({row.title for row in page.rows}) == 2
 
 
-def test_runs_on_other_files_of_the_same_name_are_not_compared(gathered, run_of):
-    page = gathered([run_of("n2v", "b"), run_of("n2n", "c", inputs={f"val/{MOVIE}": "cd" * 32})])
+def test_runs_on_other_files_of_the_same_name_are_not_compared(gathered, run_of, tmp_path):
+    first, other = run_of("n2v", "b"), tmp_path / "other.tif"
+    tifffile.imwrite(other, tifffile.imread(first.record.movies[f"val/{MOVIE}"].noisy) + 1)
+    page = gathered([first, run_of("n2n", "c", noisy=other)])
     assert {part.movies for row in page.rows for part in row.scores} == {"mouseneu_lp (1)", "mouseneu_lp (2)"}
 
 
