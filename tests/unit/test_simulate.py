@@ -92,6 +92,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(tmp_path, 
         assert path.read_bytes() != other[role].read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["demo", "demo_fewlevels"])
 def test_the_bytes_of_the_demo_are_those_locked_in_the_manifest(tmp_path, name):
     dataset = MANIFEST.named(name)

@@ -77,6 +77,7 @@ CASES = [
 SCENES = [of_scene(scene) for scene in planted.SCENES]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fault", "scene"), CASES)
 def test_a_planted_fault_turns_its_lights_and_leaves_the_others(fault, scene):
     turned, left = TOUCHES[fault]
@@ -85,6 +86,7 @@ def test_a_planted_fault_turns_its_lights_and_leaves_the_others(fault, scene):
     assert all(verdict.light(topic) is Light.PASS for topic in left), outcomes(verdict)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "check"),
     [
@@ -159,6 +161,7 @@ def test_invented_cells_are_seen_where_the_raw_movie_has_no_activity_at_all():
     assert outcomes(check_movie(raw, denoised))["unsupported activity"][2] == "fail"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [1.0, 0.5])  # of the noise, as in the raw movie and as a weak denoiser leaves it
 @pytest.mark.parametrize(("invented", "light"), [(False, "pass"), (True, "fail")])
 def test_noise_that_was_left_in_weak_activity_is_not_taken_for_invented_activity(kept, invented, light):

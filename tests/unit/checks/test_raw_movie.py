@@ -55,6 +55,7 @@ def test_two_planes_in_turn_are_told():
     assert next(advice(look_at(movie))).startswith("Every other frame is of another plane")
 
 
+@pytest.mark.slow
 def test_few_grey_levels_are_told():
     movie = planted.movie("five grey levels", seed=5).raw
     assert "Only 5 grey levels" in " ".join(advice(look_at(movie)))
@@ -78,6 +79,7 @@ def test_bleaching_and_repeated_frames_are_measured():
     assert found.repeated_frames == 1
 
 
+@pytest.mark.slow
 def test_the_length_of_activity_is_that_of_the_indicator():
     """0.25 s at 15 Hz; the rise adds half a frame and the spikes of a cell cluster now and then."""
     assert look_at(planted.movie("two-photon with bleed", seed=5).raw).lasts_frames == pytest.approx(3.75, abs=0.8)
@@ -93,6 +95,7 @@ def test_inspect_says_it_on_the_command_line(calm, tmp_path):
     assert "Detector: no faults found." in said
 
 
+@pytest.mark.slow
 def test_what_was_seen_beside_a_denoised_movie_is_what_is_seen_of_the_raw_one_alone():
     known = planted.movie("sCMOS", seed=5)
     assert look_at(known.raw, gather(known.raw, known.clean)) == look_at(known.raw)

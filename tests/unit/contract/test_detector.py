@@ -60,6 +60,7 @@ def run(job):
     return tifffile.imread(job.predictions / job.inputs.noisy[0].name), [line["message"] for line in lines]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("kind", FAULTS)
 def test_faults_are_found_where_they_are_and_nowhere_else(tmp_path, kind, seed):
@@ -160,6 +161,7 @@ def test_neighbouring_frames_never_share_their_noise(tmp_path):
     assert not (prediction[1:] == prediction[:-1]).all(axis=(1, 2)).any()
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_movie(tmp_path):
     import tracemalloc  # noqa: PLC0415 - used here only
 

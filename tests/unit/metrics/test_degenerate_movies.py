@@ -107,6 +107,7 @@ def numbers(found):
     return np.asarray(found, np.float64).reshape(-1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("movie", MOVIES)
 @pytest.mark.parametrize("metric", METRICS)
 def test_every_metric_gives_numbers_or_nan_for_every_movie(metric, movie):

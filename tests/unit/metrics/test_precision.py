@@ -42,6 +42,7 @@ def numbers(scores):
     return np.concatenate([numbers(value) for value in values if value is not None])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", range(4))
 def test_scores_of_a_movie_are_those_of_the_same_values_in_float64(kind, seed):

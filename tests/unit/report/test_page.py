@@ -136,6 +136,7 @@ def movie_without_files():
     return MovieContent(name="", part=TEST, noisy=None, predictions={}, frame_scores=scores)
 
 
+@pytest.mark.slow
 def test_movies_beyond_the_fourth_are_named_but_not_pictured(files, tmp_path):
     movies = tuple(movie_content(files, name=f"movie_{index}.tif") for index in range(5))
     text = Elements(written(page_about(movies[0], movies=movies), tmp_path)).text
@@ -178,6 +179,7 @@ def test_the_denoised_movie_of_the_algorithm_stands_in_the_head_with_its_whole_p
     assert str(files.mean) not in head
 
 
+@pytest.mark.slow
 def test_of_many_denoised_movies_the_folder_is_named(files, tmp_path):
     movies = tuple(movie_content(files, name=f"movie_{index}.tif") for index in range(5))
     head = written(page_about(movies[0], movies=movies), tmp_path).partition("<main>")[0]
@@ -243,6 +245,7 @@ def test_a_single_image_is_pictured_without_what_only_a_movie_has(movie, tmp_pat
         assert heading not in page.text
 
 
+@pytest.mark.slow
 def test_of_many_files_the_first_that_are_not_pictured_are_named_and_the_rest_counted(movie, tmp_path):
     movies = tuple(replace(movie, name=f"image_{index}.tif") for index in range(20))
     page = Elements(written(page_about(movie, movies=movies), tmp_path))

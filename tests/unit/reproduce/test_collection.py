@@ -118,6 +118,7 @@ def report(experiments, algorithms, containers):
     return write
 
 
+@pytest.mark.slow
 def test_a_report_is_written_again_where_its_runs_have_changed_and_only_there(report, run_of):
     first, second = run_of("n2v", "b"), run_of("n2n", "c")
     page, alone = first.folder.report, report(first)
