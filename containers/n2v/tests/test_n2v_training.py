@@ -150,7 +150,10 @@ def test_the_mean_of_the_movie_comes_back_even_after_a_few_steps(tmp_path, chang
 
 @pytest.mark.parametrize("changes", [{}, {"patch_size_z": 8}], ids=["2d", "3d"])
 def test_the_mean_of_a_movie_with_a_dark_border_comes_back(tmp_path, changes):
-    """A network that learned little draws border and middle together, and windows see more of the middle."""
+    """A network that learned little draws border and middle together, and windows see more of the middle.
+
+    Half a per cent is what the check of the baseline allows; with windows the mean was twice too high.
+    """
     y, x = np.indices((72, 66))
     light = 0.3 + np.exp(-(((y - 36) / 20) ** 2) - ((x - 33) / 20) ** 2)
     movie = noisy_movie(clean_movie((24, 72, 66)) * light.astype(np.float32))

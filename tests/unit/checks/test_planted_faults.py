@@ -183,6 +183,7 @@ def test_lines_that_the_detector_dropped_and_a_denoiser_filled_are_not_compared(
     raw = known.raw.copy()
     raw[np.random.default_rng(1).random(raw.shape[:2]) < 0.03] = 0
     whole, dropped = (outcomes(check_movie(movie, known.clean)) for movie in (known.raw, raw))
+    # Less than its standard error, 0.11 %; lines that were compared moved it by 7.5 %.
     assert dropped["offset"][0] == pytest.approx(whole["offset"][0], abs=0.1)
     assert {name: light for name, (_, _, light) in dropped.items()} == {
         name: light for name, (_, _, light) in whole.items()
